@@ -1,0 +1,42 @@
+"""Packaging of siv_jax; the reason for each dependency stands in README.md."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "siv_jax" / "__init__.py").read_text()).group(1)
+
+setup(
+    name="siv_jax",
+    version=VERSION,
+    description="SIV-GAN (One-Shot GAN) in JAX: new scenes from one picture or one clip",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["siv_jax", "siv_jax.*"]),
+    install_requires=[
+        "absl-py>=2.1",
+        "av>=14",
+        "flax>=0.12",
+        "importlib_resources>=6",
+        "jax>=0.10",
+        "jaxlib>=0.10",
+        "ml-collections>=1.0",
+        "numpy>=2.0",
+        "optax>=0.2.6",
+        "orbax-checkpoint>=0.11.30",
+        "pillow>=11",
+        "tensorboardX>=2.6.4",
+        "tensorflow-datasets>=4.9.9",
+        "tifffile>=2025.1",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "cuda": ["jax[cuda12]>=0.10"],
+        "tpu": ["jax[tpu]>=0.10"],
+        "test": ["hypothesis>=6", "pytest>=8", "ruff>=0.9", "scipy>=1.14"],
+    },
+)

@@ -1,0 +1,102 @@
+"""From the size of a picture to the size of its model (the resolution plan)."""
+
+import dataclasses
+
+from siv_jax.config import ModelConfig
+from siv_jax.errors import UserError
+
+SMALLEST_SIDE = 48
+LARGEST_SIDE = 1792
+
+# Generator blocks -> (discriminator blocks N_D, of these low-level N_ll).
+_DISCRIMINATOR_BLOCKS = {5: (6, 2), 6: (7, 3), 7: (7, 3), 8: (7, 4), 9: (8, 4)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Shapes of one model. `height` and `width` are the training resolution in pixels."""
+
+    height: int
+    width: int
+    channels: int
+    noise_height: int
+    noise_width: int
+    num_blocks_g: int
+    num_blocks_d: int
+    num_blocks_low_level: int
+
+    @property
+    def num_blocks_branch(self) -> int:
+        """Blocks of the content branch, and of the layout branch: N_D - N_ll."""
+        return self.num_blocks_d - self.num_blocks_low_level
+
+
+def make_plan(height: int, width: int, channels: int, max_size: int, model: ModelConfig) -> Plan:
+    """The plan for pictures of `height` x `width` pixels and `channels` channels.
+
+    The longer side is scaled down to `max_size`; then the generator has the fewest blocks g by which both
+    sides have fitted 3 to 7 noise cells of 2^(g-1) pixels at some g' <= g (as run).
+
+    Raises:
+      UserError: a side that no plan fits, or block counts in `model` that do not go together.
+    """
+    height, width = scaled_size(height, width, max_size)
+    num_blocks_g = model.num_blocks_g or _generator_blocks(height, width)
+    if num_blocks_g < 5:
+        raise UserError(f"model.num_blocks_g is {num_blocks_g}; it can be 5 to 9, or 0 for the picture's own")
+    cell = 2 ** (num_blocks_g - 1)
+    # As run a side far shorter than the other rounds to no noise at all and crashes; here it keeps one cell.
+    noise_height, noise_width = max(1, round(height / cell)), max(1, round(width / cell))
+    num_blocks_d, num_blocks_low_level = _discriminator_blocks(num_blocks_g, model)
+    return Plan(
+        height=noise_height * cell,
+        width=noise_width * cell,
+        channels=channels,
+        noise_height=noise_height,
+        noise_width=noise_width,
+        num_blocks_g=num_blocks_g,
+        num_blocks_d=num_blocks_d,
+        num_blocks_low_level=num_blocks_low_level,
+    )
+
+
+def scaled_size(height: int, width: int, max_size: int) -> tuple[int, int]:
+    """(height, width) after the longer side is brought down to `max_size`, truncated to integers (as run)."""
+    longer = max(height, width)
+    if longer <= max_size:
+        return height, width
+    return height * max_size // longer, width * max_size // longer
+
+
+def _generator_blocks(height: int, width: int) -> int:
+    if min(height, width) < SMALLEST_SIDE or max(height, width) > LARGEST_SIDE:
+        raise UserError(
+            f"a picture of {width}x{height} (width x height, after data.max_size) fits no plan: "
+            f"both sides must lie between {SMALLEST_SIDE} and {LARGEST_SIDE} pixels"
+            + ("; raise data.max_size or use a larger picture" if min(height, width) < SMALLEST_SIDE else "")
+        )
+    fitted = {"height": False, "width": False}
+    for num_blocks in range(5, 10):
+        cell = 2 ** (num_blocks - 1)
+        fitted["height"] |= 3 <= height / cell <= 7
+        fitted["width"] |= 3 <= width / cell <= 7
+        if all(fitted.values()):
+            return num_blocks
+    raise AssertionError(f"{height}x{width} lies in range and must fit")
+
+
+def _discriminator_blocks(num_blocks_g: int, model: ModelConfig) -> tuple[int, int]:
+    planned_d, planned_low_level = _DISCRIMINATOR_BLOCKS[num_blocks_g]
+    num_blocks_d = model.num_blocks_d or planned_d
+    num_blocks_low_level = model.num_blocks_low_level or min(planned_low_level, num_blocks_d - 1)
+    if not 1 <= num_blocks_low_level < num_blocks_d:
+        raise UserError(
+            f"model.num_blocks_low_level is {num_blocks_low_level} of model.num_blocks_d {num_blocks_d}; "
+            "it must leave at least one block to the branches"
+        )
+    if num_blocks_low_level > num_blocks_g:
+        raise UserError(
+            f"model.num_blocks_low_level is {num_blocks_low_level}, but a generator of {num_blocks_g} blocks "
+            "makes images at only as many scales"
+        )
+    return num_blocks_d, num_blocks_low_level
