@@ -1,0 +1,1 @@
+"""Differentiable augmentation of images and augmentation of features."""

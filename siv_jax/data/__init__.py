@@ -1,0 +1,1 @@
+"""From files to frames: pictures, clips, arrays and data sets."""

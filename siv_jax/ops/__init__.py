@@ -1,0 +1,1 @@
+"""Arithmetic that the networks are made of."""
