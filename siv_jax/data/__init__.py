@@ -1,1 +1,5 @@
-"""From files to frames: pictures, clips, arrays and data sets."""
+"""Reading pictures, clips, arrays and TensorFlow Datasets into the frames that a run trains on."""
+
+from siv_jax.data.frames import Frames, PixelFormat, load_frames
+
+__all__ = ["Frames", "PixelFormat", "load_frames"]

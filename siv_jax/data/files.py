@@ -1,0 +1,79 @@
+"""From the path in the config to a file or folder that is safe to open."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from siv_jax.data.decoding import one_line
+from siv_jax.errors import UserError
+
+PICTURE_SUFFIXES = frozenset(
+    (".apng", ".avif", ".avifs", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jpx")
+    + (".pbm", ".pgm", ".png", ".pnm", ".ppm", ".webp")
+)
+TIFF_SUFFIXES = frozenset((".tif", ".tiff"))
+FRAME_SUFFIXES = PICTURE_SUFFIXES | TIFF_SUFFIXES | {".npy"}
+
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+def resolve(path: str) -> tuple[Path, bool]:
+    """The path as given, with ~ expanded, and whether it is a folder.
+
+    Raises:
+      UserError: nothing there, nothing that may be read, or neither a file nor a folder. Pipes, sockets and
+        devices are never opened: that could wait for ever.
+    """
+    if not path.strip():
+        raise UserError("data.path is empty: name a picture, a clip, a folder of frames or an array")
+    found = Path(os.path.expanduser(path))
+    try:
+        mode = os.stat(found).st_mode
+    except FileNotFoundError:
+        raise UserError(f"{one_line(found)} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise UserError(_refusal(found, error)) from None
+    if stat.S_ISDIR(mode):
+        return found, True
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{one_line(found)} is a pipe, a socket or a device: name a file or a folder")
+    return found, False
+
+
+def sniff(path: Path) -> str:
+    """What the first bytes of a file say: 'npy', 'tiff', or 'other' for pictures and clips.
+
+    Raises:
+      UserError: the file is empty, cannot be opened, or is of a kind that is known but not read.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(32)
+    except OSError as error:
+        raise UserError(_refusal(path, error)) from None
+    name = one_line(path.name)
+    if not head:
+        raise UserError(f"{name} is empty (0 bytes)")
+    if head.startswith(b"\x93NUMPY"):
+        return "npy"
+    if head.startswith(_TIFF_MAGIC):
+        return "tiff"
+    if path.suffix.lower() == ".npy" or path.suffix.lower() in TIFF_SUFFIXES:
+        raise UserError(
+            f"{name} does not begin like a {path.suffix.lower()} file: damaged or of another kind"
+        )
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS and b"avif" not in head:
+        raise UserError(f"{name} is a HEIC picture, which is not read: save it as JPEG or PNG")
+    return "other"
+
+
+def _refusal(path: Path, error: Exception) -> str:
+    name = one_line(path)
+    if isinstance(error, PermissionError):
+        return f"{name} cannot be opened: permission denied"
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        return f"{name} cannot be opened: its symbolic links go round in a circle"
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return f"{name} cannot be opened: {one_line(reason)}"

@@ -1,0 +1,27 @@
+"""Which frames of a clip are used."""
+
+from siv_jax.config import DataConfig
+
+
+def choose(count: int, data: DataConfig) -> list[int]:
+    """Ascending numbers of the frames used out of `count`: every `frame_stride`-th, at most `max_frames`.
+
+    Where every n-th frame is still too many, the choice is spread evenly from the first to the last of them.
+    """
+    strided = range(0, count, data.frame_stride)
+    if len(strided) <= data.max_frames:
+        return list(strided)
+    if data.max_frames == 1:
+        return [0]
+    last = len(strided) - 1
+    return [strided[round(i * last / (data.max_frames - 1))] for i in range(data.max_frames)]
+
+
+def describe(name: str, count: int, used: int, data: DataConfig) -> list[str]:
+    """What to say about the choice: nothing where all frames are used."""
+    if used == count:
+        return []
+    reasons = [f"data.frame_stride is {data.frame_stride}"] if data.frame_stride > 1 else []
+    if len(range(0, count, data.frame_stride)) > used:
+        reasons.append(f"spread evenly, data.max_frames is {data.max_frames}")
+    return [f"{name}: {used} of {count} frames are used ({', '.join(reasons)})"]
