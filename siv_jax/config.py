@@ -174,13 +174,13 @@ def flatten(config: Config) -> dict[str, object]:
     return dict(walk(dataclasses.asdict(config), ""))
 
 
-def save(config: Config, path: Path) -> None:
-    """Writes `config` as JSON."""
-    path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+def to_json(config: Config) -> str:
+    """`config` as the text of config.json."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
 
 
 def load(path: Path) -> Config:
-    """Reads what `save` wrote.
+    """Reads config.json.
 
     Raises:
       UserError: no such file, or not a config of this version.
@@ -232,7 +232,7 @@ def _typed(wanted: type, value, key: str):
         return float(value)
     if typing.get_origin(wanted) is tuple:
         items = typing.get_args(wanted)
-        if isinstance(value, (list, tuple)) and [type(item) for item in value] == list(items):
+        if isinstance(value, list | tuple) and [type(item) for item in value] == list(items):
             return tuple(value)
         raise UserError(f"config key {key} takes {len(items)} values of type {items[0].__name__}, not {value!r}")
     if type(value) is not wanted:

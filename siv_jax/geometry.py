@@ -61,10 +61,23 @@ def make_plan(height: int, width: int, channels: int, max_size: int, model: Mode
 
 
 def scaled_size(height: int, width: int, max_size: int) -> tuple[int, int]:
-    """(height, width) after the longer side is brought down to `max_size`, truncated to integers (as run)."""
-    longer = max(height, width)
+    """(height, width) after the longer side is brought down to `max_size`, truncated to integers (as run).
+
+    As run an elongated picture fails where this leaves its shorter side under 48 pixels; here the scaling stops
+    at 48, as long as the longer side stays within twice `max_size`.
+    """
+    longer, shorter = max(height, width), min(height, width)
     if longer <= max_size:
         return height, width
+    if shorter >= SMALLEST_SIDE > shorter * max_size // longer:
+        smallest = -(-longer * SMALLEST_SIDE // shorter)
+        if smallest > 2 * max_size:
+            raise UserError(
+                f"a picture of {width}x{height} (width x height) at data.max_size {max_size} has a side of "
+                f"{shorter * max_size // longer} pixels, under the {SMALLEST_SIDE} that a plan needs: set "
+                f"data.max_size to {smallest} or more, or crop the picture"
+            )
+        max_size = smallest
     return height * max_size // longer, width * max_size // longer
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 from flax import struct
 
-from siv_jax.config import Config, OptimConfig
+from siv_jax.config import Config, ModelConfig, OptimConfig
 from siv_jax.geometry import Plan
 from siv_jax.models import spectral_norm
 from siv_jax.models.discriminator import make_discriminator
@@ -68,16 +68,23 @@ def init_state(plan: Plan, config: Config) -> TrainState:
 
 def parameter_shapes(plan: Plan, config: Config) -> tuple[dict, dict]:
     """Trees of `jax.ShapeDtypeStruct` for the parameters of the generator and of the discriminator."""
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    z = jax.ShapeDtypeStruct((1, config.model.noise_dim), jnp.float32)
     scales = [2**i for i in reversed(range(plan.num_blocks_low_level))]
     images = [
         jax.ShapeDtypeStruct((1, plan.height // scale, plan.width // scale, plan.channels), jnp.float32)
         for scale in scales
     ]
-    generator = jax.eval_shape(make_generator(plan, config.model).init, key, z)
-    discriminator = jax.eval_shape(make_discriminator(plan, config.model).init, key, images)
-    return generator["params"], discriminator["params"]
+    discriminator = jax.eval_shape(make_discriminator(plan, config.model).init, _abstract_key(), images)
+    return generator_shapes(plan, config.model), discriminator["params"]
+
+
+def generator_shapes(plan: Plan, model: ModelConfig) -> dict:
+    """Tree of `jax.ShapeDtypeStruct` for the generator's parameters."""
+    z = jax.ShapeDtypeStruct((1, model.noise_dim), jnp.float32)
+    return jax.eval_shape(make_generator(plan, model).init, _abstract_key(), z)["params"]
+
+
+def _abstract_key() -> jax.ShapeDtypeStruct:
+    return jax.eval_shape(lambda: jax.random.key(0))
 
 
 def _draw(shapes: dict, rng: np.random.Generator) -> dict:

@@ -1,0 +1,95 @@
+"""The command line of training: a config file, overrides of its keys, and where the run lives."""
+
+import dataclasses
+from pathlib import Path
+
+from absl import flags
+from ml_collections import config_flags
+
+from siv_jax import config as config_lib
+from siv_jax.errors import UserError
+
+USAGE = """usage: python -m siv_jax.main --config CONFIG [--config.KEY VALUE ...] [--workdir DIR] [--dry_run]
+
+  --config CONFIG        a config file such as configs/single_image.py, or the name of one: single_image
+  --config.KEY VALUE     another value for a setting, such as --config.data.path photo.jpg
+  --workdir DIR          where the run lives; runs/NAME, after the input's name, if not given.
+                         The same command on the same workdir resumes the run.
+  --devices N            use only the first N devices
+  --dry_run              say what would be trained, and stop
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    config: config_lib.Config
+    workdir: Path | None
+    devices: int  # 0: all
+    dry_run: bool
+
+
+def parse(argv: list[str]) -> Arguments:
+    """Arguments of the training command, without the program's name.
+
+    Raises:
+      UserError: an unknown flag or key, a value of a wrong type, or a config file that does not load.
+    """
+    values = flags.FlagValues()
+    argv = ["siv_jax.main", *_named_configs(argv)]
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
+    flags.DEFINE_string("workdir", "", "", flag_values=values)
+    flags.DEFINE_integer("devices", 0, "", lower_bound=0, flag_values=values)
+    flags.DEFINE_boolean("dry_run", False, "", flag_values=values)
+    try:
+        rest = values(argv)
+    except Exception as error:  # absl and ml_collections raise many kinds, and a config file any at all
+        raise UserError(_reason(error)) from None
+    if rest[1:]:
+        raise UserError(f"unexpected argument {rest[1]!r}; flags begin with --, see --help")
+    if values.config is None:
+        raise UserError("no --config given; for one photo: --config single_image --config.data.path photo.jpg")
+    return Arguments(
+        config=config_lib.from_config_dict(values.config),
+        workdir=Path(values.workdir) if values.workdir else None,
+        devices=values.devices,
+        dry_run=values.dry_run,
+    )
+
+
+def config_folder() -> Path:
+    """Where the configs that come with the package lie: inside an installed one, beside a checkout's."""
+    package = Path(__file__).parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def _named_configs(argv: list[str]) -> list[str]:
+    """`argv` with a config given by name, with or without an argument after a colon, as its file's path."""
+    result = []
+    for i, argument in enumerate(argv):
+        if argument.startswith("--config=") or (i and argv[i - 1] == "--config"):
+            flag, name = ("--config=", argument[9:]) if argument.startswith("--config=") else ("", argument)
+            result.append(flag + _config_path(name))
+        else:
+            result.append(argument)
+    return result
+
+
+def _config_path(name: str) -> str:
+    stem, colon, rest = name.partition(":")
+    if Path(stem).is_file():
+        return name
+    packaged = config_folder() / (Path(stem).name if stem.startswith("configs/") else f"{stem}.py")
+    if packaged.is_file():
+        return f"{packaged}{colon}{rest}"
+    known = ", ".join(sorted(path.stem for path in config_folder().glob("*.py") if path.stem != "__init__"))
+    raise UserError(f"there is no config {stem}: give a file, or one of {known}")
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
+    if "Did you mean" in text or isinstance(error, KeyError | AttributeError):
+        return f"unknown config key: {text}"
+    if isinstance(error, flags.Error):
+        return f"{text}; see --help"
+    return f"the config does not load: {type(error).__name__}: {text}"

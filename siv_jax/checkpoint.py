@@ -1,0 +1,141 @@
+"""Orbax checkpoints of a run: written in the background, complete or absent, the last few kept.
+
+A checkpoint holds two items: `generator`, the averaged weights and their spectral-norm vectors, which is all
+that sampling reads, and `training`, the rest of the state.
+"""
+
+import logging
+from pathlib import Path
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from siv_jax.errors import DivergedError, UserError
+from siv_jax.state import TrainState
+
+_GENERATOR = ("ema", "vectors_g")
+
+# Orbax reports each step of its work; only what needs attention belongs on the terminal.
+logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+class Checkpoints:
+    """The checkpoints under a folder, as a context manager that finishes its writing before it closes."""
+
+    def __init__(self, folder: Path, keep: int):
+        self._folder = folder.absolute()
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, enable_async_checkpointing=True, cleanup_tmp_directories=True
+        )
+        self._manager = ocp.CheckpointManager(
+            self._folder, options=options, item_names=("generator", "training")
+        )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._manager.close()
+
+    def latest_step(self) -> int | None:
+        """Completed steps of the newest checkpoint; None without one."""
+        return self._manager.latest_step()
+
+    def save(self, state: TrainState) -> None:
+        """Starts writing `state`, a tree of numpy arrays that nothing changes any more.
+
+        Does nothing where its step is saved already.
+
+        Raises:
+          DivergedError: a weight is not finite; nothing is written.
+        """
+        step = int(state.step)
+        if step == self.latest_step():
+            return
+        broken = [
+            jax.tree_util.keystr(path, simple=True, separator="/")
+            for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+            if not np.isfinite(leaf).all()
+        ]
+        if broken:
+            raise DivergedError(f"{broken[0]} is not finite after step {step}")
+        saved = self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                generator=ocp.args.StandardSave(_generator_item(state)),
+                training=ocp.args.StandardSave(_training_item(state)),
+            ),
+        )
+        if not saved:
+            raise UserError(
+                f"{self._folder} already holds step {self.latest_step()}, later than step {step}: another run "
+                "writes there; use another --workdir"
+            )
+
+    def wait(self) -> None:
+        """Returns when everything started is written."""
+        self._manager.wait_until_finished()
+
+    def restore(self, like: TrainState) -> TrainState:
+        """The newest checkpoint, as numpy arrays of the shapes and dtypes of `like`.
+
+        Raises:
+          UserError: it is damaged, or of a model of other shapes.
+        """
+        step = self.latest_step()
+        args = ocp.args.Composite(
+            generator=ocp.args.StandardRestore(_generator_item(like)),
+            training=ocp.args.StandardRestore(_training_item(like)),
+        )
+        try:
+            items = self._manager.restore(step, args=args)
+        except Exception as error:  # Orbax raises many kinds for a damaged folder
+            raise _damaged(self._folder, step, error) from None
+        return TrainState(**items["generator"], **items["training"])
+
+
+def restore_generator(folder: Path, like: dict) -> tuple[dict, int]:
+    """({"ema", "vectors_g"}, step) of the newest checkpoint under `folder`.
+
+    Args:
+      folder: of the checkpoints.
+      like: the same tree with arrays of the right shapes.
+
+    Raises:
+      UserError: no checkpoint there, or a damaged one.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder.parent} holds no checkpoint: train there first")
+    with ocp.CheckpointManager(folder.absolute(), options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
+        step = manager.latest_step()
+        if step is None:
+            raise UserError(f"{folder.parent} holds no finished checkpoint: train there first")
+        args = ocp.args.Composite(generator=ocp.args.StandardRestore(like))
+        try:
+            return manager.restore(step, args=args)["generator"], step
+        except Exception as error:  # as above
+            raise _damaged(folder, step, error) from None
+
+
+def save_generator(folder: Path, params: dict, vectors: dict) -> None:
+    """Writes generator weights alone, as step 0 of a workdir that can be sampled from but not resumed."""
+    with ocp.CheckpointManager(folder.absolute()) as manager:
+        item = {"ema": params, "vectors_g": vectors}
+        manager.save(0, args=ocp.args.Composite(generator=ocp.args.StandardSave(item)))
+
+
+def _damaged(folder: Path, step: int, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:200]
+    return UserError(
+        f"cannot restore the checkpoint {folder / str(step)}: {reason}; if it is damaged, delete that folder to "
+        "go on from the one before"
+    )
+
+
+def _generator_item(state: TrainState) -> dict:
+    return {name: getattr(state, name) for name in _GENERATOR}
+
+
+def _training_item(state: TrainState) -> dict:
+    return {name: value for name, value in vars(state).items() if name not in _GENERATOR}

@@ -1,0 +1,86 @@
+"""The edge of every command: errors as one line with an exit code, and the place of compiled programs."""
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from siv_jax.errors import DivergedError, UserError
+
+STOPPED_BY = {"SIGINT": 130, "SIGTERM": 143}
+
+
+def run(main: Callable[[list[str]], int | None]) -> None:
+    """Runs `main(arguments)` as a process and exits with its code: 0, or 2 for input that cannot be used."""
+    try:
+        code = main(sys.argv[1:]) or 0
+        sys.stdout.flush()
+    except (UserError, DivergedError) as error:
+        code = fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        code = fail("interrupted", STOPPED_BY["SIGINT"])
+    except BrokenPipeError:
+        # Whoever read the output has gone; nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except OSError as error:
+        code = fail(os_error_line(error), UserError.exit_code)
+    sys.exit(code)
+
+
+def fail(message: str, code: int) -> int:
+    """Prints one line on the standard error stream and returns `code`."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    return code
+
+
+def os_error_line(error: OSError) -> str:
+    """What the system refused and what helps against it."""
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left on the disk{where}: free some and run the same command again"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{error.strerror}{where}: choose a place that you may write to, or change its permissions"
+    return f"{error.strerror or error}{where}"
+
+
+def cache_compiled_programs() -> None:
+    """Keeps compiled programs on disk between runs, unless JAX_COMPILATION_CACHE_DIR says where itself."""
+    import jax
+
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def cache_folder() -> Path:
+    """Where siv_jax keeps what it can make or fetch again: $SIV_JAX_CACHE or ~/.cache/siv_jax."""
+    return Path(os.environ.get("SIV_JAX_CACHE") or Path.home() / ".cache" / "siv_jax")
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaints are one line, as those of everything else here."""
+
+    def __init__(self, **settings):
+        super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> None:
+        raise UserError(f"{message}; see --help")
+
+
+def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
+    """An argparse type: integers from `lowest` to `highest`."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or not lowest <= value <= highest:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {lowest} to {highest}")
+        return value
+
+    return parse

@@ -1,0 +1,24 @@
+"""Trains a model on one picture or one clip: python -m siv_jax.main --config single_image --config.data.path photo.jpg"""
+
+from pathlib import Path
+
+from siv_jax import arguments, command_line
+
+
+def main(argv: list[str]) -> int:
+    """Runs the command; returns its exit code: 0, or 130 or 143 when a signal ended it after saving."""
+    if not argv or "--help" in argv or "-h" in argv:
+        print(arguments.USAGE, end="")
+        return 0 if argv else 2
+    given = arguments.parse(argv)
+    command_line.cache_compiled_programs()
+    # Imported after the arguments are known to be good: a misspelt key is answered before JAX loads.
+    from siv_jax import training
+
+    folder = given.workdir or training.default_folder(given.config)
+    stopped = training.train(given.config, Path(folder), given.devices, given.dry_run, say=print)
+    return command_line.STOPPED_BY[stopped] if stopped else 0
+
+
+if __name__ == "__main__":
+    command_line.run(main)
