@@ -5,6 +5,7 @@ import struct
 import warnings
 from collections.abc import Iterator
 
+from siv_jax.data.notes import Notes
 from siv_jax.errors import UserError
 
 # Larger frames are refused before they are decoded: 50 million pixels are 150 MB as 8-bit RGB.
@@ -19,7 +20,7 @@ def one_line(text: object, limit: int = 300) -> str:
 
 
 @contextlib.contextmanager
-def decoding(name: str, notes: list[str]) -> Iterator[None]:
+def decoding(name: str, notes: Notes) -> Iterator[None]:
     """Runs decoder calls on the file `name`; their warnings are added to `notes`, once each.
 
     Nothing of the package's own but decoder calls and UserErrors belongs inside: on damaged files decoders
@@ -40,14 +41,12 @@ def decoding(name: str, notes: list[str]) -> Iterator[None]:
             # Their texts mean nothing to a reader ("unpack requires a buffer of 4 bytes").
             raise UserError(f"{name} is damaged or cut short") from None
         except Exception as error:
-            reason = one_line(error) or type(error).__name__
+            reason = one_line(getattr(error, "strerror", None) or error) or type(error).__name__
             raise UserError(f"{name} cannot be read, it may be damaged or cut short: {reason}") from None
     for warning in caught:
         # Sizes are judged by `check_pixels`, once for all libraries.
         if warning.category.__name__ != "DecompressionBombWarning":
-            note = f"{name}: {one_line(warning.message)}"
-            if note not in notes:
-                notes.append(note)
+            notes.add(name, one_line(warning.message))
 
 
 def check_pixels(name: str, height: int, width: int) -> None:

@@ -8,12 +8,11 @@ from pathlib import Path
 from siv_jax.data.decoding import one_line
 from siv_jax.errors import UserError
 
-PICTURE_SUFFIXES = frozenset(
-    (".apng", ".avif", ".avifs", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jpx")
-    + (".pbm", ".pgm", ".png", ".pnm", ".ppm", ".webp")
+ARRAY_SUFFIXES = frozenset((".npy", ".tif", ".tiff"))
+FRAME_SUFFIXES = ARRAY_SUFFIXES.union(
+    (".apng", ".avif", ".avifs", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jpx"),
+    (".pbm", ".pgm", ".png", ".pnm", ".ppm", ".webp"),
 )
-TIFF_SUFFIXES = frozenset((".tif", ".tiff"))
-FRAME_SUFFIXES = PICTURE_SUFFIXES | TIFF_SUFFIXES | {".npy"}
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -60,7 +59,7 @@ def sniff(path: Path) -> str:
         return "npy"
     if head.startswith(_TIFF_MAGIC):
         return "tiff"
-    if path.suffix.lower() == ".npy" or path.suffix.lower() in TIFF_SUFFIXES:
+    if path.suffix.lower() in ARRAY_SUFFIXES:
         raise UserError(
             f"{name} does not begin like a {path.suffix.lower()} file: damaged or of another kind"
         )

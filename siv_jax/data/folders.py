@@ -5,11 +5,13 @@ import re
 from pathlib import Path
 
 from siv_jax.config import DataConfig
+from siv_jax.data.arrays import open_npy, open_tiff
 from siv_jax.data.decoding import one_line
 from siv_jax.data.files import FRAME_SUFFIXES, resolve, sniff
+from siv_jax.data.notes import Notes
 from siv_jax.data.pictures import picture_stills
-from siv_jax.data.reel import Reel, reel_of_stills
-from siv_jax.data.selection import choose, describe
+from siv_jax.data.reel import Reel, Still, reel_of_stills
+from siv_jax.data.selection import choose, note_choice, refuse_times
 from siv_jax.errors import UserError
 
 
@@ -19,15 +21,14 @@ def natural_key(name: str) -> tuple:
     return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts), name
 
 
-def folder_reel(folder: Path, data: DataConfig) -> Reel:
+def folder_reel(folder: Path, data: DataConfig, notes: Notes) -> Reel:
     """The frames of `folder`: files with the suffix of a picture or an array. Hidden files are passed over.
 
     Raises:
       UserError: no frame in it, one that cannot be read, or frames that do not go together.
     """
     source = one_line(folder.resolve().name or folder)
-    if data.start or data.end:
-        raise UserError(f"{source} is a folder, its frames have no times: leave data.start and data.end at 0")
+    refuse_times(source, data)
     try:
         names = [name for name in os.listdir(folder) if not name.startswith(".")]
     except OSError as error:
@@ -37,20 +38,30 @@ def folder_reel(folder: Path, data: DataConfig) -> Reel:
         raise UserError(
             f"{one_line(folder)} holds no picture: a folder must hold frames such as .png, .jpg, .tif or .npy"
         )
-    notes = []
     passed_over = sorted(set(names) - set(frames), key=natural_key)
     if passed_over:
         shown = ", ".join(one_line(name, 60) for name in passed_over[:3])
-        notes.append(
-            f"{source}: {len(passed_over)} entries that are no frames are passed over, such as {shown}"
-        )
+        notes.add(source, f"{len(passed_over)} entries that are no frames are passed over, such as {shown}")
     chosen = [frames[number] for number in choose(len(frames), data)]
-    notes += describe(source, len(frames), len(chosen), data)
-    files = []
-    for name in chosen:
-        path, is_folder = resolve(str(folder / name))
+    note_choice(source, len(frames), len(chosen), data, notes)
+    return reel_of_stills(source, len(frames), _stills(folder, source, chosen, data, notes), notes)
+
+
+def _stills(folder: Path, source: str, names: list[str], data: DataConfig, notes: Notes) -> list[Still]:
+    pictures, stills = [], []
+    for file_name in names:
+        name = one_line(f"{source}/{file_name}")
+        path, is_folder = resolve(str(folder / file_name))
         if is_folder:
-            raise UserError(f"{one_line(path)} is a folder with the name of a frame: move it away")
-        sniff(path)
-        files.append((one_line(f"{source}/{name}"), path))
-    return reel_of_stills(source, len(frames), picture_stills(files, data.background, notes), notes)
+            raise UserError(f"{name} is a folder with the name of a frame: move it away")
+        kind = sniff(path)
+        if kind == "other":
+            pictures.append((name, path))
+            continue
+        array = open_npy(path, name, notes) if kind == "npy" else open_tiff(path, name, notes)
+        if array.shape[0] > 1:
+            raise UserError(f"{name} holds {array.shape[0]} frames; in a folder every file must hold one")
+        stills += array.stills([0])
+    if pictures and stills:
+        raise UserError(f"{source} mixes pictures and arrays: {pictures[0][0]} and {stills[0].name}")
+    return stills or picture_stills(pictures, data.background, notes)

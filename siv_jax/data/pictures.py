@@ -8,13 +8,14 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from siv_jax.data.decoding import check_pixels, decoding, one_line
+from siv_jax.data.notes import Notes
 from siv_jax.data.orientation import EXIF_TAG, upright, upright_size
 from siv_jax.data.reel import Still
 from siv_jax.errors import UserError
 
 # What Pillow may try. It knows more, among them EPS, which it hands to another program. TIFF has a reader
-# of its own here.
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "WEBP")
+# of its own here; JPEG covers MPO, the pairs of pictures that some cameras write.
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "WEBP")
 _ANIMATED_FORMATS = ("AVIF", "GIF", "PNG", "WEBP")
 _DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 
@@ -37,6 +38,20 @@ def open_image(file: Path | io.BytesIO, name: str) -> Image.Image | None:
     return image
 
 
+def count_frames(path: Path, name: str, notes: Notes) -> int:
+    """Frames of the picture file at `path`, as `frames_in`; 0 where it is no picture.
+
+    Raises:
+      UserError: damaged or too large.
+    """
+    with decoding(name, notes):
+        image = open_image(path, name)
+        if image is None:
+            return 0
+        with image:
+            return frames_in(image)
+
+
 def frames_in(image: Image.Image) -> int:
     """Frames of an animation; 1 for a still. Further pictures in a phone's JPEG (depth maps) do not count."""
     return getattr(image, "n_frames", 1) if image.format in _ANIMATED_FORMATS else 1
@@ -48,7 +63,7 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def picture_stills(
-    files: list[tuple[str, Path | io.BytesIO]], background: tuple[int, int, int], notes: list[str]
+    files: list[tuple[str, Path | io.BytesIO]], background: tuple[int, int, int], notes: Notes
 ) -> list[Still]:
     """One still per picture file, looked at but not decoded, except that deep gray is read for its range.
 
@@ -69,10 +84,10 @@ def picture_stills(
                 if image.mode in _DEEP_MODES:
                     ranges.append(_deep_range(image, name))
                 if frames_in(image) > 1:
-                    notes.append(f"{name} is animated: only its first frame is used")
+                    notes.add(name, "animated, only its first frame is used")
     deep = (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
     if deep:
-        notes.append(f"gray values {deep[0]:g} to {deep[1]:g} become 0 to 255")
+        notes.add(files[0][0], f"gray values {deep[0]:g} to {deep[1]:g} become 0 to 255")
     return [
         Still(name, "picture", "uint8", size, 3, functools.partial(_load, file, name, background, deep))
         for (name, file), size in zip(files, sizes, strict=True)
@@ -83,7 +98,7 @@ def to_rgb(
     image: Image.Image,
     name: str,
     background: tuple[int, int, int],
-    notes: list[str],
+    notes: Notes,
     deep: tuple[float, float] | None = None,
 ) -> Image.Image:
     """Upright RGB of one decoded frame of a file.
@@ -102,18 +117,30 @@ def to_rgb(
     elif image.mode in ("1", "P"):
         image = image.convert("RGB")
     rgb = _to_srgb(image, profile, name, notes)
-    if alpha is not None and alpha.getextrema()[0] < 255:
-        rgb = Image.composite(rgb, Image.new("RGB", rgb.size, background), alpha)
-        _note_once(notes, f"{name}: transparent parts are laid over data.background {background}")
-    return upright(rgb, orientation)
+    if alpha is not None:
+        rgb.putalpha(alpha)
+    return upright(over_background(rgb, name, background, notes), orientation)
 
 
-def _load(file, name, background, deep, notes: list[str]) -> np.ndarray:
+def over_background(
+    image: Image.Image, name: str, background: tuple[int, int, int], notes: Notes
+) -> Image.Image:
+    """RGB of an RGB or RGBA image, its transparent parts laid over `background`."""
+    if image.mode == "RGB":
+        return image
+    alpha = image.getchannel("A")
+    if alpha.getextrema()[0] < 255:
+        image = Image.composite(image.convert("RGB"), Image.new("RGB", image.size, background), alpha)
+        notes.add(name, f"transparent parts are laid over data.background {background}")
+    return image.convert("RGB")
+
+
+def _load(file, name, background, deep, notes: Notes) -> np.ndarray:
     with decoding(name, notes), open_image(file, name) as image:
         return np.asarray(to_rgb(image, name, background, notes, deep))
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None, name: str, notes: list[str]) -> Image.Image:
+def _to_srgb(image: Image.Image, profile: bytes | None, name: str, notes: Notes) -> Image.Image:
     if profile:
         source = image.convert("RGB") if image.mode == "RGBA" else image
         try:
@@ -121,7 +148,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None, name: str, notes: list[s
                 source, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB"
             )
         except (ImageCms.PyCMSError, OSError, ValueError) as error:
-            _note_once(notes, f"{name}: its colour profile is damaged and left out ({one_line(error)})")
+            notes.add(name, f"its colour profile is damaged and left out ({one_line(error)})")
     return image.convert("RGB")
 
 
@@ -136,8 +163,3 @@ def _from_deep(image: Image.Image, deep: tuple[float, float]) -> Image.Image:
     low, high = deep
     share = (np.asarray(image).astype(np.float64) - low) / max(high - low, 1e-30)
     return Image.fromarray(np.rint(np.clip(share, 0.0, 1.0) * 255.0).astype(np.uint8))
-
-
-def _note_once(notes: list[str], note: str) -> None:
-    if note not in notes:
-        notes.append(note)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from siv_jax.data.notes import Notes
 from siv_jax.data.pixel_format import PICTURE, PixelFormat
 from siv_jax.data.resize import resize
 from siv_jax.errors import UserError
@@ -28,8 +29,7 @@ class Reel:
     size: tuple[int, int]
     channels: int
     format: PixelFormat
-    notes: tuple[str, ...]
-    fill: Callable[[np.ndarray, list[str]], None]
+    fill: Callable[[np.ndarray, Notes], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Still:
     dtype: str
     size: tuple[int, int]
     channels: int
-    load: Callable[[list[str]], np.ndarray]
+    load: Callable[[Notes], np.ndarray]
 
 
-def reel_of_stills(source: str, frames_found: int, stills: list[Still], notes: list[str]) -> Reel:
+def reel_of_stills(source: str, frames_found: int, stills: list[Still], notes: Notes) -> Reel:
     """The reel of `stills`, which must agree in kind, type and channels.
 
     Stills of different sizes are resized to a square of the mean side, with a note (as run).
@@ -61,25 +61,24 @@ def reel_of_stills(source: str, frames_found: int, stills: list[Still], notes: l
                     f"{source} mixes frames that do not go together: {what} {ours} in {first.name}, "
                     f"{theirs} in {still.name}"
                 )
-    notes = list(notes)
     size = first.size
     if any(still.size != size for still in stills):
         side = round(sum(sum(still.size) for still in stills) / (2 * len(stills)))
-        notes.append(f"{source}: frames differ in size, all become squares of the mean side, {side}x{side}")
+        notes.add(source, f"frames differ in size, all become squares of the mean side, {side}x{side}")
         size = (side, side)
     pixel_format = PICTURE if first.kind == "picture" else _array_format(stills, notes)
 
-    def fill(out: np.ndarray, notes: list[str]) -> None:
+    def fill(out: np.ndarray, notes: Notes) -> None:
         for row, still in zip(out, stills, strict=True):
             frame = still.load(notes)
             if frame.dtype != np.uint8:
                 frame = pixel_format.from_source(frame)
             row[...] = resize(frame, *row.shape[:2])
 
-    return Reel(source, frames_found, len(stills), size, first.channels, pixel_format, tuple(notes), fill)
+    return Reel(source, frames_found, len(stills), size, first.channels, pixel_format, fill)
 
 
-def _array_format(stills: list[Still], notes: list[str]) -> PixelFormat:
+def _array_format(stills: list[Still], notes: Notes) -> PixelFormat:
     kind, dtype = stills[0].kind, stills[0].dtype
     if dtype == "uint8":
         return PixelFormat(kind, dtype, 0.0, 255.0)

@@ -1,0 +1,166 @@
+"""Clips through PyAV: decoded as a stream, once to count the frames and once to keep the chosen ones."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from siv_jax.config import DataConfig
+from siv_jax.data.decoding import MAX_PIXELS, check_pixels, decoding, one_line
+from siv_jax.data.notes import Notes
+from siv_jax.data.orientation import upright, upright_size
+from siv_jax.data.pictures import over_background
+from siv_jax.data.pixel_format import PICTURE
+from siv_jax.data.reel import Reel
+from siv_jax.data.resize import resize
+from siv_jax.data.selection import choose, note_choice
+from siv_jax.errors import UserError
+
+# Formats that hold a clip in one file. FFmpeg knows many more, among them playlists that name other files.
+_FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mxf,dv,yuv4mpegpipe"
+# Every decoding thread holds frames of its own: this bounds the memory that a 4K clip takes on large machines.
+_THREADS = 4
+_COLORSPACE_UNSPECIFIED = 2
+_HDR_TRANSFERS = (16, 18)  # PQ and HLG
+# Signs of a, b, c, d in the display matrix (x, y) -> (a x + c y, b x + d y), y downwards -> EXIF orientation.
+_ORIENTATIONS = {
+    (-1, 0, 0, 1): 2,
+    (-1, 0, 0, -1): 3,
+    (1, 0, 0, -1): 4,
+    (0, 1, 1, 0): 5,
+    (0, 1, -1, 0): 6,
+    (0, -1, -1, 0): 7,
+    (0, -1, 1, 0): 8,
+}
+
+
+def clip_reel(path: Path, data: DataConfig, notes: Notes) -> Reel:
+    """The frames of a clip between `data.start` and `data.end`.
+
+    Raises:
+      UserError: not a clip, one without frames in that time, or damaged.
+    """
+    name = one_line(path.name)
+    found, damaged, size = 0, 0, (0, 0)
+    with decoding(name, notes), contextlib.closing(_frames(path, name, data)) as frames:
+        for frame, pixel_shape in frames:
+            if found == 0:
+                height, width = frame.height, max(1, round(frame.width * pixel_shape))
+                size = upright_size(height, width, _orientation(frame))
+                if frame.color_trc in _HDR_TRANSFERS:
+                    notes.add(name, "its high dynamic range is not tone-mapped, colours will look pale")
+            found += 1
+            damaged += frame.is_corrupt
+    if found == 0:
+        wanted = f" from data.start {data.start:g} s" + (f" to data.end {data.end:g} s" if data.end else "")
+        raise UserError(f"{name} holds no frames" + (wanted if data.start or data.end else ""))
+    if damaged:
+        notes.add(name, f"{damaged} of {found} frames are damaged and were patched up by the decoder")
+    check_pixels(name, *size)
+    chosen = choose(found, data)
+    note_choice(name, found, len(chosen), data, notes)
+
+    def fill(out: np.ndarray, notes: Notes) -> None:
+        rows = dict(zip(chosen, out, strict=True))
+        with decoding(name, notes), contextlib.closing(_frames(path, name, data)) as frames:
+            for number, (frame, _) in enumerate(frames):
+                if number in rows:
+                    row = rows.pop(number)
+                    rgb = _to_rgb(frame, name, data.background, notes)
+                    row[...] = resize(np.asarray(rgb), *row.shape[:2])
+                if not rows:
+                    return
+        raise UserError(f"{name} decodes to fewer frames the second time: it is damaged")
+
+    return Reel(name, found, len(chosen), size, 3, PICTURE, fill)
+
+
+def _frames(path: Path, name: str, data: DataConfig) -> Iterator[tuple]:
+    """(decoded frame, width of its pixels over their height) in order of time."""
+    try:
+        import av
+    except ImportError:
+        raise UserError(f"{name}: reading clips needs PyAV: pip install av") from None
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+    found, time = 0, data.start
+    try:
+        container = av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace")
+    except av.error.FFmpegError:
+        raise UserError(
+            f"{name} is neither a picture nor a clip that can be read: it is damaged or of another kind"
+        ) from None
+    with container:
+        stream = _picture_stream(container, name)
+        origin = stream.start_time or 0
+        try:
+            if data.start:
+                container.seek(round(data.start / stream.time_base) + origin, stream=stream)
+            for frame in _decoded(container, stream):
+                if data.start or data.end:
+                    if frame.pts is None:
+                        raise UserError(f"{name} has no times: leave data.start and data.end at 0")
+                    time = float((frame.pts - origin) * stream.time_base)
+                    if time < data.start:
+                        continue
+                    if data.end and time >= data.end:
+                        return
+                elif frame.pts is not None:
+                    time = float((frame.pts - origin) * stream.time_base)
+                check_pixels(name, frame.height, frame.width)
+                found += 1
+                yield frame, stream.sample_aspect_ratio or 1
+        except av.error.FFmpegError:
+            if not found:
+                raise
+            raise UserError(
+                f"{name} is damaged after {time:.2f} s: set data.end {time:.2f} to use what comes before"
+            ) from None
+
+
+def _picture_stream(container, name: str):
+    import av
+
+    covers = av.stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if not stream.disposition & covers]
+    if not streams or streams[0].codec_context is None:
+        raise UserError(f"{name} holds no pictures that can be decoded")
+    stream = streams[0]
+    stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = _THREADS
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    return stream
+
+
+def _decoded(container, stream) -> Iterator:
+    import av
+
+    started = False
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            # A piece cut out of a broadcast begins with frames that refer to lost ones.
+            if started:
+                raise
+            continue
+        started = started or bool(frames)
+        yield from frames
+
+
+def _orientation(frame) -> int:
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return 1
+    a, b, _, c, d = np.sign(np.frombuffer(memoryview(matrix), np.int32)[:5])
+    return _ORIENTATIONS.get((int(a), int(b), int(c), int(d)), 1)
+
+
+def _to_rgb(frame, name: str, background: tuple[int, int, int], notes: Notes) -> Image.Image:
+    # Where a clip does not say how its colours are coded, players take small ones for BT.601, large for BT.709.
+    unsaid = frame.colorspace == _COLORSPACE_UNSPECIFIED and not frame.format.is_rgb
+    colorspace = "ITU709" if unsaid and frame.height >= 720 else None
+    has_alpha = any(component.is_alpha for component in frame.format.components)
+    samples = frame.to_ndarray(format="rgba" if has_alpha else "rgb24", src_colorspace=colorspace)
+    return upright(over_background(Image.fromarray(samples), name, background, notes), _orientation(frame))

@@ -1,0 +1,21 @@
+"""What the reading has to say before training."""
+
+
+class Notes:
+    """Remarks on files; the same remark on many files of a folder becomes one line."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, dict[str, None]] = {}
+
+    def add(self, name: str, remark: str) -> None:
+        """Remembers `remark` on the file `name`, once."""
+        self._names.setdefault(remark, {})[name] = None
+
+    def lines(self) -> tuple[str, ...]:
+        """One line per remark, in the order of their first mention."""
+        return tuple(self._line(remark, list(names)) for remark, names in self._names.items())
+
+    @staticmethod
+    def _line(remark: str, names: list[str]) -> str:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        return f"{names[0]}{more}: {remark}"

@@ -1,0 +1,160 @@
+"""One picture or clip out of a TensorFlow Datasets data set, read without TensorFlow."""
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from siv_jax.config import DataConfig
+from siv_jax.data.arrays import array_file
+from siv_jax.data.decoding import decoding, one_line
+from siv_jax.data.notes import Notes
+from siv_jax.data.pictures import picture_stills
+from siv_jax.data.reel import Reel, reel_of_stills
+from siv_jax.data.selection import choose, note_choice, refuse_times
+from siv_jax.errors import UserError
+
+PREFIX = "tfds:"
+
+
+def tfds_reel(data: DataConfig, notes: Notes) -> Reel:
+    """The feature `tfds_feature` of example `tfds_index` in `tfds_split` of a prepared data set.
+
+    Pictures and clips are taken as the encoded bytes that the data set stores and decoded one frame at a time;
+    tensors are read like .npy files. The data set must have been prepared as array_record or parquet under
+    $TFDS_DATA_DIR (or ~/tensorflow_datasets): nothing is downloaded here.
+
+    Raises:
+      UserError: names what to install or to prepare, or which names there are.
+    """
+    source = one_line(data.path)
+    refuse_times(source, data)
+    with decoding(source, notes), _packages_named(source):
+        builder = _builder(source.removeprefix(PREFIX))
+        leaves = dict(_pictures(builder.info.features, ""))
+        feature = _choose_feature(source, data.tfds_feature, leaves, builder.info.features)
+        value = _example(source, builder, data)
+        for part in feature.split("/"):
+            value = value[part]
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        array = array_file(source, "npy", value)
+        numbers = choose(array.shape[0], data)
+        note_choice(source, array.shape[0], len(numbers), data, notes)
+        return reel_of_stills(source, array.shape[0], array.stills(numbers), notes)
+    frames = [value] if isinstance(value, bytes) else list(value)
+    if not frames:
+        raise UserError(f"{source}: feature {feature} of example {data.tfds_index} holds no frames")
+    numbers = choose(len(frames), data)
+    note_choice(source, len(frames), len(numbers), data, notes)
+    files = [(f"{source} frame {number}", io.BytesIO(frames[number])) for number in numbers]
+    return reel_of_stills(source, len(frames), picture_stills(files, data.background, notes), notes)
+
+
+def _builder(name: str):
+    import tensorflow_datasets as tfds
+
+    # DAVIS and the other video data sets are known by name only after their package has been touched.
+    assert tfds.video.Davis
+    try:
+        return tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"))
+    except tfds.core.DatasetNotFoundError:
+        raise UserError(f"{PREFIX}{name}: TensorFlow Datasets knows no data set of this name") from None
+
+
+def _pictures(feature, path: str) -> Iterator[tuple[str, object]]:
+    """(path, feature) of everything below `feature` that holds pictures or clips."""
+    from tensorflow_datasets import features
+
+    if isinstance(feature, features.FeaturesDict):
+        for name, inner in feature.items():
+            yield from _pictures(inner, f"{path}/{name}" if path else name)
+    elif isinstance(feature, features.Image):
+        yield path, feature
+    elif isinstance(feature, features.Sequence):
+        yield from _pictures(feature.feature, path)
+
+
+def _choose_feature(source: str, asked: str, leaves: dict, features) -> str:
+    names = ", ".join(leaves)
+    if not asked and len(leaves) == 1:
+        return next(iter(leaves))
+    if not asked:
+        raise UserError(
+            f"{source} has {len(leaves)} features with pictures: set data.tfds_feature, one of {names}"
+        )
+    if asked in leaves or _is_tensor(features, asked):
+        return asked
+    raise UserError(f"{source} has no picture feature {asked!r}; data.tfds_feature can be {names}")
+
+
+def _is_tensor(features, path: str) -> bool:
+    from tensorflow_datasets import features as kinds
+
+    for part in path.split("/"):
+        if not isinstance(features, kinds.FeaturesDict) or part not in features:
+            return False
+        features = features[part]
+    return type(features) is kinds.Tensor and len(features.shape) >= 2
+
+
+def _example(source: str, builder, data: DataConfig) -> dict:
+    splits = sorted(builder.info.splits)
+    if not splits:
+        raise UserError(
+            f"{source} is not prepared under {builder.data_dir}: run `tfds build {source.removeprefix(PREFIX)} "
+            "--file_format=array_record` once (which for most data sets needs pip install tensorflow), "
+            "or set TFDS_DATA_DIR to the folder where it is"
+        )
+    try:
+        examples = builder.as_data_source(data.tfds_split, decoders=_raw(builder.info.features))
+    except NotImplementedError:
+        raise UserError(
+            f"{source} is prepared under {builder.data_dir} in a format that needs TensorFlow: "
+            "prepare it with --file_format=array_record"
+        ) from None
+    except (ValueError, KeyError):
+        raise UserError(f"{source} has no split {data.tfds_split!r}; it has {', '.join(splits)}") from None
+    if data.tfds_index >= len(examples):
+        raise UserError(
+            f"{source} has {len(examples)} examples in split {data.tfds_split}; data.tfds_index "
+            f"{data.tfds_index} is too high, it counts from 0"
+        )
+    return examples[data.tfds_index]
+
+
+def _raw(feature):
+    """Decoders, laid out like `feature`, that leave pictures as the bytes that are stored."""
+    import tensorflow_datasets as tfds
+
+    class Raw(tfds.decode.Decoder):
+        def decode_example(self, serialized_example):
+            return serialized_example
+
+        def decode_batch_example_np(self, serialized_example):
+            return serialized_example
+
+    kinds = tfds.features
+    if isinstance(feature, kinds.FeaturesDict):
+        inner = {name: _raw(part) for name, part in feature.items()}
+        return {name: decoder for name, decoder in inner.items() if decoder}
+    if isinstance(feature, kinds.Image):
+        return Raw()
+    if isinstance(feature, kinds.Sequence):
+        return _raw(feature.feature)
+    return None
+
+
+@contextlib.contextmanager
+def _packages_named(source: str) -> Iterator[None]:
+    """Turns an import that fails into the package to install; what is printed beside it is dropped."""
+    try:
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            yield
+    except ImportError as error:
+        # TensorFlow Datasets wraps the error that knows the name.
+        missing = re.search(r"No module named '(\w+)", str(error))
+        package = missing.group(1).replace("_", "-") if missing else "tensorflow"
+        raise UserError(f"{source} needs a package that is not installed: pip install {package}") from None
