@@ -9,7 +9,7 @@ from siv_jax.config import DataConfig
 from siv_jax.data.decoding import check_pixels, decoding, one_line
 from siv_jax.data.notes import Notes
 from siv_jax.data.orientation import upright_size
-from siv_jax.data.pictures import frames_in, open_image, orientation_of, to_rgb
+from siv_jax.data.pictures import frames_in, opened, orientation_of, to_rgb
 from siv_jax.data.pixel_format import PICTURE
 from siv_jax.data.reel import Reel
 from siv_jax.data.resize import resize
@@ -27,7 +27,7 @@ def animation_reel(path: Path, data: DataConfig, notes: Notes) -> Reel:
       UserError: no frames in that time, or damaged.
     """
     name = one_line(path.name)
-    with decoding(name, notes), open_image(path, name) as image:
+    with decoding(name, notes), opened(path, name) as image:
         # An APNG may begin with a picture for viewers that cannot animate it.
         first = 1 if getattr(image, "default_image", False) else 0
         numbers = range(first, frames_in(image))
@@ -40,7 +40,7 @@ def animation_reel(path: Path, data: DataConfig, notes: Notes) -> Reel:
     note_choice(name, len(numbers), len(chosen), data, notes)
 
     def fill(out: np.ndarray, notes: Notes) -> None:
-        with decoding(name, notes), open_image(path, name) as image:
+        with decoding(name, notes), opened(path, name) as image:
             for row, number in zip(out, chosen, strict=True):
                 image.seek(number)
                 check_pixels(name, image.height, image.width)

@@ -20,7 +20,7 @@ from siv_jax.errors import UserError
 
 # Formats that hold a clip in one file. FFmpeg knows many more, among them playlists that name other files.
 _FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mxf,dv,yuv4mpegpipe"
-# Every decoding thread holds frames of its own: this bounds the memory that a 4K clip takes on large machines.
+# Every decoding thread holds frames of its own: this bounds the memory of a 4K clip on large machines.
 _THREADS = 4
 _COLORSPACE_UNSPECIFIED = 2
 _HDR_TRANSFERS = (16, 18)  # PQ and HLG
@@ -112,8 +112,8 @@ def _frames(path: Path, name: str, data: DataConfig) -> Iterator[tuple]:
                 found += 1
                 yield frame, stream.sample_aspect_ratio or 1
         except av.error.FFmpegError:
-            if not found:
-                raise
+            if time == 0:
+                raise UserError(f"{name} is damaged from its beginning") from None
             raise UserError(
                 f"{name} is damaged after {time:.2f} s: set data.end {time:.2f} to use what comes before"
             ) from None
@@ -158,7 +158,7 @@ def _orientation(frame) -> int:
 
 
 def _to_rgb(frame, name: str, background: tuple[int, int, int], notes: Notes) -> Image.Image:
-    # Where a clip does not say how its colours are coded, players take small ones for BT.601, large for BT.709.
+    # Clips that do not say how their colours are coded: players take small ones for BT.601, large for BT.709.
     unsaid = frame.colorspace == _COLORSPACE_UNSPECIFIED and not frame.format.is_rgb
     colorspace = "ITU709" if unsaid and frame.height >= 720 else None
     has_alpha = any(component.is_alpha for component in frame.format.components)

@@ -1,7 +1,6 @@
 """The border to the decoding libraries: whatever they raise or warn becomes one clear line."""
 
 import contextlib
-import struct
 import warnings
 from collections.abc import Iterator
 
@@ -37,12 +36,12 @@ def decoding(name: str, notes: Notes) -> Iterator[None]:
             raise
         except MemoryError:
             raise UserError(f"{name} asks for more memory than there is: too large or damaged") from None
-        except (EOFError, IndexError, KeyError, struct.error):
-            # Their texts mean nothing to a reader ("unpack requires a buffer of 4 bytes").
-            raise UserError(f"{name} is damaged or cut short") from None
-        except Exception as error:
+        except (OSError, RuntimeError, ValueError) as error:
             reason = one_line(getattr(error, "strerror", None) or error) or type(error).__name__
             raise UserError(f"{name} cannot be read, it may be damaged or cut short: {reason}") from None
+        except Exception:
+            # The other texts mean nothing to a reader ("unpack requires a buffer of 4 bytes").
+            raise UserError(f"{name} is damaged or cut short") from None
     for warning in caught:
         # Sizes are judged by `check_pixels`, once for all libraries.
         if warning.category.__name__ != "DecompressionBombWarning":

@@ -1,7 +1,9 @@
 """Pictures through Pillow: whatever the file holds becomes upright 8-bit sRGB."""
 
+import contextlib
 import functools
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,11 @@ _ANIMATED_FORMATS = ("AVIF", "GIF", "PNG", "WEBP")
 _DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 
 
-def open_image(file: Path | io.BytesIO, name: str) -> Image.Image | None:
-    """The opened, not yet decoded image, to be closed by the caller; None where no picture format fits.
+@contextlib.contextmanager
+def opened(file: Path | io.BytesIO, name: str) -> Iterator[Image.Image | None]:
+    """The opened, not yet decoded image; None where no picture format fits.
 
-    Call it under `decoding`.
+    Use it under `decoding`.
 
     Raises:
       UserError: more pixels than are read.
@@ -31,11 +34,15 @@ def open_image(file: Path | io.BytesIO, name: str) -> Image.Image | None:
     try:
         image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
-        return None
+        image = None
     except Image.DecompressionBombError:
         raise UserError(f"{name} has far too many pixels: scale it down first") from None
-    check_pixels(name, image.height, image.width)
-    return image
+    if image is None:
+        yield None
+        return
+    with image:
+        check_pixels(name, image.height, image.width)
+        yield image
 
 
 def count_frames(path: Path, name: str, notes: Notes) -> int:
@@ -44,12 +51,8 @@ def count_frames(path: Path, name: str, notes: Notes) -> int:
     Raises:
       UserError: damaged or too large.
     """
-    with decoding(name, notes):
-        image = open_image(path, name)
-        if image is None:
-            return 0
-        with image:
-            return frames_in(image)
+    with decoding(name, notes), opened(path, name) as image:
+        return frames_in(image) if image else 0
 
 
 def frames_in(image: Image.Image) -> int:
@@ -75,16 +78,14 @@ def picture_stills(
     """
     sizes, ranges = [], []
     for name, file in files:
-        with decoding(name, notes):
-            image = open_image(file, name)
+        with decoding(name, notes), opened(file, name) as image:
             if image is None:
                 raise UserError(f"{name} is not a picture that can be read: it is damaged or of another kind")
-            with image:
-                sizes.append(upright_size(image.height, image.width, orientation_of(image)))
-                if image.mode in _DEEP_MODES:
-                    ranges.append(_deep_range(image, name))
-                if frames_in(image) > 1:
-                    notes.add(name, "animated, only its first frame is used")
+            sizes.append(upright_size(image.height, image.width, orientation_of(image)))
+            if image.mode in _DEEP_MODES:
+                ranges.append(_deep_range(image, name))
+            if frames_in(image) > 1:
+                notes.add(name, "animated, only its first frame is used")
     deep = (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
     if deep:
         notes.add(files[0][0], f"gray values {deep[0]:g} to {deep[1]:g} become 0 to 255")
@@ -136,7 +137,7 @@ def over_background(
 
 
 def _load(file, name, background, deep, notes: Notes) -> np.ndarray:
-    with decoding(name, notes), open_image(file, name) as image:
+    with decoding(name, notes), opened(file, name) as image:
         return np.asarray(to_rgb(image, name, background, notes, deep))
 
 

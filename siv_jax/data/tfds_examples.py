@@ -23,9 +23,9 @@ PREFIX = "tfds:"
 def tfds_reel(data: DataConfig, notes: Notes) -> Reel:
     """The feature `tfds_feature` of example `tfds_index` in `tfds_split` of a prepared data set.
 
-    Pictures and clips are taken as the encoded bytes that the data set stores and decoded one frame at a time;
-    tensors are read like .npy files. The data set must have been prepared as array_record or parquet under
-    $TFDS_DATA_DIR (or ~/tensorflow_datasets): nothing is downloaded here.
+    Pictures and clips are taken as the encoded bytes that the data set stores and decoded one frame at a
+    time; tensors are read like .npy files. The data set must have been prepared as array_record or parquet
+    under $TFDS_DATA_DIR (or ~/tensorflow_datasets): nothing is downloaded here.
 
     Raises:
       UserError: names what to install or to prepare, or which names there are.
@@ -104,8 +104,8 @@ def _example(source: str, builder, data: DataConfig) -> dict:
     splits = sorted(builder.info.splits)
     if not splits:
         raise UserError(
-            f"{source} is not prepared under {builder.data_dir}: run `tfds build {source.removeprefix(PREFIX)} "
-            "--file_format=array_record` once (which for most data sets needs pip install tensorflow), "
+            f"{source} is not prepared under {builder.data_dir}: run once (for most data sets after "
+            f"pip install tensorflow) `tfds build {source.removeprefix(PREFIX)} --file_format=array_record`, "
             "or set TFDS_DATA_DIR to the folder where it is"
         )
     try:
