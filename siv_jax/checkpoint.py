@@ -107,7 +107,9 @@ def restore_generator(folder: Path, like: dict) -> tuple[dict, int]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder.parent} holds no checkpoint: train there first")
-    with ocp.CheckpointManager(folder.absolute(), options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
+    with ocp.CheckpointManager(
+        folder.absolute(), options=ocp.CheckpointManagerOptions(read_only=True)
+    ) as manager:
         step = manager.latest_step()
         if step is None:
             raise UserError(f"{folder.parent} holds no finished checkpoint: train there first")
@@ -118,7 +120,7 @@ def restore_generator(folder: Path, like: dict) -> tuple[dict, int]:
             raise _damaged(folder, step, error) from None
 
 
-def save_generator(folder: Path, params: dict, vectors: dict) -> None:
+def save_generator(folder: Path, params: np.ndarray, vectors: np.ndarray) -> None:
     """Writes generator weights alone, as step 0 of a workdir that can be sampled from but not resumed."""
     with ocp.CheckpointManager(folder.absolute()) as manager:
         item = {"ema": params, "vectors_g": vectors}

@@ -39,7 +39,9 @@ class ModelConfig:
     num_blocks_d: int = 0  # discriminator blocks N_D; 0: from the generator's
     num_blocks_low_level: int = 0  # of these, low-level blocks N_ll (Table 6); 0: from the generator's
     branches: str = "both"  # both | content | layout | none: Table 3; none is one plain trunk
-    dtype: str = "auto"  # auto | float32 | bfloat16: arithmetic of the networks; auto: bfloat16 on GPU and TPU
+    dtype: str = (
+        "auto"  # auto | float32 | bfloat16: arithmetic of the networks; auto: bfloat16 on GPU and TPU
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,7 +236,9 @@ def _typed(wanted: type, value, key: str):
         items = typing.get_args(wanted)
         if isinstance(value, list | tuple) and [type(item) for item in value] == list(items):
             return tuple(value)
-        raise UserError(f"config key {key} takes {len(items)} values of type {items[0].__name__}, not {value!r}")
+        raise UserError(
+            f"config key {key} takes {len(items)} values of type {items[0].__name__}, not {value!r}"
+        )
     if type(value) is not wanted:
         raise UserError(f"config key {key} takes a value of type {wanted.__name__}, not {value!r}")
     return value
@@ -249,7 +253,9 @@ def _check(config: Config) -> None:
         if not (math.isfinite(flat[key]) and lowest <= flat[key] <= highest):
             raise UserError(f"config key {key} is {flat[key]}; it must lie between {lowest} and {highest}")
     if not all(0 <= value <= 255 for value in config.data.background):
-        raise UserError(f"config key data.background is {config.data.background}; its values lie between 0 and 255")
+        raise UserError(
+            f"config key data.background is {config.data.background}; its values lie between 0 and 255"
+        )
     if config.data.end and config.data.end <= config.data.start:
         raise UserError(
             f"config key data.end is {config.data.end}, before data.start, which is {config.data.start}"

@@ -100,7 +100,9 @@ class Loop:
     def _until_event(self, step: int) -> int:
         """Steps from `step` to the next one after which something is to be done."""
         config = self.config
-        events = [every - step % every for every in (config.log_every, config.sample_every, config.checkpoint_every)]
+        events = [
+            every - step % every for every in (config.log_every, config.sample_every, config.checkpoint_every)
+        ]
         return min(*events, config.num_steps - step)
 
     def _draw_grid(self, step: int, state: TrainState, z: np.ndarray) -> None:
@@ -152,7 +154,9 @@ class _Log:
         if self._writer is not None:
             self._writer.scalars(step, now - self._begun, speed, means)
             shown = {"G": means["loss_g"], "D": means["loss_d"], "diversity": means["diversity"]}
-            bar.set_postfix_str(" ".join(f"{name} {value:.3f}" for name, value in shown.items()), refresh=False)
+            bar.set_postfix_str(
+                " ".join(f"{name} {value:.3f}" for name, value in shown.items()), refresh=False
+            )
 
 
 class _Pace:

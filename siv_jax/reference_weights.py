@@ -23,7 +23,9 @@ def convolution(tensors: dict[str, np.ndarray], name: str) -> tuple[dict, dict]:
     u, v = _get(tensors, f"{name}.weight_u", 1), _get(tensors, f"{name}.weight_v", 1)
     out, inputs, height, width = weight.shape
     if u.shape != (out,) or v.shape != (inputs * height * width,):
-        raise UserError(f"{name}: weight_u {u.shape} and weight_v {v.shape} do not fit weight_orig {weight.shape}")
+        raise UserError(
+            f"{name}: weight_u {u.shape} and weight_v {v.shape} do not fit weight_orig {weight.shape}"
+        )
     layer = {"kernel": weight.transpose(2, 3, 1, 0)}
     if f"{name}.bias" in tensors:
         layer["bias"] = _get(tensors, f"{name}.bias", 1)
@@ -43,9 +45,7 @@ def generator(tensors: dict[str, np.ndarray]) -> tuple[dict, dict]:
       UserError: these are not the weights of such a generator; says what is missing or left over.
     """
     first = _get(tensors, "first_linear.weight", 4)
-    params = {
-        "dense": {"kernel": first.transpose(0, 2, 3, 1), "bias": _get(tensors, "first_linear.bias", 1)}
-    }
+    params = {"dense": {"kernel": first.transpose(0, 2, 3, 1), "bias": _get(tensors, "first_linear.bias", 1)}}
     vectors = {}
     used = {"first_linear.weight", "first_linear.bias"}
     blocks = {int(m.group(1)) for m in map(re.compile(r"body\.(\d+)\.").match, tensors) if m}
@@ -58,7 +58,9 @@ def generator(tensors: dict[str, np.ndarray]) -> tuple[dict, dict]:
             params[f"block_{i}"][ours], vectors[f"block_{i}"][ours] = layer, pair
         params[f"to_image_{i}"], vectors[f"to_image_{i}"] = convolution(tensors, f"rgb_converters.{i}")
         names = [f"body.{i}.{layer}" for layer in _LAYERS] + [f"rgb_converters.{i}"]
-        used |= {f"{name}.{leaf}" for name in names for leaf in ("weight_orig", "weight_u", "weight_v", "bias")}
+        used |= {
+            f"{name}.{leaf}" for name in names for leaf in ("weight_orig", "weight_u", "weight_v", "bias")
+        }
     left = sorted(set(tensors) - used)
     if left:
         raise UserError(f"these are not the weights of a SIV-GAN generator: {left[0]} has no place in one")
@@ -70,5 +72,7 @@ def _get(tensors: dict[str, np.ndarray], name: str, ndim: int) -> np.ndarray:
         raise UserError(f"these are not the weights of a SIV-GAN generator: {name} is missing")
     array = np.asarray(tensors[name])
     if array.ndim != ndim or array.dtype.kind != "f" or not np.isfinite(array).all():
-        raise UserError(f"{name} holds {array.dtype}{list(array.shape)}; finite numbers in {ndim} dimensions belong there")
+        raise UserError(
+            f"{name} holds {array.dtype}{list(array.shape)}; finite numbers in {ndim} dimensions belong there"
+        )
     return array.astype(np.float32)

@@ -47,15 +47,28 @@ def read_latents(path: Path) -> np.ndarray:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = command_line.Parser(prog="python -m siv_jax.sample", description="Draws samples from a trained model.")
+    parser = command_line.Parser(
+        prog="python -m siv_jax.sample", description="Draws samples from a trained model."
+    )
     parser.add_argument("--workdir", type=Path, required=True, help="of the run, such as runs/photo")
-    parser.add_argument("--num", type=command_line.whole_number(1, 1_000_000), default=20, help="how many (20)")
-    parser.add_argument("--seed", type=command_line.whole_number(0, 2**32 - 1), default=0, help="of the latents (0)")
-    parser.add_argument("--out", type=Path, help="folder for the files (WORKDIR/samples_seedN)")
-    parser.add_argument("--latents", type=Path, help="latents from an .npy array [n, noise_dim] instead of a seed")
-    parser.add_argument("--format", choices=("png", "npy"), default="png", help="npy: one float32 array in [-1, 1]")
     parser.add_argument(
-        "--interpolate", type=command_line.whole_number(2, 1000), metavar="K", help="a walk between K latents instead"
+        "--num", type=command_line.whole_number(1, 1_000_000), default=20, help="how many (20)"
+    )
+    parser.add_argument(
+        "--seed", type=command_line.whole_number(0, 2**32 - 1), default=0, help="of the latents (0)"
+    )
+    parser.add_argument("--out", type=Path, help="folder for the files (WORKDIR/samples_seedN)")
+    parser.add_argument(
+        "--latents", type=Path, help="latents from an .npy array [n, noise_dim] instead of a seed"
+    )
+    parser.add_argument(
+        "--format", choices=("png", "npy"), default="png", help="npy: one float32 array in [-1, 1]"
+    )
+    parser.add_argument(
+        "--interpolate",
+        type=command_line.whole_number(2, 1000),
+        metavar="K",
+        help="a walk between K latents instead",
     )
     return parser.parse_args(argv)
 

@@ -14,7 +14,7 @@ from siv_jax.geometry import Plan
 from siv_jax.models import spectral_norm
 from siv_jax.models.generator import make_generator
 from siv_jax.parallel import compute_dtype
-from siv_jax.state import generator_shapes
+from siv_jax.state import Layouts, generator_shapes
 
 # Largest number of output values per dispatch: 32 samples at 128x128, 8 at 192x320 and up to 64 of small ones.
 _VALUES_PER_BATCH = 1_600_000
@@ -38,17 +38,19 @@ class Sampler:
         values = plan.height * plan.width * plan.channels
         self._batch = int(np.clip(_VALUES_PER_BATCH // values, 1, 64))
         generator = make_generator(plan, model, compute_dtype(model.dtype))
+        layouts = Layouts.of(generator_shapes(plan, model))
 
         def generate(params, vectors, z):
-            images, _ = generator.apply({"params": spectral_norm.normalize(params, vectors)}, z)
+            weights = spectral_norm.normalize(layouts.params.split(params), layouts.vectors.split(vectors))
+            images, _ = generator.apply({"params": weights}, z)
             return images[-1]
 
         self._generate = jax.jit(generate)
 
-    def __call__(self, params: dict, vectors: dict, z: np.ndarray) -> np.ndarray:
-        """Images float32 [n, H, W, C] in [-1, 1] for latents z [n, noise_dim]; n >= 1.
+    def __call__(self, params: np.ndarray, vectors: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Images float32 [n, H, W, C] in [-1, 1] for latents z [n, noise_dim], n >= 1.
 
-        The weights may be those of a running training: they are only read.
+        `params` and `vectors` are the generator's as TrainState holds them.
         """
         count = len(z)
         padding = -count % self._batch if count > self._batch else self._batch - count
@@ -80,7 +82,8 @@ class TrainedModel:
         self.config = config_lib.load(folder / workdir.CONFIG)
         self.model = workdir.load_model(folder)
         params = jax.tree.map(
-            lambda leaf: np.zeros(leaf.shape, np.float32), generator_shapes(self.model.plan, self.config.model)
+            lambda leaf: np.zeros(leaf.shape, np.float32),
+            generator_shapes(self.model.plan, self.config.model),
         )
         like = {"ema": params, "vectors_g": spectral_norm.init(params, np.random.default_rng(0), 0)}
         weights, self.step = checkpoint.restore_generator(folder / workdir.CHECKPOINTS, like)
@@ -99,7 +102,9 @@ class TrainedModel:
         """
         dim = self.config.model.noise_dim
         if z.ndim != 2 or z.shape[1] != dim or not len(z) or z.dtype.kind not in "fiu":
-            raise UserError(f"latents are {z.dtype}{list(z.shape)}; this model takes numbers of shape [n, {dim}]")
+            raise UserError(
+                f"latents are {z.dtype}{list(z.shape)}; this model takes numbers of shape [n, {dim}]"
+            )
         if not np.isfinite(z).all():
             raise UserError("latents hold values that are not finite")
         return self._sampler(self._params, self._vectors, z)

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
-import numpy as np
 
 from siv_jax import parallel, pictures, sampling, workdir
 from siv_jax.checkpoint import Checkpoints
 from siv_jax.config import Config
 from siv_jax.data import Frames, load_frames
 from siv_jax.errors import DivergedError, UserError
+from siv_jax.flat import Layout
 from siv_jax.geometry import SMALLEST_SIDE, Plan, scaled_size
 from siv_jax.loop import Loop, StopSignal
 from siv_jax.sampler import Sampler, latents
-from siv_jax.state import init_state, parameter_shapes
+from siv_jax.state import discriminator_shapes, generator_shapes, init_state
 from siv_jax.writer import Writer
 
 
@@ -70,7 +70,9 @@ def describe(frames: Frames, plan: Plan, config: Config, num_devices: int) -> li
     """What the plan made of the input, for people."""
     kind = f"{len(frames.pixels)} of {frames.frames_found} frames" if frames.is_video else "1 picture"
     height, width = frames.source_size
-    sizes = [sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(tree)) for tree in parameter_shapes(plan, config)]
+    sizes = [
+        sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(tree)) for tree in parameter_shapes(plan, config)
+    ]
     lines = [
         f"input     {frames.source}: {kind}, {width}x{height}, {plan.channels} channels",
         f"training  at {plan.width}x{plan.height} (width x height), noise {plan.noise_width}x{plan.noise_height}, "
@@ -105,12 +107,16 @@ def _train_in(
         if int(state.step) < config.num_steps:
             say("compiling (under a minute on first use of a shape, seconds after that)")
             trainer.compile(trainer.put(state), trainer.put(frames.pixels))
-            say(f"training  in {folder}, {time.monotonic() - begun:.0f} s after starting; Ctrl-C saves and stops")
+            say(
+                f"training  in {folder}, {time.monotonic() - begun:.0f} s after starting; Ctrl-C saves and stops"
+            )
         with StopSignal().listening() as stop:
             try:
                 if writes:
                     with Writer(folder, int(state.step)) as writer:
-                        state = Loop(config, trainer, checkpoints, writer, sampler).run(state, frames.pixels, stop)
+                        state = Loop(config, trainer, checkpoints, writer, sampler).run(
+                            state, frames.pixels, stop
+                        )
                 else:
                     state = Loop(config, trainer, checkpoints, None, sampler).run(state, frames.pixels, stop)
             except DivergedError as error:
@@ -129,5 +135,9 @@ def _train_in(
 
 
 def _what_is_left(error: DivergedError, last: int | None, folder: Path) -> str:
-    kept = f"the checkpoint after step {last} in {folder} is good" if last is not None else "no checkpoint was made"
+    kept = (
+        f"the checkpoint after step {last} in {folder} is good"
+        if last is not None
+        else "no checkpoint was made"
+    )
     return f"training diverged: {error}; {kept}; begin again with lower optim.lr_g and optim.lr_d in another --workdir"

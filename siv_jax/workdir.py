@@ -1,12 +1,12 @@
 """The folder of a run: what lies where in it, and who may write there.
 
-    config.json        every setting, resolved
-    plan.json          shapes of the model and how its samples are written
-    frames.npz         the training frames at the training resolution
-    checkpoints/       Orbax, the last few
-    grids/             samples of the same latents as training goes on
-    samples/           the final samples
-    scalars.jsonl      losses; tensorboard/ holds the same as events
+config.json        every setting, resolved
+plan.json          shapes of the model and how its samples are written
+frames.npz         the training frames at the training resolution
+checkpoints/       Orbax, the last few
+grids/             samples of the same latents as training goes on
+samples/           the final samples
+scalars.jsonl      losses; tensorboard/ holds the same as events
 """
 
 import dataclasses
@@ -42,13 +42,13 @@ class Model:
 
 def default_workdir(data_path: str) -> Path:
     """runs/NAME with NAME from the input's, without its ending."""
-    name = Path(data_path.rstrip("/").split(":", 1)[-1].replace("/", "-") if ":" in data_path else data_path).stem
+    name = Path(
+        data_path.rstrip("/").split(":", 1)[-1].replace("/", "-") if ":" in data_path else data_path
+    ).stem
     return Path("runs") / (name or "run")
 
 
-def open_for_training(
-    workdir: Path, config: config_lib.Config, model: Model, frames: np.ndarray
-) -> "Lock":
+def open_for_training(workdir: Path, config: config_lib.Config, model: Model, frames: np.ndarray) -> "Lock":
     """Makes `workdir` ready for a run of `config`, new or resumed, and locks it.
 
     Raises:
@@ -87,7 +87,9 @@ def lock_folder(workdir: Path) -> "Lock":
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         handle.close()
-        raise UserError(f"{workdir} is in use by another run: wait for it or choose another --workdir") from None
+        raise UserError(
+            f"{workdir} is in use by another run: wait for it or choose another --workdir"
+        ) from None
     foreign = [entry.name for entry in workdir.iterdir() if not entry.name.startswith(".")]
     # frames.npz is the first file of a new run, so a run that was killed there holds it alone.
     if set(foreign) - {FRAMES} and not (workdir / CONFIG).exists():

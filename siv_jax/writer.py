@@ -23,7 +23,9 @@ class Writer:
         kept = [line for line in _complete_lines(path) if json.loads(line)["step"] <= start]
         workdir.write_atomically(path, lambda file: file.write("".join(kept).encode()))
         self._scalars = open(path, "a", buffering=1)  # noqa: SIM115 (open as long as the run)
-        self._events = SummaryWriter(str(folder / workdir.TENSORBOARD), purge_step=start + 1, write_to_disk=True)
+        self._events = SummaryWriter(
+            str(folder / workdir.TENSORBOARD), purge_step=start + 1, write_to_disk=True
+        )
 
     def __enter__(self) -> "Writer":
         return self

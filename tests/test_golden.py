@@ -10,7 +10,7 @@ from siv_jax import losses, step
 from siv_jax.models import spectral_norm
 from siv_jax.models.discriminator import make_discriminator
 from siv_jax.models.generator import make_generator
-from siv_jax.state import make_optimizer, optimizer_step, parameter_shapes
+from siv_jax.state import discriminator_shapes, generator_shapes, make_optimizer, optimizer_step
 
 _CACHE: dict[str, Golden] = {}
 
@@ -40,7 +40,8 @@ def test_plan_is_the_originals(golden):
 
 
 def test_parameters_are_the_originals(golden):
-    shapes_g, shapes_d = parameter_shapes(golden.plan, golden.config)
+    shapes_g = generator_shapes(golden.plan, golden.model)
+    shapes_d = discriminator_shapes(golden.plan, golden.model)
     for shapes, (params, _) in ((shapes_g, golden.generator()), (shapes_d, golden.discriminator())):
         assert jax.tree.map(lambda s: s.shape, shapes) == jax.tree.map(np.shape, params)
 
@@ -126,9 +127,7 @@ def check_gradients(golden, grads, params, which, path_of):
 def test_generator_loss_gradients_and_adam(golden):
     params, vectors = golden.generator()
     fixed = golden.discriminator()
-    function = jax.jit(
-        jax.value_and_grad(lambda p: objective_g(golden, p, vectors, *fixed), has_aux=True)
-    )
+    function = jax.jit(jax.value_and_grad(lambda p: objective_g(golden, p, vectors, *fixed), has_aux=True))
     (total, parts), grads = function(params)
     for part, value in parts.items():
         theirs = golden.arrays[f"loss/G/{GOLDEN_PART.get(part, part)}"]

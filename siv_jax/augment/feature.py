@@ -15,20 +15,20 @@ _SIDE = (0.1, 0.5)
 
 
 def partners(batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each of `batch` >= 2 samples, the sample it receives from and the group they belong to."""
+    """For each of `batch` >= 2 samples, the sample it receives from and the first member of its group."""
     source = np.arange(batch) ^ 1
-    group = np.arange(batch) // 2
+    leader = np.arange(batch) // 2 * 2
     if batch % 2:
         source[-3:] = [batch - 2, batch - 1, batch - 3]
-        group[-1] = group[-2]
-    return source, group
+        leader[-1] = batch - 3
+    return source, leader
 
 
-def augment_content(key: jax.Array, content: jax.Array, probability: float) -> jax.Array:
+def augment_content(uniform: jax.Array, content: jax.Array, probability: float) -> jax.Array:
     """Content features with channels exchanged between partners, and others dropped.
 
     Args:
-      key: drawn from once.
+      uniform: float32 [B, C + 4] in [0, 1); a group uses its first member's row.
       content: [B, 1, 1, C], B >= 2.
       probability: of the exchange, per group, and of the drop, per sample (as run, per batch).
 
@@ -36,22 +36,21 @@ def augment_content(key: jax.Array, content: jax.Array, probability: float) -> j
       Like `content`: 10-30% of the channels come from the partner, another 10-30% are zero.
     """
     batch, channels = content.shape[0], content.shape[-1]
-    keys = jax.random.split(key, 3)
-    source, group = partners(batch)
+    source, leader = partners(batch)
     # One ranking per group orders the channels; the swap takes from its start and the drop from its end, so
     # that the two sets never meet.
-    rank = jnp.argsort(jnp.argsort(jax.random.uniform(keys[0], (group[-1] + 1, channels)), axis=-1), axis=-1)
-    swapped = rank < _count(keys[1], (group[-1] + 1, 1), probability, channels)
-    dropped = rank[group] >= channels - _count(keys[2], (batch, 1), probability, channels)
-    mixed = jnp.where(swapped[group][:, None, None, :], content[source], content)
+    rank = jnp.argsort(jnp.argsort(uniform[leader, :channels], axis=-1), axis=-1)
+    swapped = rank < _count(uniform[leader, channels : channels + 2], probability, channels)
+    dropped = rank >= channels - _count(uniform[:, channels + 2 :], probability, channels)
+    mixed = jnp.where(swapped[:, None, None, :], content[source], content)
     return jnp.where(dropped[:, None, None, :], jnp.zeros_like(mixed), mixed)
 
 
-def augment_layout(key: jax.Array, layout: jax.Array, probability: float) -> jax.Array:
+def augment_layout(uniform: jax.Array, layout: jax.Array, probability: float) -> jax.Array:
     """Layout features with one rectangle exchanged between partners at the same place.
 
     Args:
-      key: drawn from once.
+      uniform: float32 [B, 5] in [0, 1); a group uses its first member's row.
       layout: [B, H, W, C], B >= 2.
       probability: of the exchange, per group.
 
@@ -59,29 +58,25 @@ def augment_layout(key: jax.Array, layout: jax.Array, probability: float) -> jax
       Like `layout`; each side of the rectangle is 10-50% of the map's, at least one cell.
     """
     batch, height, width, _ = layout.shape
-    source, group = partners(batch)
-    keys = jax.random.split(key, 5)
-    groups = (group[-1] + 1, 1)
-    rows = _interval(keys[0], keys[1], groups, height)
-    columns = _interval(keys[2], keys[3], groups, width)
-    drawn = jax.random.uniform(keys[4], (groups[0], 1, 1)) < probability
-    inside = rows[:, :, None] & columns[:, None, :] & drawn
-    return jnp.where(inside[group][..., None], layout[source], layout)
+    source, leader = partners(batch)
+    drawn = uniform[leader]
+    rows = _interval(drawn[:, 0:1], drawn[:, 1:2], height)
+    columns = _interval(drawn[:, 2:3], drawn[:, 3:4], width)
+    inside = rows[:, :, None] & columns[:, None, :] & (drawn[:, 4] < probability)[:, None, None]
+    return jnp.where(inside[..., None], layout[source], layout)
 
 
-def _count(key: jax.Array, shape: tuple[int, ...], probability: float, channels: int) -> jax.Array:
-    """How many channels are taken: 0, or with `probability` 10-30% of them, at least one."""
-    drawn, share = jax.random.split(key)
-    count = jnp.round(jax.random.uniform(share, shape, minval=_CHANNELS[0], maxval=_CHANNELS[1]) * channels)
-    taken = jax.random.uniform(drawn, shape) < probability
-    return jnp.where(taken, jnp.maximum(count, 1.0), 0.0).astype(jnp.int32)
+def _count(uniform: jax.Array, probability: float, channels: int) -> jax.Array:
+    """How many channels are taken, [B, 1]: 0, or with `probability` 10-30% of them, at least one."""
+    share = _CHANNELS[0] + (_CHANNELS[1] - _CHANNELS[0]) * uniform[:, 1:2]
+    count = jnp.maximum(jnp.round(share * channels), 1.0)
+    return jnp.where(uniform[:, 0:1] < probability, count, 0.0).astype(jnp.int32)
 
 
-def _interval(size_key: jax.Array, place_key: jax.Array, shape: tuple[int, int], length: int) -> jax.Array:
-    """Masks [*shape[:1], length] of random intervals inside 0..length-1."""
-    size = jnp.round(jax.random.uniform(size_key, shape, minval=_SIDE[0], maxval=_SIDE[1]) * length)
-    size = jnp.clip(size, 1.0, float(length)).astype(jnp.int32)
-    start = jnp.floor(jax.random.uniform(place_key, shape) * (length - size + 1).astype(jnp.float32))
-    start = start.astype(jnp.int32)
-    cells = jnp.arange(length, dtype=jnp.int32)
+def _interval(size: jax.Array, place: jax.Array, length: int) -> jax.Array:
+    """Masks [B, length] of intervals inside 0..length-1, from two uniform draws [B, 1]."""
+    size = jnp.round((_SIDE[0] + (_SIDE[1] - _SIDE[0]) * size) * length)
+    size = jnp.clip(size, 1.0, float(length))
+    start = jnp.floor(place * (length - size + 1.0))
+    cells = jnp.arange(length, dtype=jnp.float32)
     return (cells >= start) & (cells < start + size)

@@ -8,6 +8,8 @@ the input position whose colour it shows.
 import jax
 import jax.numpy as jnp
 
+UNIFORMS = 15  # random numbers per sample
+
 _SHIFT = (0.05, 0.30)  # of a side
 _CROP = (0.75, 1.0)  # of both sides
 _DEGREES = 8.0
@@ -19,15 +21,15 @@ def identity(batch: int) -> jax.Array:
     return jnp.tile(jnp.eye(2, 3), (batch, 1, 1))
 
 
-def draw(key: jax.Array, batch: int, probability: float, height: int, width: int) -> jax.Array:
-    """Random maps float32 [batch, 2, 3] for pictures of height:width.
+def draw(uniform: jax.Array, probability: float, height: int, width: int) -> jax.Array:
+    """Random maps float32 [batch, 2, 3] for pictures of height:width, from `uniform` [batch, UNIFORMS] in [0, 1).
 
     Each of these happens with `probability`, independently per sample (as run, p = 0.7): a horizontal flip; a
     vertical and a horizontal translation by 5-30% with reflected content; either a zoom-in crop of 75-100% at
     a random place, or a rotation within 8 degrees with the zoom that hides its corners; and with half the
     probability a 2x zoom crop at a random place.
     """
-    uniform = jax.random.uniform(key, (batch, 15))
+    batch = uniform.shape[0]
     happens = uniform[:, :5] < jnp.array([1.0, 1.0, 1.0, 1.0, 0.5]) * probability
     rotates = uniform[:, 5] < 0.5
     sides = jnp.where(uniform[:, 6:8] < 0.5, -1.0, 1.0)
@@ -102,16 +104,13 @@ def _reflect(position: jax.Array, length: int) -> jax.Array:
 def _bilinear(image: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
     """image [H, W, C] at positions y, x [h, w] inside it -> [h, w, C]."""
     height, width, channels = image.shape
-    top = jnp.clip(jnp.floor(y), 0.0, max(height - 2, 0))
-    left = jnp.clip(jnp.floor(x), 0.0, max(width - 2, 0))
-    down, right = (y - top)[..., None].astype(image.dtype), (x - left)[..., None].astype(image.dtype)
+    top, left = jnp.floor(y), jnp.floor(x)
+    down, right = y - top, x - left
     top, left = top.astype(jnp.int32), left.astype(jnp.int32)
-    below, beside = jnp.minimum(top + 1, height - 1), jnp.minimum(left + 1, width - 1)
-    flat = image.reshape(height * width, channels)
-
-    def at(row, column):
-        return jnp.take(flat, row * width + column, axis=0, mode="clip")
-
-    upper = at(top, left) * (1 - right) + at(top, beside) * right
-    lower = at(below, left) * (1 - right) + at(below, beside) * right
-    return upper * (1 - down) + lower * down
+    rows = jnp.stack([top, jnp.minimum(top + 1, height - 1)])
+    columns = jnp.stack([left, jnp.minimum(left + 1, width - 1)])
+    corners = (rows[:, None] * width + columns[None]).reshape(4, *y.shape)
+    shares = (jnp.stack([1 - down, down])[:, None] * jnp.stack([1 - right, right])[None]).reshape(corners.shape)
+    # One gather, and so one scatter in the gradient, for all four corners.
+    colours = jnp.take(image.reshape(height * width, channels), corners, axis=0, mode="clip")
+    return jnp.sum(colours * shares[..., None].astype(image.dtype), axis=0)

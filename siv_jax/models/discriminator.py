@@ -1,10 +1,11 @@
 """The discriminator: low-level blocks, then a content branch and a layout branch (paper, Sec. 3.1)."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from siv_jax.augment import feature
 from siv_jax.config import ModelConfig
 from siv_jax.geometry import Plan
 from siv_jax.models.blocks import Conv, DiscriminatorBlock
@@ -12,7 +13,13 @@ from siv_jax.models.blocks import Conv, DiscriminatorBlock
 # Channel multipliers from the full resolution down; N_D blocks use the first N_D + 1.
 _WIDTHS = (1, 2, 4, 8, 8, 8, 8, 8, 8)
 
+Mix = Callable[[jax.Array], jax.Array]
 Logits = dict[str, list[jax.Array]]
+
+
+def content_channels(plan: Plan, model: ModelConfig) -> int:
+    """Channels of F(x), which both branches read."""
+    return _WIDTHS[plan.num_blocks_low_level] * model.ch_d
 
 
 class Discriminator(nn.Module):
@@ -36,17 +43,15 @@ class Discriminator(nn.Module):
     def __call__(
         self,
         images: list[jax.Array],
-        feature_key: jax.Array | None = None,
-        feature_probability: float = 0.0,
-        num_real: int = 0,
+        mix_content: Mix | None = None,
+        mix_layout: Mix | None = None,
     ) -> Logits:
         """Logits of every block, by part.
 
         Args:
           images: N_ll arrays float32 [B, h, w, c] in [-1, 1], coarse to fine, each side half of the next one's.
-          feature_key: key of the feature augmentation; None: no augmentation.
-          feature_probability: probability of each feature augmentation.
-          num_real: how many samples, from the first, are real: only these are augmented.
+          mix_content, mix_layout: feature augmentation, applied to the inputs of the two branches,
+            [B, 1, 1, C] and F(x) [B, h, w, C]; None: no augmentation.
 
         Returns:
           {"low_level": [...], "content": [...], "layout": [...]} or, for branches "none", {"low_level": [...],
@@ -58,22 +63,12 @@ class Discriminator(nn.Module):
         deep_widths = widths[self.num_blocks_low_level + 1 :]
         if self.branches == "none":
             logits["trunk"] = self._part("trunk", x, deep_widths)
-        augmented = feature_key is not None and feature_probability > 0 and num_real > 1
         if self.branches in ("both", "content"):
             content = jnp.mean(x, axis=(1, 2), keepdims=True)
-            if augmented:
-                mixed = feature.augment_content(
-                    jax.random.fold_in(feature_key, 0), content[:num_real], feature_probability
-                )
-                content = jnp.concatenate([mixed, content[num_real:]])
+            content = mix_content(content) if mix_content else content
             logits["content"] = self._part("content", content, deep_widths, kernel_size=1, pool=False)
         if self.branches in ("both", "layout"):
-            layout = x
-            if augmented:
-                mixed = feature.augment_layout(
-                    jax.random.fold_in(feature_key, 1), x[:num_real], feature_probability
-                )
-                layout = jnp.concatenate([mixed, x[num_real:]])
+            layout = mix_layout(x) if mix_layout else x
             logits["layout"] = self._part("layout", layout, [1] * len(deep_widths))
         return logits
 

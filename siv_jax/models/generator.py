@@ -62,7 +62,9 @@ class Generator(nn.Module):
           features: per block, float32 [B, h, w, c] in (-1, 1): G^l of eq. 4, tanh of the block's output.
         """
         widths = [width * self.ch for width in _WIDTHS[-(self.num_blocks + 1) :]]
-        x = NoiseProjection(self.noise_height, self.noise_width, widths[0], name="dense")(z.astype(self.dtype))
+        x = NoiseProjection(self.noise_height, self.noise_width, widths[0], name="dense")(
+            z.astype(self.dtype)
+        )
         images, features = [], []
         for i in range(self.num_blocks):
             x = GeneratorBlock(widths[i + 1], upsample=i > 0, name=f"block_{i}")(x)
