@@ -64,10 +64,12 @@ def load_frames(data: DataConfig, model: ModelConfig) -> tuple[Frames, Plan]:
 
 def _open(data: DataConfig, notes: Notes) -> Reel:
     # Pillow and the others are imported by those that read, not by those that only name the types.
-    from siv_jax.data import animations, arrays, clips, files, folders, pictures, reel, tfds_examples
+    from siv_jax.data import animations, arrays, clips, drawn, files, folders, pictures, reel, tfds_examples
 
     if data.path.startswith(tfds_examples.PREFIX):
         return tfds_examples.tfds_reel(data, notes)
+    if data.path.startswith(drawn.PREFIX):
+        return drawn.drawn_reel(data, notes)
     path, is_folder = files.resolve(data.path)
     if is_folder:
         return folders.folder_reel(path, data, notes)
