@@ -44,9 +44,7 @@ def seeds(folder: Path) -> list[Path]:
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:48, 0:52]
     base = np.stack([y * 5, x * 4, (x + y) * 2], axis=2)
-    frames = [
-        ((base + 20 * i + rng.integers(0, 8, base.shape)) % 256).astype(np.uint8) for i in range(FRAMES)
-    ]
+    frames = [((base + 20 * i + rng.integers(0, 8, base.shape)) % 256).astype(np.uint8) for i in range(FRAMES)]
     images = [Image.fromarray(frame) for frame in frames]
     _write_pictures(folder, images)
     _write_arrays(folder, np.stack(frames))
@@ -112,9 +110,7 @@ def _write_arrays(folder: Path, frames: np.ndarray) -> None:
     )
     tifffile.imwrite(folder / "lzw.tif", frames[0], compression="lzw")
     tifffile.imwrite(folder / "palette.tif", frames[0][:, :, 0], colormap=np.zeros((3, 256), np.uint16))
-    tifffile.imwrite(
-        folder / "planar.tif", frames[0].transpose(2, 0, 1), planarconfig="separate", photometric="rgb"
-    )
+    tifffile.imwrite(folder / "planar.tif", frames[0].transpose(2, 0, 1), planarconfig="separate", photometric="rgb")
 
 
 def damaged(rng: np.random.Generator, contents: list[bytes], which: int) -> bytes:

@@ -115,9 +115,7 @@ def test_alpha_is_laid_over_the_background(tmp_path):
     Image.fromarray(rgba).save(tmp_path / "rgba.png")
     frames, _ = load(tmp_path / "rgba.png")
     alpha = rgba[:, :, 3:] / 255
-    np.testing.assert_allclose(
-        frames.pixels[0], rgba[:, :, :3] * alpha + np.array(BACKGROUND) * (1 - alpha), atol=1
-    )
+    np.testing.assert_allclose(frames.pixels[0], rgba[:, :, :3] * alpha + np.array(BACKGROUND) * (1 - alpha), atol=1)
     assert len(frames.notes) == 1 and "data.background" in frames.notes[0]
 
     gray = noise(SIDE, SIDE, 1)
@@ -172,8 +170,7 @@ def swapped_profile():
     """An sRGB profile whose red and blue primaries have changed places."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     entries = {
-        bytes(profile[at : at + 4]): at
-        for at in range(132, 132 + 12 * struct.unpack(">I", profile[128:132])[0], 12)
+        bytes(profile[at : at + 4]): at for at in range(132, 132 + 12 * struct.unpack(">I", profile[128:132])[0], 12)
     }
     red, blue = entries[b"rXYZ"], entries[b"bXYZ"]
     profile[red : red + 4], profile[blue : blue + 4] = b"bXYZ", b"rXYZ"
@@ -185,14 +182,7 @@ def ink_profile():
     lightness = [[255 if not index & 1 else 0, 128, 128] for index in range(16)]
     ramp = bytes(range(256))
     identity = struct.pack(">9i", *(65536 if i % 4 == 0 else 0 for i in range(9)))
-    table = (
-        b"mft1\0\0\0\0"
-        + bytes([4, 3, 2, 0])
-        + identity
-        + ramp * 4
-        + b"".join(map(bytes, lightness))
-        + ramp * 3
-    )
+    table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + identity + ramp * 4 + b"".join(map(bytes, lightness)) + ramp * 3
     table += b"\0" * (-len(table) % 4)
     header = struct.pack(">I4sI4s4s4s", 0, b"lcms", 0x02400000, b"prtr", b"CMYK", b"Lab ")
     header += struct.pack(">6H4s", 2020, 1, 1, 0, 0, 0, b"acsp") + b"\0" * 28
@@ -345,9 +335,7 @@ def test_decompression_bombs_are_refused(tmp_path, size):
     from siv_jax.errors import UserError
 
     header = struct.pack(">IIBBBBB", *size, 1, 0, 0, 0, 0)
-    chunk = (
-        struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
-    )
+    chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
     data = zlib.compress(b"\0" * 1000)
     rest = struct.pack(">I", len(data)) + b"IDAT" + data + struct.pack(">I", zlib.crc32(b"IDAT" + data))
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + rest)

@@ -97,9 +97,10 @@ def open_tiff(path: Path, name: str, notes: Notes) -> ArrayFile:
     if photometric == _PALETTE:
         dtype = np.dtype(np.uint8)
     shape = _tiff_shape(axes, 3 if photometric == _PALETTE else 1, name)
-    return ArrayFile(
-        name, "tiff", _dtype_of(dtype, name), shape, functools.partial(_read_tiff, path, name, shape)
-    )
+    if dtype == bool and shape[3] > 1:
+        # tifffile mixes up the bits of several interleaved channels.
+        raise UserError(f"{name} has {shape[3]} channels of 1 bit: save it with 8 bits")
+    return ArrayFile(name, "tiff", _dtype_of(dtype, name), shape, functools.partial(_read_tiff, path, name, shape))
 
 
 def _read_tiff(path: Path, name: str, shape: tuple[int, ...], notes: Notes) -> np.ndarray:
@@ -108,9 +109,7 @@ def _read_tiff(path: Path, name: str, shape: tuple[int, ...], notes: Notes) -> n
     with decoding(name, notes), _logged(name, notes), tifffile.TiffFile(path) as tiff:
         series = tiff.series[0]
         if series.nbytes > _TIFF_LIMIT:
-            raise UserError(
-                f"{name} holds {series.nbytes / 2**30:.1f} GiB; at most 8 are read: split it first"
-            )
+            raise UserError(f"{name} holds {series.nbytes / 2**30:.1f} GiB; at most 8 are read: split it first")
         array = series.asarray(out="memmap" if series.nbytes > _TIFF_IN_MEMORY else None)
         if int(series.keyframe.photometric) == _PALETTE:
             return (series.keyframe.colormap >> 8).astype(np.uint8).T[array].reshape(shape)
@@ -127,9 +126,7 @@ def _tiff_shape(axes: list[tuple[str, int]], samples: int, name: str) -> tuple[i
         # Channels-last arrays that were written without saying so: no picture is so narrow.
         channels = rest.pop()
     if len(rest) < 2:
-        raise UserError(
-            f"{name} holds no picture: its axes are {', '.join(f'{axis} {n}' for axis, n in axes)}"
-        )
+        raise UserError(f"{name} holds no picture: its axes are {', '.join(f'{axis} {n}' for axis, n in axes)}")
     return _checked((math.prod(rest[:-2]), rest[-2], rest[-1], channels), name)
 
 
@@ -155,9 +152,7 @@ def _checked(shape: tuple[int, int, int, int], name: str) -> tuple[int, int, int
 
 def _dtype_of(dtype: np.dtype | None, name: str) -> str:
     if dtype is None or dtype.kind not in "buif" or dtype.itemsize > 8:
-        raise UserError(
-            f"{name} holds samples of type {dtype}; whole and floating-point numbers can be trained"
-        )
+        raise UserError(f"{name} holds samples of type {dtype}; whole and floating-point numbers can be trained")
     return dtype.name
 
 

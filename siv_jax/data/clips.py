@@ -1,6 +1,7 @@
 """Clips through PyAV: decoded as a stream, once to count the frames and once to keep the chosen ones."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,12 +44,12 @@ def clip_reel(path: Path, data: DataConfig, notes: Notes) -> Reel:
       UserError: not a clip, one without frames in that time, or damaged.
     """
     name = one_line(path.name)
-    found, damaged, size = 0, 0, (0, 0)
+    found, damaged, size, orientation = 0, 0, (0, 0), 1
     with decoding(name, notes), contextlib.closing(_frames(path, name, data)) as frames:
         for frame, pixel_shape in frames:
             if found == 0:
-                height, width = frame.height, max(1, round(frame.width * pixel_shape))
-                size = upright_size(height, width, _orientation(frame))
+                orientation = _orientation(frame)
+                size = upright_size(frame.height, max(1, round(frame.width * pixel_shape)), orientation)
                 if frame.color_trc in _HDR_TRANSFERS:
                     notes.add(name, "its high dynamic range is not tone-mapped, colours will look pale")
             found += 1
@@ -68,8 +69,8 @@ def clip_reel(path: Path, data: DataConfig, notes: Notes) -> Reel:
             for number, (frame, _) in enumerate(frames):
                 if number in rows:
                     row = rows.pop(number)
-                    rgb = _to_rgb(frame, name, data.background, notes)
-                    row[...] = resize(np.asarray(rgb), *row.shape[:2])
+                    rgb = over_background(_to_image(frame), name, data.background, notes)
+                    row[...] = resize(np.asarray(upright(rgb, orientation)), *row.shape[:2])
                 if not rows:
                     return
         raise UserError(f"{name} decodes to fewer frames the second time: it is damaged")
@@ -79,37 +80,23 @@ def clip_reel(path: Path, data: DataConfig, notes: Notes) -> Reel:
 
 def _frames(path: Path, name: str, data: DataConfig) -> Iterator[tuple]:
     """(decoded frame, width of its pixels over their height) in order of time."""
-    try:
-        import av
-    except ImportError:
-        raise UserError(f"{name}: reading clips needs PyAV: pip install av") from None
-    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
-    found, time = 0, data.start
-    try:
-        container = av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace")
-    except av.error.FFmpegError:
-        raise UserError(
-            f"{name} is neither a picture nor a clip that can be read: it is damaged or of another kind"
-        ) from None
-    with container:
+    import av
+
+    time = 0.0
+    with _opened(path, name) as container:
         stream = _picture_stream(container, name)
         origin = stream.start_time or 0
         try:
-            if data.start:
-                container.seek(round(data.start / stream.time_base) + origin, stream=stream)
-            for frame in _decoded(container, stream):
-                if data.start or data.end:
-                    if frame.pts is None:
-                        raise UserError(f"{name} has no times: leave data.start and data.end at 0")
+            for frame in _decoded_from(container, stream, data.start):
+                if frame.pts is not None:
                     time = float((frame.pts - origin) * stream.time_base)
-                    if time < data.start:
-                        continue
-                    if data.end and time >= data.end:
-                        return
-                elif frame.pts is not None:
-                    time = float((frame.pts - origin) * stream.time_base)
+                elif data.start or data.end:
+                    raise UserError(f"{name} has no times: leave data.start and data.end at 0")
+                if time < data.start:
+                    continue
+                if data.end and time >= data.end:
+                    return
                 check_pixels(name, frame.height, frame.width)
-                found += 1
                 yield frame, stream.sample_aspect_ratio or 1
         except av.error.FFmpegError:
             if time == 0:
@@ -117,6 +104,20 @@ def _frames(path: Path, name: str, data: DataConfig) -> Iterator[tuple]:
             raise UserError(
                 f"{name} is damaged after {time:.2f} s: set data.end {time:.2f} to use what comes before"
             ) from None
+
+
+def _opened(path: Path, name: str):
+    try:
+        import av
+    except ImportError:
+        raise UserError(f"{name}: reading clips needs PyAV: pip install av") from None
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+    try:
+        return av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace")
+    except av.error.FFmpegError:
+        raise UserError(
+            f"{name} is neither a picture nor a clip that can be read: it is damaged or of another kind"
+        ) from None
 
 
 def _picture_stream(container, name: str):
@@ -131,6 +132,21 @@ def _picture_stream(container, name: str):
     stream.codec_context.thread_count = _THREADS
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     return stream
+
+
+def _decoded_from(container, stream, start: float) -> Iterator:
+    """Decoded frames from the key frame before `start` seconds on, or from an earlier one."""
+    if not start:
+        return _decoded(container, stream)
+    origin = stream.start_time or 0
+    container.seek(round(start / stream.time_base) + origin, stream=stream)
+    frames = _decoded(container, stream)
+    first = next(frames, None)
+    if first is not None and first.pts is not None and first.pts - origin <= start / stream.time_base:
+        return itertools.chain((first,), frames)
+    # Formats without an index may find a later key frame.
+    container.seek(origin, stream=stream)
+    return _decoded(container, stream)
 
 
 def _decoded(container, stream) -> Iterator:
@@ -150,6 +166,7 @@ def _decoded(container, stream) -> Iterator:
 
 
 def _orientation(frame) -> int:
+    # To be asked of one frame only: it then refers to itself and stays until the garbage collector comes.
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return 1
@@ -157,10 +174,11 @@ def _orientation(frame) -> int:
     return _ORIENTATIONS.get((int(a), int(b), int(c), int(d)), 1)
 
 
-def _to_rgb(frame, name: str, background: tuple[int, int, int], notes: Notes) -> Image.Image:
+def _to_image(frame) -> Image.Image:
+    """RGB or RGBA as stored."""
     # Clips that do not say how their colours are coded: players take small ones for BT.601, large for BT.709.
     unsaid = frame.colorspace == _COLORSPACE_UNSPECIFIED and not frame.format.is_rgb
     colorspace = "ITU709" if unsaid and frame.height >= 720 else None
     has_alpha = any(component.is_alpha for component in frame.format.components)
     samples = frame.to_ndarray(format="rgba" if has_alpha else "rgb24", src_colorspace=colorspace)
-    return upright(over_background(Image.fromarray(samples), name, background, notes), _orientation(frame))
+    return Image.fromarray(samples)

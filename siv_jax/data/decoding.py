@@ -58,6 +58,5 @@ def check_pixels(name: str, height: int, width: int) -> None:
         raise UserError(f"{name} has no pixels: its size is {width}x{height}")
     if height * width > MAX_PIXELS:
         raise UserError(
-            f"{name} has {width}x{height} pixels; at most {MAX_PIXELS // 10**6} million are read: "
-            "scale it down first"
+            f"{name} has {width}x{height} pixels; at most {MAX_PIXELS // 10**6} million are read: scale it down first"
         )

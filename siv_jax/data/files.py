@@ -60,9 +60,7 @@ def sniff(path: Path) -> str:
     if head.startswith(_TIFF_MAGIC):
         return "tiff"
     if path.suffix.lower() in ARRAY_SUFFIXES:
-        raise UserError(
-            f"{name} does not begin like a {path.suffix.lower()} file: damaged or of another kind"
-        )
+        raise UserError(f"{name} does not begin like a {path.suffix.lower()} file: damaged or of another kind")
     if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS and b"avif" not in head:
         raise UserError(f"{name} is a HEIC picture, which is not read: save it as JPEG or PNG")
     return "other"

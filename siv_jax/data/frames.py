@@ -86,6 +86,4 @@ def _open(data: DataConfig, notes: Notes) -> Reel:
     if frames > 1:
         return animations.animation_reel(path, data, notes)
     refuse_times(name, data)
-    return reel.reel_of_stills(
-        name, 1, pictures.picture_stills([(name, path)], data.background, notes), notes
-    )
+    return reel.reel_of_stills(name, 1, pictures.picture_stills([(name, path)], data.background, notes), notes)

@@ -123,9 +123,7 @@ def to_rgb(
     return upright(over_background(rgb, name, background, notes), orientation)
 
 
-def over_background(
-    image: Image.Image, name: str, background: tuple[int, int, int], notes: Notes
-) -> Image.Image:
+def over_background(image: Image.Image, name: str, background: tuple[int, int, int], notes: Notes) -> Image.Image:
     """RGB of an RGB or RGBA image, its transparent parts laid over `background`."""
     if image.mode == "RGB":
         return image

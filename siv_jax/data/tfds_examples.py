@@ -82,9 +82,7 @@ def _choose_feature(source: str, asked: str, leaves: dict, features) -> str:
     if not asked and len(leaves) == 1:
         return next(iter(leaves))
     if not asked:
-        raise UserError(
-            f"{source} has {len(leaves)} features with pictures: set data.tfds_feature, one of {names}"
-        )
+        raise UserError(f"{source} has {len(leaves)} features with pictures: set data.tfds_feature, one of {names}")
     if asked in leaves or _is_tensor(features, asked):
         return asked
     raise UserError(f"{source} has no picture feature {asked!r}; data.tfds_feature can be {names}")
