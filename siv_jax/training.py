@@ -70,9 +70,8 @@ def describe(frames: Frames, plan: Plan, config: Config, num_devices: int) -> li
     """What the plan made of the input, for people."""
     kind = f"{len(frames.pixels)} of {frames.frames_found} frames" if frames.is_video else "1 picture"
     height, width = frames.source_size
-    sizes = [
-        sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(tree)) for tree in parameter_shapes(plan, config)
-    ]
+    networks = generator_shapes(plan, config.model), discriminator_shapes(plan, config.model)
+    sizes = [sum(Layout.of(shapes).sizes) for shapes in networks]
     lines = [
         f"input     {frames.source}: {kind}, {width}x{height}, {plan.channels} channels",
         f"training  at {plan.width}x{plan.height} (width x height), noise {plan.noise_width}x{plan.noise_height}, "

@@ -1,0 +1,67 @@
+"""The smallest run there is, shared by all tests so that each of its programs compiles once."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from siv_jax import config as config_lib
+
+# A step of it takes a few milliseconds; one program serves every test with these shapes.
+OVERRIDES = {
+    "num_steps": 40,
+    "batch_size": 4,
+    "log_every": 10,
+    "sample_every": 20,
+    "checkpoint_every": 10,
+    "num_samples": 4,
+    "data.path": "example:balloons",
+    "data.max_size": 64,
+    "model.ch_g": 1,
+    "model.ch_d": 8,
+    "model.noise_dim": 8,
+    "model.num_blocks_d": 2,
+    "model.num_blocks_low_level": 1,
+}
+
+
+def config(**changes) -> config_lib.Config:
+    """The tiny config; `changes` are given under dotted names with __ for the dot: data__path="x.png"."""
+    values = dataclasses.asdict(config_lib.Config())
+    for key, value in (OVERRIDES | {name.replace("__", "."): value for name, value in changes.items()}).items():
+        group = values
+        *path, last = key.split(".")
+        for name in path:
+            group = group[name]
+        group[last] = value
+    return config_lib.from_dict(values)
+
+
+def arguments(workdir: Path, **changes) -> list[str]:
+    """Command-line arguments of siv_jax.main for the tiny run."""
+    flags = ["--config", "single_image", "--workdir", str(workdir)]
+    for key, value in (OVERRIDES | {name.replace("__", "."): value for name, value in changes.items()}).items():
+        flags += [f"--config.{key}={value}"]
+    return flags
+
+
+def command(module: str, *arguments: str, devices: int = 1, **settings) -> subprocess.CompletedProcess:
+    """Runs `python -m module arguments` as users do, on so many CPU devices; output is text."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        env=environment(devices),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        **settings,
+    )
+
+
+def environment(devices: int = 1) -> dict[str, str]:
+    """Environment of a command that a test starts: the CPU, the shared compilation cache."""
+    return os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "JAX_NUMPY_DTYPE_PROMOTION": "strict",
+    }
