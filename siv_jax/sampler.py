@@ -81,11 +81,11 @@ class TrainedModel:
             raise UserError(f"{folder} does not exist: give the --workdir of a run")
         self.config = config_lib.load(folder / workdir.CONFIG)
         self.model = workdir.load_model(folder)
-        params = jax.tree.map(
-            lambda leaf: np.zeros(leaf.shape, np.float32),
-            generator_shapes(self.model.plan, self.config.model),
-        )
-        like = {"ema": params, "vectors_g": spectral_norm.init(params, np.random.default_rng(0), 0)}
+        layouts = Layouts.of(generator_shapes(self.model.plan, self.config.model))
+        like = {
+            "ema": np.zeros(sum(layouts.params.sizes), np.float32),
+            "vectors_g": np.zeros(sum(layouts.vectors.sizes), np.float32),
+        }
         weights, self.step = checkpoint.restore_generator(folder / workdir.CHECKPOINTS, like)
         self._params, self._vectors = jax.device_put((weights["ema"], weights["vectors_g"]))
         self._sampler = Sampler(self.model.plan, self.config.model)
