@@ -167,6 +167,12 @@ def test_layouts_of_tiff(tmp_path):
     two = samples_of("uint8", (SIDE, SIDE + 16, 2))
     tifffile.imwrite(tmp_path / "unsaid.tif", two, photometric="minisblack")
     np.testing.assert_array_equal(load(tmp_path / "unsaid.tif").pixels[0], two)
+    with tifffile.TiffWriter(tmp_path / "two.tif") as tiff:
+        tiff.write(array, photometric="rgb")
+        tiff.write(array[::2, ::2], photometric="rgb")
+    frames = load(tmp_path / "two.tif")
+    np.testing.assert_array_equal(frames.pixels[0], array)
+    assert "2 series of pictures, only the first is used" in frames.notes[0]
     pages = samples_of("uint8", (4, SIDE, SIDE + 16))
     tifffile.imwrite(tmp_path / "pages.tif", pages, photometric="minisblack")
     np.testing.assert_array_equal(load(tmp_path / "pages.tif").pixels[..., 0], pages)

@@ -232,6 +232,18 @@ def test_transparent_clip(tmp_path):
     assert frames.pixels[0, 5, 5].tolist() == [200, 0, 0] and frames.pixels[0, 5, 60].tolist() == [0, 90, 0]
 
 
+def test_high_dynamic_range_is_said(tmp_path):
+    write_clip(tmp_path / "hdr.mp4", [painted()], options={"x264-params": "transfer=arib-std-b67"})
+    assert "not tone-mapped" in load(tmp_path / "hdr.mp4").notes[0]
+
+
+def test_missing_package_is_named(tmp_path, monkeypatch):
+    write_clip(tmp_path / "c.mp4", counted(2))
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(UserError, match=r"c\.mp4: reading clips needs PyAV: pip install av"):
+        load(tmp_path / "c.mp4")
+
+
 def test_clip_without_pictures(tmp_path):
     with av.open(str(tmp_path / "sound.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=44100)

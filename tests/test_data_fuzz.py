@@ -56,6 +56,9 @@ def seeds(folder: Path) -> list[Path]:
         ("vp9.webm", "libvpx-vp9"),
         ("mpeg2.ts", "mpeg2video"),
         ("ffv1.mkv", "ffv1"),
+        ("flash.flv", "flv"),
+        ("windows.asf", "wmv2"),
+        ("mpeg1.mpg", "mpeg1video"),
     ):
         write_clip(folder / name, codec, frames)
     return sorted(folder.iterdir())

@@ -199,6 +199,12 @@ def test_colour_profiles_become_srgb(tmp_path):
 
     rgba = np.dstack([samples, np.full((SIDE, SIDE), 128, np.uint8)])
     Image.fromarray(rgba).save(tmp_path / "alpha.png", icc_profile=swapped_profile())
+    # A gray picture with the profile of a colour picture.
+    gray = Image.fromarray(samples[:, :, 0])
+    alpha = Image.new("L", gray.size, 128)
+    Image.merge("LA", [gray, alpha]).save(tmp_path / "gray.png", icc_profile=swapped_profile())
+    assert "colour profile cannot be used" in load(tmp_path / "gray.png")[0].notes[0]
+
     over = samples[:, :, ::-1] * (128 / 255) + np.array(BACKGROUND) * (127 / 255)
     np.testing.assert_allclose(pixels_of(tmp_path / "alpha.png")[0], over, atol=2)
 
@@ -222,7 +228,7 @@ def test_damaged_colour_profile_is_said(tmp_path):
     Image.fromarray(samples).save(tmp_path / "bad.png", icc_profile=b"no profile" * 20)
     frames, _ = load(tmp_path / "bad.png")
     np.testing.assert_array_equal(frames.pixels[0], samples)
-    assert "colour profile is damaged" in frames.notes[0]
+    assert "colour profile cannot be used" in frames.notes[0]
 
 
 def test_what_pillow_warns_about_becomes_a_note(tmp_path):

@@ -68,7 +68,6 @@ def open_npy(path: Path, name: str, notes: Notes) -> ArrayFile:
     Raises:
       UserError: damaged, of another shape, or not of plain numbers. Pickled objects are never loaded.
     """
-
     with decoding(name, notes):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     return array_file(name, "npy", array)
@@ -91,16 +90,17 @@ def open_tiff(path: Path, name: str, notes: Notes) -> ArrayFile:
             raise UserError(f"{name} holds no picture")
         series = tiff.series[0]
         photometric, dtype = int(series.keyframe.photometric), series.dtype
+        if len(tiff.series) > 1:
+            notes.add(name, f"it holds {len(tiff.series)} series of pictures, only the first is used")
         axes = [(axis, length) for axis, length in zip(series.axes, series.shape, strict=True) if length > 1]
     if photometric in _RAW_PHOTOMETRICS:
         raise UserError(f"{name} is a camera's raw file: develop it to PNG or JPEG first")
-    if photometric == _PALETTE:
-        dtype = np.dtype(np.uint8)
+    dtype = "uint8" if photometric == _PALETTE else _dtype_of(dtype, name)
     shape = _tiff_shape(axes, 3 if photometric == _PALETTE else 1, name)
-    if dtype == bool and shape[3] > 1:
+    if dtype == "bool" and shape[3] > 1:
         # tifffile mixes up the bits of several interleaved channels.
         raise UserError(f"{name} has {shape[3]} channels of 1 bit: save it with 8 bits")
-    return ArrayFile(name, "tiff", _dtype_of(dtype, name), shape, functools.partial(_read_tiff, path, name, shape))
+    return ArrayFile(name, "tiff", dtype, shape, functools.partial(_read_tiff, path, name, shape))
 
 
 def _read_tiff(path: Path, name: str, shape: tuple[int, ...], notes: Notes) -> np.ndarray:

@@ -80,10 +80,10 @@ def clip_reel(path: Path, data: DataConfig, notes: Notes) -> Reel:
 
 def _frames(path: Path, name: str, data: DataConfig) -> Iterator[tuple]:
     """(decoded frame, width of its pixels over their height) in order of time."""
-    import av
-
     time = 0.0
     with _opened(path, name) as container:
+        import av
+
         stream = _picture_stream(container, name)
         origin = stream.start_time or 0
         try:

@@ -113,8 +113,9 @@ def to_rgb(
         image, profile = _from_deep(image, deep or (0.0, 65535.0)), None
     alpha = None
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = image.getchannel("A")
+        with_alpha = image.convert("RGBA")
+        alpha = with_alpha.getchannel("A")
+        image = image.convert("L") if image.mode in ("L", "LA") else with_alpha.convert("RGB")
     elif image.mode in ("1", "P"):
         image = image.convert("RGB")
     rgb = _to_srgb(image, profile, name, notes)
@@ -141,13 +142,12 @@ def _load(file, name, background, deep, notes: Notes) -> np.ndarray:
 
 def _to_srgb(image: Image.Image, profile: bytes | None, name: str, notes: Notes) -> Image.Image:
     if profile:
-        source = image.convert("RGB") if image.mode == "RGBA" else image
         try:
             return ImageCms.profileToProfile(
-                source, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB"
+                image, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB"
             )
         except (ImageCms.PyCMSError, OSError, ValueError) as error:
-            notes.add(name, f"its colour profile is damaged and left out ({one_line(error)})")
+            notes.add(name, f"its colour profile cannot be used and is left out ({one_line(error)})")
     return image.convert("RGB")
 
 

@@ -1,6 +1,7 @@
 """One picture or clip out of a TensorFlow Datasets data set, read without TensorFlow."""
 
 import contextlib
+import importlib
 import io
 import os
 import re
@@ -34,8 +35,7 @@ def tfds_reel(data: DataConfig, notes: Notes) -> Reel:
     refuse_times(source, data)
     with decoding(source, notes), _packages_named(source):
         builder = _builder(source.removeprefix(PREFIX))
-        leaves = dict(_pictures(builder.info.features, ""))
-        feature = _choose_feature(source, data.tfds_feature, leaves, builder.info.features)
+        feature = _choose_feature(source, data.tfds_feature, builder.info.features)
         value = _example(source, builder, data)
         for part in feature.split("/"):
             value = value[part]
@@ -56,34 +56,35 @@ def tfds_reel(data: DataConfig, notes: Notes) -> Reel:
 def _builder(name: str):
     import tensorflow_datasets as tfds
 
-    # DAVIS and the other video data sets are known by name only after their package has been touched.
-    assert tfds.video.Davis
+    # DAVIS and the other video data sets are known by name only after their package has been imported.
+    importlib.import_module("tensorflow_datasets.video")
     try:
         return tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"))
     except tfds.core.DatasetNotFoundError:
         raise UserError(f"{PREFIX}{name}: TensorFlow Datasets knows no data set of this name") from None
 
 
-def _pictures(feature, path: str) -> Iterator[tuple[str, object]]:
-    """(path, feature) of everything below `feature` that holds pictures or clips."""
+def _pictures(feature, path: str = "") -> Iterator[str]:
+    """Paths such as video/frames of everything below `feature` that holds pictures or clips."""
     from tensorflow_datasets import features
 
     if isinstance(feature, features.FeaturesDict):
         for name, inner in feature.items():
             yield from _pictures(inner, f"{path}/{name}" if path else name)
     elif isinstance(feature, features.Image):
-        yield path, feature
+        yield path
     elif isinstance(feature, features.Sequence):
         yield from _pictures(feature.feature, path)
 
 
-def _choose_feature(source: str, asked: str, leaves: dict, features) -> str:
-    names = ", ".join(leaves)
-    if not asked and len(leaves) == 1:
-        return next(iter(leaves))
+def _choose_feature(source: str, asked: str, features) -> str:
+    pictures = list(_pictures(features))
+    names = ", ".join(pictures)
+    if not asked and len(pictures) == 1:
+        return pictures[0]
     if not asked:
-        raise UserError(f"{source} has {len(leaves)} features with pictures: set data.tfds_feature, one of {names}")
-    if asked in leaves or _is_tensor(features, asked):
+        raise UserError(f"{source} has {len(pictures)} features with pictures: set data.tfds_feature, one of {names}")
+    if asked in pictures or _is_tensor(features, asked):
         return asked
     raise UserError(f"{source} has no picture feature {asked!r}; data.tfds_feature can be {names}")
 
@@ -107,7 +108,7 @@ def _example(source: str, builder, data: DataConfig) -> dict:
             "or set TFDS_DATA_DIR to the folder where it is"
         )
     try:
-        examples = builder.as_data_source(data.tfds_split, decoders=_raw(builder.info.features))
+        examples = builder.as_data_source(data.tfds_split, decoders=_undecoded(builder.info.features))
     except NotImplementedError:
         raise UserError(
             f"{source} is prepared under {builder.data_dir} in a format that needs TensorFlow: "
@@ -123,26 +124,26 @@ def _example(source: str, builder, data: DataConfig) -> dict:
     return examples[data.tfds_index]
 
 
-def _raw(feature):
-    """Decoders, laid out like `feature`, that leave pictures as the bytes that are stored."""
+def _undecoded(features):
+    """Decoders, laid out like `features`, that leave pictures as the bytes that are stored."""
     import tensorflow_datasets as tfds
 
-    class Raw(tfds.decode.Decoder):
+    class Stored(tfds.decode.Decoder):
         def decode_example(self, serialized_example):
             return serialized_example
 
         def decode_batch_example_np(self, serialized_example):
             return serialized_example
 
-    kinds = tfds.features
-    if isinstance(feature, kinds.FeaturesDict):
-        inner = {name: _raw(part) for name, part in feature.items()}
-        return {name: decoder for name, decoder in inner.items() if decoder}
-    if isinstance(feature, kinds.Image):
-        return Raw()
-    if isinstance(feature, kinds.Sequence):
-        return _raw(feature.feature)
-    return None
+    def decoders(feature):
+        if isinstance(feature, tfds.features.FeaturesDict):
+            inner = {name: decoders(part) for name, part in feature.items()}
+            return {name: decoder for name, decoder in inner.items() if decoder}
+        if isinstance(feature, tfds.features.Image):
+            return Stored()
+        return decoders(feature.feature) if isinstance(feature, tfds.features.Sequence) else None
+
+    return decoders(features)
 
 
 @contextlib.contextmanager
