@@ -267,6 +267,17 @@ def test_damage_in_the_middle_says_where(tmp_path):
     assert len(frames.pixels) > 5 and numbers_in(frames) == list(range(len(frames.pixels)))
 
 
+def test_frames_that_the_decoder_patched_up_are_said(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (8, 64, 96, 3), np.uint8)
+    write_clip(tmp_path / "scratched.avi", noise, "mpeg4")
+    content = bytearray((tmp_path / "scratched.avi").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 300] = b"\x55" * 300
+    (tmp_path / "scratched.avi").write_bytes(content)
+    frames = load(tmp_path / "scratched.avi")
+    assert len(frames.pixels) == 8 and "of 8 frames are damaged and were patched up" in frames.notes[0]
+
+
 def test_playlists_are_not_followed(tmp_path):
     write_clip(tmp_path / "secret.ts", counted(3), "mpeg2video")
     (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nsecret.ts\n#EXT-X-ENDLIST\n")
