@@ -10,9 +10,7 @@ from siv_jax.metrics import lpips
 def examples(shared) -> np.ndarray:
     """The reference picture and the two that it is compared with."""
     names = ("ex_ref.png", "ex_p0.png", "ex_p1.png")
-    return np.stack(
-        [np.asarray(Image.open(shared / "data" / "lpips" / name).convert("RGB")) for name in names]
-    )
+    return np.stack([np.asarray(Image.open(shared / "data" / "lpips" / name).convert("RGB")) for name in names])
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from siv_jax.metrics import lpips, nearest
+from siv_jax.metrics import nearest
 
 
 def plain_vectors(images: np.ndarray) -> np.ndarray:
@@ -20,7 +20,7 @@ def reals() -> np.ndarray:
 def test_copies_and_flips_are_found(reals):
     noise = np.random.default_rng(1).integers(0, 256, reals[0].shape, np.uint8)
     fakes = np.stack([reals[2], reals[1, :, ::-1], noise])
-    found = nearest.nearest(plain_vectors(fakes), reals, 0.7, 0, plain_vectors)
+    found = nearest.nearest(plain_vectors(fakes), reals, 0, plain_vectors)
     assert found.distance[:2].max() == 0 < 0.01 < found.distance[2]
     assert found.image.tolist()[:2] == [2, 1] and found.plain.tolist()[:2] == [True, False]
     np.testing.assert_array_equal(found.views[:2], fakes[:2])
@@ -31,20 +31,9 @@ def test_copies_and_flips_are_found(reals):
 
 def test_views_are_fixed_by_the_seed(reals):
     vectors = plain_vectors(reals[:2] // 2 + 40)
-    first, again, other = (
-        nearest.nearest(vectors, reals[:1], 0.7, seed, plain_vectors).distance for seed in (0, 0, 1)
-    )
+    first, again, other = (nearest.nearest(vectors, reals[:1], seed, plain_vectors).distance for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
-
-
-def test_without_augmentation_only_the_images_count(reals):
-    flipped = plain_vectors(reals[:1, :, ::-1])
-    found = nearest.nearest(flipped, reals[:1], 0.0, 0, plain_vectors)
-    assert found.distance[0] == pytest.approx(
-        lpips.distances(flipped, plain_vectors(reals[:1]))[0, 0], abs=1e-6
-    )
-    assert found.plain[0]
 
 
 def test_threshold_is_the_crop_of_95_percent(reals):

@@ -124,9 +124,7 @@ def test_yardsticks(shared):
     for photo, other in zip(photos, photos[1:] + photos[:1], strict=True):
         pictures = altered(photo, other)
         features = sifid.features(load("inception"), np.stack([np.asarray(p) for p in pictures.values()]))
-        of_photo = sifid.Features(
-            {block: of[:1] for block, of in features.moments.items()}, features.pooled[:1]
-        )
+        of_photo = sifid.Features({block: of[:1] for block, of in features.moments.items()}, features.pooled[:1])
         values = sifid.sifid(features, of_photo)
         for row, name in enumerate(pictures):
             found.setdefault(name, []).append((values[64][row, 0], values[768][row, 0]))

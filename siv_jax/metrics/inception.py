@@ -21,9 +21,7 @@ def positions(height: int, width: int) -> dict[int, tuple[int, int]]:
     """Block -> (rows, columns) of its map, for the blocks that pictures of this size have."""
     sizes = [_sides(height), _sides(width)]
     return {
-        block: (rows, columns)
-        for block, rows, columns in zip(BLOCKS, *sizes, strict=True)
-        if rows > 0 and columns > 0
+        block: (rows, columns) for block, rows, columns in zip(BLOCKS, *sizes, strict=True) if rows > 0 and columns > 0
     }
 
 

@@ -30,9 +30,6 @@ class Variant:
 # alex01 feeds [0, 1] as the released evaluation of SIV-GAN does: 10-13% lower on real samples.
 VARIANTS = {"alex": Variant("alex"), "vgg": Variant("vgg"), "alex01": Variant("alex", low=0.0)}
 
-# The smallest side for which every layer of AlexNet has a position.
-SMALLEST_SIDE = 31
-
 
 class Alex(nn.Module):
     """Five ReLU features of AlexNet."""

@@ -8,6 +8,8 @@ import numpy as np
 from siv_jax.metrics import bootstrap, diversity, lpips, ms_ssim, sifid
 from siv_jax.metrics.nearest import Nearest, copy_threshold, nearest
 
+SMALLEST_SIDE = 31  # under which AlexNet's last layers have no position
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -15,7 +17,6 @@ class Settings:
 
     lpips: str = "alex"  # one of lpips.VARIANTS
     seed: int = 0  # of the augmented training images and of the bootstrap
-    augment: float = 0.7  # probability of each transform of the augmented training images, as in training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +65,15 @@ def measure(fakes: np.ndarray, reals: np.ndarray, settings: Settings, networks: 
     embed = functools.partial(lpips.vectors, settings.lpips, networks.lpips)
     vectors = embed(fakes)
     pairs = lpips.distances(vectors, vectors)
-    closest = nearest(vectors, reals, settings.augment, settings.seed, embed)
+    closest = nearest(vectors, reals, settings.seed, embed)
     threshold = copy_threshold(reals, embed)
     values, per_sample = _fidelity(fakes, reals, settings.seed, networks.inception)
     values |= _diversity(fakes, reals, pairs, settings.seed)
     values["distance_to_train"] = _mean(closest.distance, settings.seed)
     values["near_copies"] = Value(float((closest.distance <= threshold).mean()))
     per_sample["distance_to_train"] = closest.distance
+    if len(fakes) > 1:
+        per_sample["lpips_to_others"] = pairs.sum(axis=1) / (len(fakes) - 1)
     return Measurement(values, per_sample, pairs, closest, threshold)
 
 

@@ -12,6 +12,7 @@ from siv_jax.metrics.lpips import distances
 
 VIEWS = 256  # augmented copies over all training images
 LEAST_VIEWS = 4  # augmented copies of one training image
+PROBABILITY = 0.7  # of each geometric transform, as the published models train
 COPY_CROP = 0.95  # share of both sides that the copy shows which near copies are measured by
 
 _BATCH = 16
@@ -33,20 +34,19 @@ class Nearest:
     views: np.ndarray
 
 
-def nearest(fakes: np.ndarray, reals: np.ndarray, probability: float, seed: int, embed: Embed) -> Nearest:
+def nearest(fakes: np.ndarray, reals: np.ndarray, seed: int, embed: Embed) -> Nearest:
     """The nearest view of each sample among the training images, plain and augmented as in training.
 
     Args:
       fakes: LPIPS vectors [N, D] of the samples.
       reals: uint8 [M, H, W, 3] training images.
-      probability: of each geometric transform (`augment.image`).
       seed: of the transforms. Every image has the same ones, max(LEAST_VIEWS, VIEWS // M) of them.
       embed: LPIPS vectors of uint8 images.
     """
     height, width = reals.shape[1:3]
     count = max(LEAST_VIEWS, VIEWS // len(reals))
     uniform = np.random.default_rng(seed).random((count, image.UNIFORMS), np.float32)
-    maps = np.concatenate([image.identity(1), image.draw(uniform, probability, height, width)])
+    maps = np.concatenate([image.identity(1), image.draw(uniform, PROBABILITY, height, width)])
     best = np.full(len(fakes), np.inf, np.float32)
     origin = np.zeros((len(fakes), 2), np.int64)  # training image, map
     views = np.zeros((len(fakes), *reals.shape[1:]), np.uint8)
