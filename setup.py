@@ -19,8 +19,9 @@ setup(
     packages=find_packages(include=["siv_jax", "siv_jax.*"]),
     install_requires=[
         "absl-py>=2.1",
-        "av>=14",
+        "av>=18",
         "flax>=0.12",
+        "imagecodecs>=2025.3",
         "importlib_resources>=6",
         "jax>=0.10",
         "jaxlib>=0.10",

@@ -72,7 +72,8 @@ class Trainer:
         self.num_devices = num_devices
         self._mapped = num_devices > 1
         dtype = compute_dtype(config.model.dtype)
-        self._step = make_train_step(plan, local, dtype, AXIS if self._mapped else None)
+        # Jitted so that its trace, seconds of work, is made once and used again inside the loop over steps.
+        self._step = jax.jit(make_train_step(plan, local, dtype, AXIS if self._mapped else None))
         self._devices = jax.local_devices()[: min(num_devices, jax.local_device_count())]
         self._compiled = None
         self._zeros: dict[str, np.ndarray] = {}
