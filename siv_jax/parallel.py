@@ -94,8 +94,8 @@ class Trainer:
         fetched = jax.tree.map(lambda leaf: np.array(leaf, copy=True), jax.device_get(tree))
         return jax.tree.map(lambda leaf: leaf[0], fetched) if self._mapped else fetched
 
-    def compile(self, state: TrainState, frames: jax.Array) -> None:
-        """Compiles for arguments like these, or fetches the program from the cache on disk."""
+    def compile(self, state: TrainState, frames: jax.Array) -> jax.stages.Compiled:
+        """Compiles for arguments like these, or fetches the program from the cache on disk; returns it."""
         step = self._step
 
         def advance(state, totals, frames, count):
@@ -120,6 +120,7 @@ class Trainer:
         self._compiled = mapped.lower(state, self.zero_totals(), frames, np.int32(1)).compile(
             compiler_options=_COMPILER_OPTIONS.get(jax.default_backend())
         )
+        return self._compiled
 
     def zero_totals(self) -> dict[str, jax.Array]:
         """Sums of no metrics yet, as `advance` takes and returns them."""

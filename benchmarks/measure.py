@@ -1,0 +1,57 @@
+"""What the benchmarks share: the device's own ceiling, timing over windows, and comparing two results."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+
+def device_name() -> str:
+    """Kind of the first device, such as "NVIDIA H200" or "cpu"."""
+    return jax.devices()[0].device_kind
+
+
+def matrix_product_rate(dtype: jnp.dtype) -> float:
+    """Floating-point operations per second of a large matrix product, the median of five timings."""
+    size = 1024 if jax.default_backend() == "cpu" else 8192
+    a = jax.random.normal(jax.random.key(0), (size, size), dtype)
+    multiply = jax.jit(lambda x: x @ x)
+    jax.block_until_ready(multiply(a))
+    return 2 * size**3 / statistics.median(timed(lambda: multiply(a)) for _ in range(5))
+
+
+def timed(function: Callable) -> float:
+    """Seconds until the arrays that `function` returns are ready."""
+    begun = time.perf_counter()
+    jax.block_until_ready(function())
+    return time.perf_counter() - begun
+
+
+def rates(function: Callable[[], object], amount: int, windows: int) -> dict[str, float]:
+    """Median, lowest and highest rate of `amount` per call of `function` over `windows` calls."""
+    measured = sorted(amount / timed(function) for _ in range(windows))
+    return {
+        "median": round(statistics.median(measured), 4),
+        "lowest": round(measured[0], 4),
+        "highest": round(measured[-1], 4),
+    }
+
+
+def emit(result: dict, out: str) -> None:
+    """Prints `result` as one JSON line and appends it to the file `out`, if one is named."""
+    line = json.dumps(result)
+    print(line)
+    if out:
+        with open(out, "a") as file:
+            file.write(line + "\n")
+
+
+def compare(paths: list[str], key: str) -> None:
+    """Prints the ratio of `key`'s median in the last line of the second file to that of the first."""
+    first, second = (json.loads(Path(path).read_text().splitlines()[-1]) for path in paths)
+    ratio = second[key]["median"] / first[key]["median"]
+    print(json.dumps({"first": first[key], "second": second[key], "second_over_first": round(ratio, 3)}))
