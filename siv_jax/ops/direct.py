@@ -1,87 +1,130 @@
-"""A stride-1 convolution whose two gradients are themselves ordinary convolutions.
+"""Three convolutions whose gradients are ordinary convolutions, for XLA's CPU backend.
 
-XLA's CPU backend runs an NHWC/HWIO convolution at 60-150 GFLOP/s, but what autodiff makes of its gradients (kernels
-read backwards, batch and features exchanged) at a fraction of that, and inside a loop some thirty times slower still.
-Here both gradients are written in the layout that is fast, so that a loop over training steps costs what single steps do.
+That backend runs an NHWC/HWIO convolution at the speed of its matrix products, but what autodiff makes of the
+gradients of one (kernels read backwards, batch and channels exchanged) at a fraction of that, and inside a loop
+hundreds of times slower. Here every gradient is again a convolution in the fast layout: that by the input is
+one of the three, that by the kernel has the channels as its batch and a stripe of the cotangent as its kernel.
 """
-
-import functools
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-# Positions of one picture whose patches stay in a core's cache while a weight gradient is formed.
-STRIPE = 8192
-# Up to so many output channels it pays to exchange the roles of input and gradient.
+# Values of the input and the cotangent in a stripe: float32 in the second-level cache of a core (1 MB).
+STRIPE = 2**18
+# Samples of up to so many positions in all are one convolution; larger ones follow each other.
+SMALL = 1024
+# Up to so many output channels the input is the better kernel of the weight gradient.
 FEW_CHANNELS = 4
 
-Padding = tuple[tuple[int, int], tuple[int, int]]
+
+def convolve(x: jax.Array, kernel: jax.Array, padding, strides=(1, 1), **options) -> jax.Array:
+    """NHWC by HWIO convolution as XLA has it."""
+    layout = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=layout, **options)
 
 
-def convolve(x: jax.Array, kernel: jax.Array, padding: Padding, strides=(1, 1), dtype=None) -> jax.Array:
-    """NHWC by HWIO convolution as XLA has it; `dtype` is that of the sums and the result."""
-    return lax.conv_general_dilated(
-        x, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"), preferred_element_type=dtype
-    )
+def same_plainly(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x (B, H, W, I) by kernel (3, 3, I, O), zeros around x: (B, H, W, O)."""
+    return convolve(x, kernel, ((1, 1), (1, 1)))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def direct_convolve(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
-    """x (B, H, W, I) by kernel (h, w, I, O), stride 1, `padding` zeros ((above, below), (left, right)), not above h-1, w-1."""
-    return convolve(x, kernel, padding)
+def halve_plainly(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x (B, H, W, I) by kernel (4, 4, I, O), zeros around x, every other place: (B, H // 2, W // 2, O)."""
+    return convolve(x, kernel, _surround(x), strides=(2, 2))
 
 
-def _forward(x, kernel, padding):
-    return convolve(x, kernel, padding), (x, kernel)
+def double_plainly(x: jax.Array, kernel: jax.Array, rows: int | None = None, columns: int | None = None):
+    """x (B, H, W, I), zeros between its pixels and around it, by kernel (4, 4, I, O): (B, 2H, 2W, O).
+
+    What is a zero depends on the parity of row and column only: four 2x2 kernels, here one with 4 O channels.
+    The result reaches 2 rows and columns further than x, from one before its start: `rows`, `columns` of it
+    from x's start are kept.
+    """
+    batch, height, width, inputs = x.shape
+    taps = kernel.reshape(2, 2, 2, 2, inputs, -1)[:, ::-1, :, ::-1]
+    phases = convolve(x, taps.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, inputs, -1), ((1, 1), (1, 1)))
+    grid = phases.reshape(batch, height + 1, width + 1, 2, 2, -1).swapaxes(2, 3)
+    whole = grid.reshape(batch, 2 * height + 2, 2 * width + 2, -1)
+    return whole[:, 1 : 1 + (rows or 2 * height), 1 : 1 + (columns or 2 * width)]
 
 
-def _backward(padding, saved, cotangent):
+def _same_gradients(saved, cotangent):
     x, kernel = saved
-    return (
-        input_gradient(cotangent, kernel, padding),
-        weight_gradient(x, cotangent, padding).astype(kernel.dtype),
-    )
-
-
-direct_convolve.defvjp(_forward, _backward)
-
-
-def input_gradient(cotangent: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
-    """The gradient of `direct_convolve` by x: the cotangent by the kernel turned by 180 degrees."""
-    turned = lax.rev(kernel, (0, 1)).swapaxes(2, 3)
-    (above, below), (left, right) = padding
-    rows, columns = kernel.shape[0] - 1, kernel.shape[1] - 1
-    return convolve(cotangent, turned, ((rows - above, rows - below), (columns - left, columns - right)))
-
-
-def weight_gradient(x: jax.Array, cotangent: jax.Array, padding: Padding) -> jax.Array:
-    """The gradient of `direct_convolve` by its kernel, at least float32: channels are the batch, one
-    sample's stripe of rows at a time is a one-channel picture, the cotangent's same stripe is the kernel."""
-    padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    ring = ((1, 1), (1, 1))
     if cotangent.shape[-1] <= FEW_CHANNELS < x.shape[-1]:
-        rows, columns = padded.shape[1] - cotangent.shape[1], padded.shape[2] - cotangent.shape[2]
-        swapped = _correlate(jnp.pad(cotangent, ((0, 0), (rows, rows), (columns, columns), (0, 0))), padded)
-        return lax.rev(swapped, (0, 1)).swapaxes(2, 3)
-    return _correlate(padded, cotangent)
+        by_kernel = _turned(_correlate(_padded(cotangent, ring), x, 1))
+    else:
+        by_kernel = _correlate(_padded(x, ring), cotangent, 1)
+    return convolve(cotangent, _turned(kernel), ring), by_kernel.astype(kernel.dtype)
 
 
-def _correlate(x: jax.Array, window: jax.Array) -> jax.Array:
-    """sum over samples and places p of x[b, p + k, i] * window[b, p, o], for every shift k that stays inside x: (k, i, o)."""
+def _halve_gradients(saved, cotangent):
+    x, kernel = saved
+    by_kernel = _correlate(_padded(x, _surround(x)), cotangent, 2)
+    by_x = double_plainly(cotangent, _turned(kernel), *x.shape[1:3])
+    return by_x, by_kernel.astype(kernel.dtype)
+
+
+def _double_gradients(saved, cotangent):
+    x, kernel = saved
+    by_kernel = _turned(_correlate(_padded(cotangent, _surround(cotangent)), x, 2))
+    return halve_plainly(cotangent, _turned(kernel)), by_kernel.astype(kernel.dtype)
+
+
+def _differentiated(plainly, gradients):
+    """`plainly`(x, kernel) with its two `gradients`((x, kernel), cotangent)."""
+    operation = jax.custom_vjp(lambda x, kernel: plainly(x, kernel))
+    operation.defvjp(lambda x, kernel: (plainly(x, kernel), (x, kernel)), gradients)
+    return operation
+
+
+same = _differentiated(same_plainly, _same_gradients)
+halve = _differentiated(halve_plainly, _halve_gradients)
+double = _differentiated(double_plainly, _double_gradients)
+
+
+def _surround(x: jax.Array):
+    """A zero before and, where the side is even, one after: an odd side's last pixel only ends a window."""
+    return (1, 1 - x.shape[1] % 2), (1, 1 - x.shape[2] % 2)
+
+
+def _padded(x: jax.Array, padding) -> jax.Array:
+    return jnp.pad(x, ((0, 0), *padding, (0, 0)))
+
+
+def _turned(kernel: jax.Array) -> jax.Array:
+    """The kernel of the opposite direction: turned by 180 degrees, inputs and outputs exchanged."""
+    return lax.rev(kernel, (0, 1)).swapaxes(2, 3)
+
+
+def _correlate(x: jax.Array, window: jax.Array, stride: int) -> jax.Array:
+    """Sums over samples b and places p of x[b, stride p + k, i] window[b, p, o]: (k rows, k columns, i, o).
+
+    x (B, stride (H - 1) + k, stride (W - 1) + k, I), window (B, H, W, O). At least float32. Stripes of rows of
+    one sample (of a few, if they are small) follow each other in a loop, which also keeps the program short.
+    """
+    batch, height, width, outputs = window.shape
+    reach = x.shape[1] - stride * (height - 1)
+    positions = max(1, STRIPE // (stride**2 * x.shape[-1] + outputs))
+    stripes = -(-height * width // positions)
+    rows = -(-height // min(stripes, height))
+    stripes = -(-height // rows)
+    missing = stripes * rows - height
+    x = _padded(x, ((0, stride * missing), (0, 0)))
+    window = _padded(window, ((0, missing), (0, 0)))
+    group = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * height * width <= SMALL))
+    sizes = (group, stride * (rows - 1) + reach, *x.shape[2:]), (group, rows, width, outputs)
     dtype = jnp.float32 if x.dtype.itemsize < 4 else x.dtype
-    batch, rows, columns, _ = window.shape
-    extra = x.shape[1] - rows
-    height = max(1, min(rows, STRIPE // columns))
-    pictures, kernels = x.transpose(3, 1, 2, 0), window.transpose(1, 2, 0, 3)
-    total = None
-    for sample in range(batch):
-        for top in range(0, rows, height):
-            bottom = min(top + height, rows)
-            part = convolve(
-                pictures[:, top : bottom + extra, :, sample : sample + 1],
-                kernels[top:bottom, :, sample : sample + 1],
-                ((0, 0), (0, 0)),
-                dtype=dtype,
-            )
-            total = part if total is None else total + part
-    return total.transpose(1, 2, 0, 3)
+
+    def add(step, total):
+        sample, row = step // stripes * group, step % stripes * rows
+        picture = lax.dynamic_slice(x, (sample, stride * row, 0, 0), sizes[0]).transpose(3, 1, 2, 0)
+        kernel = lax.dynamic_slice(window, (sample, row, 0, 0), sizes[1]).transpose(1, 2, 0, 3)
+        valid = ((0, 0), (0, 0))
+        part = convolve(picture, kernel, valid, rhs_dilation=(stride, stride), preferred_element_type=dtype)
+        return total + part
+
+    columns = x.shape[2] - stride * (width - 1)
+    total = jnp.zeros((x.shape[-1], reach, columns, outputs), dtype)
+    return lax.fori_loop(0, batch // group * stripes, add, total).transpose(1, 2, 0, 3)
