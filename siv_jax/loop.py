@@ -87,6 +87,7 @@ class Loop:
                     log.due(step, totals)
                     totals = self.trainer.zero_totals()
                 if step % config.sample_every == 0 or step == config.num_steps:
+                    log.flush(bar)
                     self._draw_grid(step, state, z)
                 if step % config.checkpoint_every == 0 and step < config.num_steps:
                     log.flush(bar)

@@ -7,6 +7,7 @@ checkpoints/       Orbax, the last few
 grids/             samples of the same latents as training goes on
 samples/           the final samples
 scalars.jsonl      losses; tensorboard/ holds the same as events
+index.html         all this as a page, with training.png, what the run trains on
 """
 
 import dataclasses

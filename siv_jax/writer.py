@@ -1,11 +1,11 @@
-"""What a run leaves to look at while it goes on: scalars and sample grids."""
+"""What a run leaves to look at while it goes on: scalars, sample grids and a page that shows them."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 
-from siv_jax import pictures, workdir
+from siv_jax import page, pictures, workdir
 
 
 class Writer:
@@ -26,6 +26,9 @@ class Writer:
         self._events = SummaryWriter(
             str(folder / workdir.TENSORBOARD), purge_step=start + 1, write_to_disk=True
         )
+        self._step = start
+        self._page = page.RunPage(folder)
+        self._page.write(start)
 
     def __enter__(self) -> "Writer":
         return self
@@ -33,22 +36,26 @@ class Writer:
     def __exit__(self, *_) -> None:
         self._scalars.close()
         self._events.close()
+        self._page.write(self._step, ended=True)
 
     def scalars(self, step: int, seconds: float, steps_per_second: float, metrics: dict[str, float]) -> None:
         """One line of scalars.jsonl, and the same as TensorBoard scalars."""
+        self._step = step
         speed = {"seconds": round(seconds, 2), "steps_per_second": round(steps_per_second, 3)}
         self._scalars.write(json.dumps({"step": step} | speed | metrics) + "\n")
         for name, value in (metrics | {"steps_per_second": steps_per_second}).items():
             self._events.add_scalar(name, value, step)
 
     def grid(self, step: int, images: np.ndarray) -> Path:
-        """Writes a grid of uint8 images [N, H, W, C]; returns its path."""
+        """Writes a grid of uint8 images [N, H, W, C] and the page anew; returns the grid's path."""
+        self._step = step
         folder = self._folder / workdir.GRIDS
         folder.mkdir(exist_ok=True)
         path = folder / f"step_{step:08d}.png"
         sheet = pictures.grid(images)
         pictures.save_png(path, sheet)
         self._events.add_image("samples", sheet, step, dataformats="HWC")
+        self._page.write(step)
         return path
 
 
