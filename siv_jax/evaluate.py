@@ -61,8 +61,15 @@ def evaluate(pending: list, name: str, lpips: str, cache: Path | None, out: Path
     text = page(record, sections)
     write_atomically(out / REPORT, lambda file: file.write(text.encode()))
     lines = table.listing(record["mean"]) if len(images) == 1 else _fleet_table(record)
-    print("\n".join(["", *lines, "", f"protocol {record['protocol']['id']}", f"{path}", f"{out / REPORT}"]))
+    protocol = f"protocol {record['protocol']['id']}: LPIPS {lpips}, FID-2015 weights, {_extent(images)}"
+    print("\n".join(["", *lines, "", protocol, f"{path}", f"{out / REPORT}"]))
     return record
+
+
+def _extent(images: list[dict]) -> str:
+    """How many samples of which sizes."""
+    sizes = ", ".join(sorted({f"{width}x{height}" for height, width in (image["size"] for image in images)}))
+    return f"{sum(image['samples'] for image in images)} samples of {sizes}"
 
 
 def _fleet_table(record: dict) -> list[str]:

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-_WIDTH, _HEIGHT = 340, 190
+_WIDTH, _HEIGHT = 500, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 10, 10, 34, 34
 _BINS = 20
 
@@ -50,7 +50,7 @@ def _summary(values: np.ndarray, decimals: int) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """About four round numbers within the range."""
+    """A few round numbers within the range."""
     step = 10 ** math.floor(math.log10((high - low) / 3))
     step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= 5)
     first = math.ceil(low / step)

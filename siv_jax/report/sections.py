@@ -15,7 +15,7 @@ _MOST_REALS = 12
 
 
 def section(case: Case, found: Measurement, most: int) -> str:
-    """HTML; at most `most` samples are shown, those nearest to the training images first."""
+    """HTML; at most `most` samples are shown, and at most that many of those nearest to the training images."""
     order = np.argsort(found.nearest.distance, kind="stable")[:most]
     count, total = len(case.fakes), len(case.reals)
     facts = f"{count} sample{'s' * (count != 1)} of {shown(case.fakes.shape[1:3])}, {total} training image"
@@ -24,21 +24,17 @@ def section(case: Case, found: Measurement, most: int) -> str:
         _notes(case.notes),
         "<h3>Training images</h3>" if total > 1 else "<h3>Training image</h3>",
         _grid(case.reals[_evenly(total, _MOST_REALS)], _LARGE, "reals"),
-        f"<h3>Samples{_of(order, count)}</h3>",
-        _grid(case.fakes[np.sort(order)], _SMALL, "samples"),
+        f"<h3>Samples{f' (first {most} of {count})' if most < count else ''}</h3>",
+        _grid(case.fakes[:most], _SMALL, "samples"),
         "<h3>Distributions</h3>",
         _distributions(found),
         _pixel_map(case, found),
-        f"<h3>Each sample beside its nearest training image{_of(order, count)}</h3>",
+        f"<h3>Each sample beside its nearest training image{f' ({most} of {count})' if most < count else ''}</h3>",
         _nearest_text(found),
         _pairs(case, found, order),
         "</section>",
     ]
     return "\n".join(parts)
-
-
-def _of(order: np.ndarray, count: int) -> str:
-    return f" ({len(order)} of {count})" if len(order) < count else ""
 
 
 def _evenly(count: int, most: int) -> np.ndarray:
@@ -86,7 +82,7 @@ def _pixel_map(case: Case, found: Measurement) -> str:
 
 def _nearest_text(found: Measurement) -> str:
     copies = int(found.near_copies.sum())
-    verdict = f"{copies} of {len(found.near_copies)} samples are nearer than that" if copies else "No sample is nearer"
+    verdict = f"Of {len(found.near_copies)} samples {copies or 'none'} {'are' if copies > 1 else 'is'} one"
     return (
         "<p>Sample left; right the nearest view of a training image, plain or augmented as in training, with the LPIPS "
         f"between the two, the nearest first. Near copies are those up to {found.threshold:.3f}, which is how far the "

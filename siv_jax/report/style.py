@@ -28,7 +28,7 @@ tr.ours { background: var(--tint); }
 .grid { display: grid; gap: 6px; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); }
 .grid.reals { grid-template-columns: repeat(auto-fill, minmax(170px, 240px)); }
 .grid img, .pairs img { width: 100%; display: block; border-radius: 3px; }
-.charts { display: grid; gap: 18px; grid-template-columns: repeat(auto-fill, minmax(320px, 1fr)); }
+.charts { display: grid; gap: 18px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 440px), 1fr)); }
 svg { width: 100%; height: auto; background: var(--tint); border-radius: 6px; }
 svg rect { fill: var(--bar); }
 svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
