@@ -18,7 +18,7 @@ from PIL import Image
 
 from siv_jax import evaluate, training
 from siv_jax.errors import UserError
-from siv_jax.metrics import cases, measure, record, sample_folders, workdirs
+from siv_jax.metrics import cases, measure, nearest, record, sample_folders, workdirs
 from siv_jax.metrics.cases import Case
 from siv_jax.report.charts import histogram
 
@@ -36,6 +36,14 @@ def save(folder, images, names=None, suffix=".png"):
     for i, image in enumerate(images):
         Image.fromarray(image).save(folder / f"{names[i] if names else i}{suffix}")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_views():
+    """Most of an evaluation's time at this size goes into the augmented training images."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nearest, "VIEWS", 12)
+        yield
 
 
 @pytest.fixture(scope="module")

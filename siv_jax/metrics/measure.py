@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import jax
 import numpy as np
 
 from siv_jax.metrics import bootstrap, diversity, lpips, ms_ssim, sifid
@@ -62,12 +63,14 @@ def measure(fakes: np.ndarray, reals: np.ndarray, settings: Settings, networks: 
 
     With M > 1 the training images count as the frames of one clip.
     """
-    embed = functools.partial(lpips.vectors, settings.lpips, networks.lpips)
+    # Once, or every batch would carry the parameters along.
+    lpips_params, inception_params = jax.device_put((networks.lpips, networks.inception))
+    embed = functools.partial(lpips.vectors, settings.lpips, lpips_params)
     vectors = embed(fakes)
     pairs = lpips.distances(vectors, vectors)
     closest = nearest(vectors, reals, settings.seed, embed)
     threshold = copy_threshold(reals, embed)
-    values, per_sample = _fidelity(fakes, reals, settings.seed, networks.inception)
+    values, per_sample = _fidelity(fakes, reals, settings.seed, inception_params)
     values |= _diversity(fakes, reals, pairs, settings.seed)
     values["distance_to_train"] = _mean(closest.distance, settings.seed)
     values["near_copies"] = Value(float((closest.distance <= threshold).mean()))

@@ -8,14 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from siv_jax.augment import image
+from siv_jax.metrics.batches import MOST
 from siv_jax.metrics.lpips import distances
 
 VIEWS = 256  # augmented copies over all training images
 LEAST_VIEWS = 4  # augmented copies of one training image
 PROBABILITY = 0.7  # of each geometric transform, as the published models train
 COPY_CROP = 0.95  # share of both sides that the copy shows which near copies are measured by
-
-_BATCH = 16
 
 Embed = Callable[[np.ndarray], np.ndarray]
 
@@ -51,8 +50,8 @@ def nearest(fakes: np.ndarray, reals: np.ndarray, seed: int, embed: Embed) -> Ne
     origin = np.zeros((len(fakes), 2), np.int64)  # training image, map
     views = np.zeros((len(fakes), *reals.shape[1:]), np.uint8)
     for number, real in enumerate(reals):
-        for start in range(0, len(maps), _BATCH):
-            seen = warp(np.repeat(real[None], _BATCH, axis=0), _filled(maps[start : start + _BATCH]))
+        for start in range(0, len(maps), MOST):
+            seen = warp(np.repeat(real[None], MOST, axis=0), _filled(maps[start : start + MOST]))
             found = distances(fakes, embed(seen))
             column = found.argmin(axis=1)
             lowest = found[np.arange(len(fakes)), column]
@@ -91,4 +90,4 @@ def _warp(images: jax.Array, maps: jax.Array) -> jax.Array:
 
 
 def _filled(maps: np.ndarray) -> np.ndarray:
-    return np.concatenate([maps, np.repeat(maps[:1], _BATCH - len(maps), axis=0)])
+    return np.concatenate([maps, np.repeat(maps[:1], MOST - len(maps), axis=0)])

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from siv_jax.metrics import inception
 from siv_jax.metrics.batches import in_batches
 
-_BATCH = 4
+_PIXELS = 200_000  # in a batch: 4 pictures of 192x256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ def features(params: dict, images: np.ndarray) -> Features:
     sizes = inception.positions(*images.shape[1:3])
     found = {block: [] for block, (rows, columns) in sizes.items() if rows * columns >= 2}
     pooled = []
-    for batch in in_batches(lambda pictures: inception.features(params, pictures), images, _BATCH):
+    for batch in in_batches(lambda pictures: inception.features(params, pictures), images, _PIXELS):
         for block, of_pictures in found.items():
             with threadpool_limits(1, "blas"):
                 of_pictures += [moments(picture.reshape(-1, block)) for picture in batch[block]]
