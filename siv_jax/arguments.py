@@ -1,6 +1,7 @@
 """The command line of training: a config file, overrides of its keys, and where the run lives."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 from absl import flags
@@ -16,8 +17,21 @@ USAGE = """usage: python -m siv_jax.main --config CONFIG [--config.KEY VALUE ...
   --workdir DIR          where the run lives; runs/NAME, after the input's name, if not given.
                          The same command on the same workdir resumes the run.
   --devices N            use only the first N devices
+  --distributed          be one of several processes that train together, each with this same command; TPU slices
+                         and SLURM tell each its place, elsewhere all of these do:
+  --coordinator_address HOST:PORT, --num_processes N, --process_id I
+                         where process 0 listens, how many there are, and which of them this is, from 0
   --dry_run              say what would be trained, and stop
 """
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """Several processes that train one model together; None: as the cluster tells JAX."""
+
+    coordinator_address: str | None
+    num_processes: int | None
+    process_id: int | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +40,7 @@ class Arguments:
     workdir: Path | None
     devices: int  # 0: all
     dry_run: bool
+    job: Job | None  # None: this process trains alone
 
 
 def parse(argv: list[str]) -> Arguments:
@@ -40,6 +55,10 @@ def parse(argv: list[str]) -> Arguments:
     flags.DEFINE_string("workdir", "", "", flag_values=values)
     flags.DEFINE_integer("devices", 0, "", lower_bound=0, flag_values=values)
     flags.DEFINE_boolean("dry_run", False, "", flag_values=values)
+    flags.DEFINE_boolean("distributed", False, "", flag_values=values)
+    flags.DEFINE_string("coordinator_address", None, "", flag_values=values)
+    flags.DEFINE_integer("num_processes", None, "", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("process_id", None, "", lower_bound=0, flag_values=values)
     try:
         rest = values(argv)
     except Exception as error:  # absl and ml_collections raise many kinds, and a config file any at all
@@ -55,7 +74,25 @@ def parse(argv: list[str]) -> Arguments:
         workdir=Path(values.workdir) if values.workdir else None,
         devices=values.devices,
         dry_run=values.dry_run,
+        job=_job(values),
     )
+
+
+def _job(values: flags.FlagValues) -> Job | None:
+    job = Job(values.coordinator_address, values.num_processes, values.process_id)
+    if not values.distributed:
+        given = [f"--{name}" for name, value in dataclasses.asdict(job).items() if value is not None]
+        if given:
+            raise UserError(f"{given[0]} is for several processes that train together: add --distributed")
+        return None
+    if job.coordinator_address is not None and not re.fullmatch(r".+:\d{1,5}", job.coordinator_address):
+        raise UserError(f"--coordinator_address {job.coordinator_address} is not HOST:PORT, such as 10.0.0.1:8476")
+    if None not in (job.num_processes, job.process_id) and job.process_id >= job.num_processes:
+        raise UserError(
+            f"--process_id {job.process_id} is too high: {job.num_processes} processes are numbered from 0 to "
+            f"{job.num_processes - 1}"
+        )
+    return job
 
 
 def config_folder() -> Path:
@@ -63,6 +100,11 @@ def config_folder() -> Path:
     package = Path(__file__).parent
     inside = package / "configs"
     return inside if inside.is_dir() else package.parent / "configs"
+
+
+def config_names() -> list[str]:
+    """Names of the configs that come with the package, as --config takes them."""
+    return sorted(path.stem for path in config_folder().glob("*.py") if path.stem != "__init__")
 
 
 def _named_configs(argv: list[str]) -> list[str]:
@@ -84,8 +126,7 @@ def _config_path(name: str) -> str:
     packaged = config_folder() / (Path(stem).name if stem.startswith("configs/") else f"{stem}.py")
     if packaged.is_file():
         return f"{packaged}{colon}{rest}"
-    known = ", ".join(sorted(path.stem for path in config_folder().glob("*.py") if path.stem != "__init__"))
-    raise UserError(f"there is no config {stem}: give a file, or one of {known}")
+    raise UserError(f"there is no config {stem}: give a file, or one of {', '.join(config_names())}")
 
 
 def _reason(error: Exception) -> str:

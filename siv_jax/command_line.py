@@ -47,10 +47,10 @@ def os_error_line(error: OSError) -> str:
 
 
 def cache_compiled_programs() -> None:
-    """Keeps compiled programs on disk between runs, unless JAX_COMPILATION_CACHE_DIR says where itself."""
+    """Keeps compiled programs on disk between runs; JAX_COMPILATION_CACHE_DIR, or JAX's own setting, says where."""
     import jax
 
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+    if not jax.config.jax_compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -2,6 +2,8 @@
 
 import argparse
 import re
+import sys
+import types
 from pathlib import Path
 
 from siv_jax import command_line, weights
@@ -15,6 +17,15 @@ _VARIANTS = {"alex": "alex", "vgg": "vgg", "alex01": "alex"}  # name of the LPIP
 
 def main(argv: list[str]) -> None:
     """Runs the command."""
+    measure_as_asked(argv)
+
+
+def measure_as_asked(argv: list[str]) -> dict:
+    """Does what the command's arguments ask for; returns the record that metrics.json holds.
+
+    Raises:
+      UserError: arguments or input that cannot be used.
+    """
     given = _parse(argv)
     weights.require([_VARIANTS[given.lpips], "inception"], given.cache)
     # Imported after the arguments are known to be good: a misspelt flag is answered before JAX loads.
@@ -27,7 +38,7 @@ def main(argv: list[str]) -> None:
     out = given.out or given.workdir / "evaluation"
     out.mkdir(parents=True, exist_ok=True)
     command_line.cache_compiled_programs()
-    evaluate(pending, (given.workdir or given.fake).resolve().name, given.lpips, given.cache, out)
+    return evaluate(pending, (given.workdir or given.fake).resolve().name, given.lpips, given.cache, out)
 
 
 def evaluate(pending: list, name: str, lpips: str, cache: Path | None, out: Path) -> dict:
@@ -119,5 +130,17 @@ def _size(text: str) -> tuple[int, int]:
     return int(found[2]), int(found[1])
 
 
+class _CallableModule(types.ModuleType):
+    """Lets siv_jax.evaluate(...) be the function of the Python API, though this module has the name."""
+
+    def __call__(self, *arguments, **options) -> dict:
+        """See siv_jax.api.evaluate."""
+        from siv_jax import api
+
+        return api.evaluate(*arguments, **options)
+
+
 if __name__ == "__main__":
     command_line.run(main)
+else:
+    sys.modules[__name__].__class__ = _CallableModule

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import dataclasses
 import signal
+import threading
 import time
 from collections.abc import Iterator
 
@@ -36,7 +37,10 @@ class StopSignal:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator["StopSignal"]:
-        """Handles both signals inside the block."""
+        """Handles both signals inside the block; in threads but the main one, where Python allows none, neither."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
         previous = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield self

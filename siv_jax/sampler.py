@@ -98,7 +98,16 @@ class TrainedModel:
         """Images float32 [n, H, W, C] in [-1, 1] for latents [n, noise_dim].
 
         Raises:
-          UserError: latents of another shape or type.
+          UserError: see check_latents.
+        """
+        self.check_latents(z)
+        return self._sampler(self._params, self._vectors, z)
+
+    def check_latents(self, z: np.ndarray) -> None:
+        """Checks latents [n, noise_dim].
+
+        Raises:
+          UserError: another shape or type, or values that are not finite.
         """
         dim = self.config.model.noise_dim
         if z.ndim != 2 or z.shape[1] != dim or not len(z) or z.dtype.kind not in "fiu":
@@ -107,4 +116,3 @@ class TrainedModel:
             )
         if not np.isfinite(z).all():
             raise UserError("latents hold values that are not finite")
-        return self._sampler(self._params, self._vectors, z)

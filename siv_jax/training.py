@@ -33,7 +33,12 @@ def default_folder(config: Config) -> Path:
 
 
 def train(
-    config: Config, folder: Path, devices: int, dry_run: bool, say: Callable[[str], None]
+    config: Config,
+    folder: Path,
+    devices: int,
+    dry_run: bool,
+    say: Callable[[str], None],
+    watch: Callable[[int], None] | None = None,
 ) -> str | None:
     """Trains, or goes on training, in `folder` until config.num_steps, and writes samples.
 
@@ -43,6 +48,7 @@ def train(
       devices: how many to use; 0: all.
       dry_run: says what would be trained, touches nothing and returns.
       say: takes each line that the user is told.
+      watch: called with the number of completed steps after each sample grid is written.
 
     Returns:
       None, or the name of the signal that stopped the run after its state was saved.
@@ -61,7 +67,7 @@ def train(
     model = workdir.Model(plan, frames.format, frames.source, workdir.digest(frames.pixels))
     lock = workdir.open_for_training(folder, config, model, frames.pixels)
     try:
-        return _train_in(folder, config, plan, frames, num_devices, say)
+        return _train_in(folder, config, plan, frames, num_devices, say, watch)
     finally:
         lock.release()
 
@@ -92,7 +98,7 @@ def describe(frames: Frames, plan: Plan, config: Config, num_devices: int) -> li
 
 
 def _train_in(
-    folder: Path, config: Config, plan: Plan, frames: Frames, num_devices: int, say: Callable[[str], None]
+    folder: Path, config: Config, plan: Plan, frames: Frames, num_devices: int, say: Callable, watch: Callable | None
 ) -> str | None:
     writes = parallel.is_first_process()
     begun = time.monotonic()
@@ -112,7 +118,7 @@ def _train_in(
         with StopSignal().listening() as stop:
             try:
                 if writes:
-                    with Writer(folder, int(state.step)) as writer:
+                    with Writer(folder, int(state.step), watch) as writer:
                         state = Loop(config, trainer, checkpoints, writer, sampler).run(
                             state, frames.pixels, stop
                         )

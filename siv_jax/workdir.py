@@ -56,6 +56,15 @@ def open_for_training(workdir: Path, config: config_lib.Config, model: Model, fr
       UserError: it holds something else, a run that differs, a run of other frames, or is in use.
     """
     lock = lock_folder(workdir)
+    try:
+        _make_ready(workdir, config, model, frames)
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _make_ready(workdir: Path, config: config_lib.Config, model: Model, frames: np.ndarray) -> None:
     if (workdir / CONFIG).exists():
         config_lib.refuse_changes(config_lib.load(workdir / CONFIG), config, workdir)
     if (workdir / PLAN).exists():
@@ -68,7 +77,6 @@ def open_for_training(workdir: Path, config: config_lib.Config, model: Model, fr
         write_atomically(workdir / FRAMES, lambda file: np.savez_compressed(file, frames=frames))
     save_config(workdir, config)
     save_model(workdir, model)
-    return lock
 
 
 def lock_folder(workdir: Path) -> "Lock":

@@ -1,6 +1,7 @@
 """What a run leaves to look at while it goes on: scalars, sample grids and a page that shows them."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,12 @@ from siv_jax import page, pictures, workdir
 
 
 class Writer:
-    """Appends to the logs of one workdir, from `start` completed steps on.
+    """Appends to the logs of one workdir, from `start` completed steps on, and calls `watch` after each grid.
 
     A run that was stopped after its last checkpoint repeats some steps: what it had logged of them is dropped.
     """
 
-    def __init__(self, folder: Path, start: int):
+    def __init__(self, folder: Path, start: int, watch: Callable[[int], None] | None = None):
         # Imported here, so that the rest of the package works without it.
         from tensorboardX import SummaryWriter
 
@@ -26,7 +27,7 @@ class Writer:
         self._events = SummaryWriter(
             str(folder / workdir.TENSORBOARD), purge_step=start + 1, write_to_disk=True
         )
-        self._step = start
+        self._step, self._watch = start, watch
         self._page = page.RunPage(folder)
         self._page.write(start)
 
@@ -56,6 +57,8 @@ class Writer:
         pictures.save_png(path, sheet)
         self._events.add_image("samples", sheet, step, dataformats="HWC")
         self._page.write(step)
+        if self._watch is not None:
+            self._watch(step)
         return path
 
 

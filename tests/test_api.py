@@ -1,0 +1,184 @@
+"""siv_jax from Python: what it gives, that it is the commands' own, and what it refuses."""
+
+import concurrent.futures
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+import siv_jax
+from siv_jax import config as config_lib
+from siv_jax import training, workdir
+
+# ml_collections loads config files in a way that Python 3.11 deprecates.
+loads_config = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """(the model of a tiny run, what was said, the steps that were watched)."""
+    said, watched = [], []
+    folder = tmp_path_factory.mktemp("api") / "run"
+    model = siv_jax.train(tiny.config(), str(folder), devices=1, say=said.append, watch=watched.append)
+    return model, said, watched
+
+
+def test_importing_is_quick_and_starts_nothing():
+    code = (
+        "import sys, siv_jax\n"
+        "siv_jax.UserError, siv_jax.__version__, dir(siv_jax)\n"
+        "heavy = {'jax', 'flax', 'numpy', 'PIL', 'absl', 'ml_collections', 'optax', 'orbax'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "assert {'train', 'load', 'evaluate', 'Model'} <= set(dir(siv_jax))\n"
+        "siv_jax.train, siv_jax.load\n"
+        "from jax._src import xla_bridge\n"
+        "assert not xla_bridge.backends_are_initialized()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+@pytest.mark.parametrize("first", ["import siv_jax.evaluate", "from siv_jax import evaluate", "siv_jax.train"])
+def test_evaluate_is_callable_and_a_module(first):
+    code = f"import siv_jax\n{first}\nassert callable(siv_jax.evaluate) and siv_jax.evaluate.main"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(AttributeError, match="no attribute 'trian'; public are"):
+        siv_jax.trian  # noqa: B018
+
+
+def test_train_returns_the_trained_model(run):
+    model, said, watched = run
+    assert model.step == 40 and watched == [20, 40]
+    assert any(line.startswith("input     example:balloons") for line in said)
+    assert repr(model) == "<siv_jax.Model of example:balloons at 64x48 after 40 steps>"
+    assert model.config == tiny.config() and (model.workdir / workdir.CONFIG).exists()
+
+
+def test_samples_are_those_that_training_wrote(run):
+    model, _, _ = run
+    images = model.sample(4, seed=tiny.config().seed)
+    assert images.dtype == np.uint8 and images.shape == (4, 48, 64, 3)
+    for i, image in enumerate(images):
+        written = model.workdir / workdir.SAMPLES / f"sample_{i:05d}.png"
+        np.testing.assert_array_equal(image, np.asarray(Image.open(written)))
+    np.testing.assert_array_equal(model.sample(2, start=2), images[2:])
+    assert (model.sample(4, seed=1) != images).any()
+    np.testing.assert_array_equal(siv_jax.load(str(model.workdir)).sample(4), images)
+
+
+def test_walk_passes_its_anchors(run):
+    model, _, _ = run
+    images = model.interpolate(3, frames_between=4, seed=5)
+    assert images.dtype == np.uint8 and images.shape == (12, 48, 64, 3)
+    # Not to the last bit: the walk's latents are computed from sines.
+    assert np.abs(images[::4].astype(int) - model.sample(3, seed=5)).max() <= 1
+    np.testing.assert_array_equal(model.interpolate(model.latents(3, seed=5), frames_between=4), images)
+
+
+def test_training_goes_on_in_a_thread(run, tmp_path):
+    """Notebooks and servers train in threads, where Python handles no signals."""
+    model, _, _ = run
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        later = pool.submit(siv_jax.train, model.config, model.workdir, {"num_steps": 50}, devices=1).result()
+    assert later.step == 50 and (model.workdir / workdir.GRIDS / "step_00000050.png").exists()
+
+
+@loads_config
+def test_configs_in_all_their_forms(monkeypatch, tmp_path):
+    seen = []
+
+    def train(config, folder, devices, dry_run, say, watch):
+        seen.append((config, folder))
+        return "SIGINT"
+
+    monkeypatch.setattr(training, "train", train)
+    quick = tmp_path / "mine.py"
+    quick.write_text((Path(siv_jax.__file__).parent.parent / "configs" / "quick.py").read_text())
+    changed = config_lib.default()
+    changed.model.ch_g = 16
+    for given, options in (
+        (changed, {"workdir": "w"}),
+        ("quick", {}),
+        (quick, {"num_steps": 7, "overrides": {"data.path": Path("a.jpg"), "ema.decay": 0.5}}),
+        ("folder/photo.jpg", {"overrides": {"model.ch_g": 9}}),
+        (Path("clip.mp4"), {}),
+    ):
+        # A run that Ctrl-C stopped is not taken for a finished one.
+        if given is not changed:
+            options["overrides"] = {"data.max_size": 64} | options.get("overrides", {})
+        else:
+            options["overrides"] = {"data.path": "x.png"}
+        with pytest.raises(KeyboardInterrupt):
+            siv_jax.train(given, **options)
+    configs, folders = zip(*seen, strict=True)
+    assert folders == tuple(map(Path, ("w", "runs/balloons", "runs/a", "runs/photo", "runs/clip")))
+    assert configs[0].model.ch_g == 16 and configs[0].data.path == "x.png"
+    assert configs[1].optim.lr_g == 1e-3 and configs[1].data.max_size == 64
+    assert dataclasses.replace(configs[2], num_steps=configs[1].num_steps).ema.decay == 0.5
+    assert configs[2].num_steps == 7 and configs[2].data.path == "a.jpg" and configs[2].optim.lr_g == 1e-3
+    assert configs[3].data.path == "folder/photo.jpg" and configs[3].model.ch_g == 9
+    assert configs[4].num_steps == 100_000 and configs[4].data.path == "clip.mp4"
+
+
+@loads_config
+@pytest.mark.parametrize(
+    ("arguments", "options", "complaint"),
+    [
+        ((3,), {}, "not int"),
+        (("nothing_there.jpg",), {}, "nothing_there.jpg"),
+        (("nowhere/mine.py",), {}, "there is no config nowhere/mine.py"),
+        (("quick",), {"overrides": {"model.chg": 1}}, "unknown config key model.chg; did you mean model.ch_g"),
+        (("quick",), {"overrides": {"data": {"path": "x"}}}, "unknown config key data"),
+        (("quick",), {"num_stepps": 3}, "did you mean num_steps"),
+        (("quick",), {"num_steps": 1.5}, "num_steps takes a value of type int"),
+        (("quick",), {"devices": -1}, "devices is -1"),
+    ],
+)
+def test_what_train_refuses(arguments, options, complaint, tmp_path):
+    with pytest.raises(siv_jax.UserError, match=complaint):
+        siv_jax.train(*arguments, workdir=tmp_path / "run", **{"devices": 1} | options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_model_refuses(run, tmp_path):
+    model, _, _ = run
+    for call, complaint in (
+        (lambda: siv_jax.load(tmp_path / "none"), "does not exist"),
+        (lambda: siv_jax.load(tmp_path), "is not the workdir of a run"),
+        (lambda: model.sample(0), "n is 0"),
+        (lambda: model.sample(2.0), "n is 2.0"),
+        (lambda: model.sample(True), "n is True"),
+        (lambda: model.sample(2, seed=-1), "seed is -1"),
+        (lambda: model.sample(2, start=2**31), "start is"),
+        (lambda: model.interpolate(1), "anchors is 1"),
+        (lambda: model.interpolate(model.latents(1)), "the number of anchors is 1"),
+        (lambda: model.interpolate(np.zeros((3, 5))), r"shape \[n, 8\]"),
+        (lambda: model.interpolate(3, frames_between=0), "frames_between is 0"),
+        (lambda: siv_jax.evaluate(), "give either --workdir"),
+        (lambda: siv_jax.evaluate(model, num=0), "num"),
+        (lambda: siv_jax.evaluate(model, cache=tmp_path), "siv_jax.weights fetch"),
+        (lambda: siv_jax.train(model.config, model.workdir, {"seed": 3}, devices=1), "seed"),
+    ):
+        with pytest.raises(siv_jax.UserError, match=complaint):
+            call()
+
+
+def test_evaluate_asks_for_what_the_command_would(run, tmp_path, monkeypatch):
+    model, _, _ = run
+    seen = []
+    monkeypatch.setattr(siv_jax.evaluate.weights, "require", lambda networks, cache: seen.append((networks, cache)))
+    monkeypatch.setattr(siv_jax.evaluate, "evaluate", lambda *given: seen.append(given) or {"mean": {"x": 1}})
+    found = siv_jax.evaluate(model, num=3, seed=2, size=(48, 64), lpips="vgg", cache=tmp_path)
+    assert found == {"mean": {"x": 1}}
+    (networks, cache), (pending, name, lpips, _, out) = seen
+    assert networks == ["vgg", "inception"] and cache == tmp_path and lpips == "vgg"
+    assert name == "run" and out == model.workdir / "evaluation"
+    case = pending[0].load()
+    assert np.abs(case.fakes.astype(int) - siv_jax.load(model.workdir).sample(3, seed=2)).max() <= 1
