@@ -7,12 +7,11 @@ size; there is no bias. Each operation has three forms that compute the same fun
     fused   less arithmetic (see each function), gradients by autodiff
     direct  as fused, with gradients that are ordinary convolutions (direct.py)
 
-`chosen_form` decides while a function is traced: one that is already compiled keeps the form it was traced with.
+`chosen_form` decides, while a function is traced; a compiled function is traced anew where the form is forced.
 """
 
 import contextlib
 from collections.abc import Iterator
-from contextvars import ContextVar
 
 import jax
 import jax.numpy as jnp
@@ -22,12 +21,13 @@ from siv_jax.ops import direct
 FORMS = ("plain", "fused", "direct")
 # On a CPU autodiff's gradients are slow (benchmarks/convolution.py); elsewhere they are the libraries' own.
 CPU_FORM, OTHER_FORM = "direct", "fused"
-_forced: ContextVar[str | None] = ContextVar("forced_form", default=None)
+# A context that JAX knows of, so that no program compiled for one form serves another.
+_forced = jax.make_user_context(default_value=None)
 
 
 def chosen_form() -> str:
     """The form in use: one forced by `forced_form`, else that of JAX's default backend."""
-    return _forced.get() or (CPU_FORM if jax.default_backend() == "cpu" else OTHER_FORM)
+    return _forced.value or (CPU_FORM if jax.default_backend() == "cpu" else OTHER_FORM)
 
 
 @contextlib.contextmanager
@@ -35,11 +35,8 @@ def forced_form(form: str) -> Iterator[None]:
     """Everything traced inside uses `form`. ValueError for an unknown one."""
     if form not in FORMS:
         raise ValueError(f"unknown form {form!r}: choose from {', '.join(FORMS)}")
-    token = _forced.set(form)
-    try:
+    with _forced(form):
         yield
-    finally:
-        _forced.reset(token)
 
 
 def conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -100,6 +97,7 @@ def upsample2d(x: jax.Array) -> jax.Array:
 
 def _widened(kernel: jax.Array) -> jax.Array:
     """The sum of the 3x3 kernel and its copies one down, one to the right, and both: 4x4."""
-    shifts = [((i, 1 - i), (j, 1 - j), (0, 0), (0, 0)) for i in (0, 1) for j in (0, 1)]
-    first, *others = (jnp.pad(kernel, shift) for shift in shifts)
-    return sum(others, first)
+    for axis in (0, 1):
+        first, middle, last = jnp.split(kernel, 3, axis)
+        kernel = jnp.concatenate([first, first + middle, middle + last, last], axis)
+    return kernel
