@@ -21,12 +21,22 @@ logging.getLogger("absl").setLevel(logging.ERROR)
 
 
 class Checkpoints:
-    """The checkpoints under a folder, as a context manager that finishes its writing before it closes."""
+    """The checkpoints under a folder, as a context manager that finishes its writing before it closes.
+
+    Of a job of several processes the first alone makes one.
+    """
 
     def __init__(self, folder: Path, keep: int):
         self._folder = folder.absolute()
+        # Orbax makes no folder by itself where not all processes of a job take part.
+        self._folder.mkdir(parents=True, exist_ok=True)
+        first = jax.process_index()
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, enable_async_checkpointing=True, cleanup_tmp_directories=True
+            max_to_keep=keep,
+            enable_async_checkpointing=True,
+            cleanup_tmp_directories=True,
+            create=False,
+            multiprocessing_options=ocp.options.MultiprocessingOptions(primary_host=first, active_processes={first}),
         )
         self._manager = ocp.CheckpointManager(
             self._folder, options=options, item_names=("generator", "training")
@@ -46,20 +56,10 @@ class Checkpoints:
         """Starts writing `state`, a tree of numpy arrays that nothing changes any more.
 
         Does nothing where its step is saved already.
-
-        Raises:
-          DivergedError: a weight is not finite; nothing is written.
         """
         step = int(state.step)
         if step == self.latest_step():
             return
-        broken = [
-            jax.tree_util.keystr(path, simple=True, separator="/")
-            for path, leaf in jax.tree_util.tree_leaves_with_path(state)
-            if not np.isfinite(leaf).all()
-        ]
-        if broken:
-            raise DivergedError(f"{broken[0]} is not finite after step {step}")
         saved = self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -93,6 +93,18 @@ class Checkpoints:
         except Exception as error:  # Orbax raises many kinds for a damaged folder
             raise _damaged(self._folder, step, error) from None
         return TrainState(**items["generator"], **items["training"])
+
+
+def require_finite(state: TrainState) -> None:
+    """Checks a state that is to be saved.
+
+    Raises:
+      DivergedError: a value is not finite.
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        if not np.isfinite(leaf).all():
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise DivergedError(f"{name} is not finite after step {int(state.step)}")
 
 
 def restore_generator(folder: Path, like: dict) -> tuple[dict, int]:

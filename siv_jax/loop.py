@@ -1,24 +1,20 @@
-"""The training loop: when to log, to draw samples, to save and to stop."""
+"""The training loop: how many steps at a time, and when to stop."""
 
 import collections
 import contextlib
-import dataclasses
+import functools
+import itertools
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
-import numpy as np
 from tqdm import tqdm
 
-from siv_jax import parallel, pictures
-from siv_jax.checkpoint import Checkpoints
-from siv_jax.config import Config
+from siv_jax import hosts, parallel
 from siv_jax.errors import DivergedError
-from siv_jax.sampler import Sampler, latents
-from siv_jax.state import TrainState
-from siv_jax.writer import Writer
+from siv_jax.run import Run
 
 # A call of the compiled loop should last about this long: long enough to hide the host's work, short enough
 # that a signal is answered soon.
@@ -54,114 +50,79 @@ class StopSignal:
         self.name = signal.Signals(number).name
 
 
-@dataclasses.dataclass(frozen=True)
 class Loop:
-    """One run, from a state to its last step or to a signal. `writer` is None in processes that write nothing."""
+    """Trains runs of one shape, as many at once as the trainer has slots; as a rule there is one of each."""
 
-    config: Config
-    trainer: parallel.Trainer
-    checkpoints: Checkpoints
-    writer: Writer | None
-    sampler: Sampler
+    def __init__(self, trainer: parallel.Trainer, bar: tqdm):
+        """`trainer` is compiled; `bar` counts the steps of all runs."""
+        self._trainer, self._bar = trainer, bar
 
-    def run(self, start: TrainState, frames: np.ndarray, stop: StopSignal) -> TrainState:
-        """The state, as numpy arrays and saved, after config.num_steps steps or when `stop` was raised.
+    def run(self, waiting: Iterator[Run], stop: StopSignal) -> Iterator[Run]:
+        """Gives each run back as it ends: saved after its last step or when `stop` was raised, or with its error.
 
-        Raises:
-          DivergedError: a loss or a weight is not finite; the last good checkpoint stays.
+        A slot that gets free takes the next of `waiting`, none of which is finished already.
         """
-        config, step = self.config, int(start.step)
-        state, frames = self.trainer.put(start), self.trainer.put(frames)
-        totals = self.trainer.zero_totals()
-        z = latents(config.seed, 0, config.num_samples, config.model.noise_dim)
-        pace, log = _Pace(), _Log(step, self.writer)
-        with self._progress_bar(step) as bar:
-            while step < config.num_steps:
-                count = min(self._until_event(step), pace.steps_per_call())
-                count, stopped = parallel.agree(count, stop.name is not None)
-                if stopped:
-                    break
-                state, totals, ticket = self.trainer.advance(state, totals, frames, count)
-                step += count
-                # What was due before this call is written while the devices work on it.
-                log.flush(bar)
-                pace.wait(ticket, count)
-                bar.update(count)
-                if step % config.log_every == 0 or step == config.num_steps:
-                    log.due(step, totals)
-                    totals = self.trainer.zero_totals()
-                if step % config.sample_every == 0 or step == config.num_steps:
-                    log.flush(bar)
-                    self._draw_grid(step, state, z)
-                if step % config.checkpoint_every == 0 and step < config.num_steps:
-                    log.flush(bar)
-                    self.checkpoints.save(self.trainer.fetch(state))
-            log.flush(bar)
-        final = self.trainer.fetch(state)
-        self.checkpoints.save(final)
-        self.checkpoints.wait()
-        return final
-
-    def _until_event(self, step: int) -> int:
-        """Steps from `step` to the next one after which something is to be done."""
-        config = self.config
-        events = [
-            every - step % every for every in (config.log_every, config.sample_every, config.checkpoint_every)
-        ]
-        return min(*events, config.num_steps - step)
-
-    def _draw_grid(self, step: int, state: TrainState, z: np.ndarray) -> None:
-        if self.writer is not None:
-            params, vectors = self.trainer.fetch((state.ema, state.vectors_g))
-            self.writer.grid(step, pictures.to_uint8(self.sampler(params, vectors, z)))
-
-    def _progress_bar(self, step: int) -> tqdm:
-        return tqdm(
-            total=self.config.num_steps,
-            initial=step,
-            unit="it",
-            dynamic_ncols=True,
-            disable=self.writer is None,
-            smoothing=0.1,
-        )
-
-
-class _Log:
-    """Means of the metrics since the last entry, written when their values have arrived."""
-
-    def __init__(self, step: int, writer: Writer | None):
-        self._writer = writer
-        self._step, self._time = step, time.monotonic()
-        self._begun = self._time
-        self._pending: tuple[int, dict] | None = None
-
-    def due(self, step: int, totals: dict) -> None:
-        """Notes the sums of the metrics up to `step`; does not wait for them."""
-        self._pending = (step, totals)
-
-    def flush(self, bar: tqdm) -> None:
-        """Writes what is due.
-
-        Raises:
-          DivergedError: a loss since the last entry is not finite.
-        """
-        if self._pending is None:
+        trainer, bar, pace = self._trainer, self._bar, _Pace()
+        runs = dict(enumerate(itertools.islice(waiting, trainer.slots)))
+        if not runs:
             return
-        step, totals = self._pending
-        self._pending = None
-        count = step - self._step
-        means = {name: float(value) / count for name, value in sorted(parallel.fetch_scalars(totals).items())}
-        if means.pop("finite") < 1.0 or not np.isfinite(list(means.values())).all():
-            raise DivergedError(f"the loss is not finite between steps {self._step} and {step}")
-        now = time.monotonic()
-        speed = count / max(now - self._time, 1e-9)
-        self._step, self._time = step, now
-        if self._writer is not None:
-            self._writer.scalars(step, now - self._begun, speed, means)
-            shown = {"G": means["loss_g"], "D": means["loss_d"], "diversity": means["diversity"]}
-            bar.set_postfix_str(
-                " ".join(f"{name} {value:.3f}" for name, value in shown.items()), refresh=False
-            )
+        # Slots for which there is no run repeat one.
+        filled = [runs.get(slot, runs[0]) for slot in range(trainer.slots)]
+        state, frames = trainer.put(*[run.state for run in filled]), trainer.put(*[run.frames for run in filled])
+        totals = trainer.zero_totals()
+        while runs:
+            wanted = min(pace.steps_per_call(), *(run.until_event() for run in runs.values()))
+            count, stopped = hosts.agree(wanted, stop.name)
+            if stopped is not None:
+                stop.name = stopped
+                break
+            state, totals, ticket = trainer.advance(state, totals, frames, count)
+            # What was due before this call is written while the devices work on it.
+            for run in runs.values():
+                _attempt(run, run.flush, bar)
+            pace.wait(ticket, count)
+            bar.update(count * len(runs))
+            totals = self._notice(runs, count, state, totals)
+            ended = {slot: runs.pop(slot) for slot, run in list(runs.items()) if run.finished or run.error}
+            for slot, run in ended.items():
+                yield self._finished(run, state, slot)
+            taken = dict(zip(ended, waiting, strict=False))
+            if taken:
+                runs |= taken
+                state = self._replaced(state, {slot: run.state for slot, run in taken.items()})
+                frames = self._replaced(frames, {slot: run.frames for slot, run in taken.items()})
+                totals = trainer.restart_totals(totals, set(taken))
+        for slot, run in runs.items():
+            yield self._finished(run, state, slot)
+
+    def _notice(self, runs: dict[int, Run], count: int, state, totals):
+        """Lets the runs do what is due after `count` more steps; returns the sums of their metrics from here on."""
+        restart = set()
+        for slot, run in runs.items():
+            fetch = functools.partial(self._trainer.fetch, slot=slot)
+            if not run.error and _attempt(run, run.advanced, count, state, totals, fetch, self._bar):
+                restart.add(slot)
+        return self._trainer.restart_totals(totals, restart) if restart else totals
+
+    def _finished(self, run: Run, state, slot: int) -> Run:
+        if not run.error:
+            _attempt(run, run.finish, self._trainer.fetch(state, slot), self._bar)
+        return run
+
+    def _replaced(self, tree, new: dict[int, object]):
+        """`tree` with other contents in some slots."""
+        trainer = self._trainer
+        return trainer.put(*[new[i] if i in new else trainer.fetch(tree, i) for i in range(trainer.slots)])
+
+
+def _attempt(run: Run, action: Callable, *arguments):
+    """What the action returns; where it finds that the run diverged, that is noted and the run has ended."""
+    try:
+        return action(*arguments)
+    except DivergedError as error:
+        run.error = error
+        run.wait()
+        return None
 
 
 class _Pace:

@@ -1,4 +1,4 @@
-"""Trains a model on one picture or one clip: python -m siv_jax.main --config single_image --config.data.path photo.jpg"""
+"""Trains on one picture or one clip: python -m siv_jax.main --config single_image --config.data.path photo.jpg"""
 
 from pathlib import Path
 
@@ -6,17 +6,21 @@ from siv_jax import arguments, command_line
 
 
 def main(argv: list[str]) -> int:
-    """Runs the command; returns its exit code: 0, or 130 or 143 when a signal ended it after saving."""
+    """Runs the command; returns its exit code: 0, or 130 or 143 when a signal ended it after saving.
+
+    A process that leaves because another one of its job is gone exits with 4.
+    """
     if not argv or "--help" in argv or "-h" in argv:
         print(arguments.USAGE, end="")
         return 0 if argv else 2
     given = arguments.parse(argv)
     command_line.cache_compiled_programs()
     # Imported after the arguments are known to be good: a misspelt key is answered before JAX loads.
-    from siv_jax import training
+    from siv_jax import hosts, training
 
-    folder = given.workdir or training.default_folder(given.config)
-    stopped = training.train(given.config, Path(folder), given.devices, given.dry_run, say=print)
+    with hosts.joined(given.job):
+        folder = given.workdir or training.default_folder(given.config)
+        stopped = training.train(given.config, Path(folder), given.devices, given.dry_run, hosts.say)
     return command_line.STOPPED_BY[stopped] if stopped else 0
 
 

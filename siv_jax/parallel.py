@@ -1,19 +1,21 @@
-"""The only file that knows devices and hosts: where a step runs, on how many devices, and how often per call.
+"""The only file that knows devices: where a step runs, on how many of them, and how often per call.
 
-One device runs a jitted loop over steps; several run the same loop under pmap, with replicated state, a share
-of the batch and other random draws on each, and gradients averaged over all of them.
+One device runs a jitted loop over steps; several run the same loop under pmap. Either they train one model, with
+replicated state, a share of the batch and other random draws on each, and gradients averaged over all of them; or
+each trains models of its own.
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from siv_jax.config import Config
 from siv_jax.errors import UserError
 from siv_jax.geometry import Plan
-from siv_jax.state import TrainState
 from siv_jax.step import make_train_step
 
 AXIS = "devices"
@@ -32,71 +34,103 @@ def compute_dtype(name: str) -> jnp.dtype:
     return jnp.dtype(name)
 
 
-def is_first_process() -> bool:
-    """Whether this process writes what all of them share."""
-    return jax.process_index() == 0
-
-
-def use_devices(count: int, batch_size: int) -> int:
-    """How many devices a run uses: `count`, or all there are for 0.
+def use_devices(count: int) -> int:
+    """How many devices are used: `count`, or all there are for 0.
 
     Raises:
-      UserError: more than there are, part of a multi-process job's, or a batch that does not divide over them.
+      UserError: more than there are, or part of a multi-process job's.
     """
     there = jax.device_count()
     if count > there:
-        raise UserError(
-            f"--devices {count} asks for more than the {there} {jax.default_backend()} devices there are"
-        )
+        raise UserError(f"--devices {count} asks for more than the {there} {jax.default_backend()} devices there are")
     if count and jax.process_count() > 1 and count != there:
         raise UserError(f"--devices {count}: a job of several processes uses all its {there} devices")
-    count = count or there
-    if batch_size % count:
-        nearest = sorted({max(1, batch_size // count) * count, (batch_size // count + 1) * count})
-        raise UserError(
-            f"batch_size {batch_size} does not divide over {count} devices: the nearest that does is "
-            f"{' or '.join(map(str, nearest))}; or use fewer devices with --devices"
+    return count or there
+
+
+def require_equal_shares(config: Config, num_devices: int) -> None:
+    """Checks that the batch of one model can be shared out over its devices.
+
+    Raises:
+      UserError: it does not divide over the devices, or leaves each a single sample where pairs are compared.
+    """
+    batch, fewest = config.batch_size, 1 if config.loss.diversity in ("none", "zcr") else 2
+    if batch % num_devices == 0 and batch // num_devices >= fewest:
+        return
+    fitting = {max(fewest, batch // num_devices) * num_devices, max(fewest, batch // num_devices + 1) * num_devices}
+    nearest = " or ".join(map(str, sorted(fitting)))
+    if batch % num_devices:
+        problem = f"does not divide over {num_devices} devices: the nearest that does is {nearest}"
+    else:
+        problem = (
+            f"leaves 1 sample to each of {num_devices} devices, and loss.diversity {config.loss.diversity} compares "
+            f"pairs: take {fewest * num_devices}"
         )
-    return count
+    raise UserError(f"batch_size {batch} {problem}; or use fewer devices with --devices")
 
 
 class Trainer:
-    """The training step of one run, compiled for its devices.
+    """The training step, compiled: for one model on all its devices, or for a fleet of models.
+
+    In a fleet each device trains `lanes` models on its own, each with the whole batch and as if alone.
 
     Attributes:
-      num_devices: over all processes.
+      slots: how many models are trained at once; `put` and `fetch` count them device by device.
     """
 
-    def __init__(self, plan: Plan, config: Config, num_devices: int):
-        local = dataclasses.replace(config, batch_size=config.batch_size // num_devices)
-        self.num_devices = num_devices
-        self._mapped = num_devices > 1
+    def __init__(self, plan: Plan, config: Config, num_devices: int, lanes: int = 0, mapped: bool = False):
+        """Prepares the step of `config`.
+
+        Args:
+          plan: of the model, or of each of them.
+          config: of the run; its batch is shared out over the devices, but in a fleet each model has one of its own.
+          num_devices: over all processes.
+          lanes: models on each device; 0: one model on all devices together.
+          mapped: the models of a device take a step as one vmapped computation, not one after another.
+        """
+        share = 1 if lanes else num_devices
+        self.slots = max(1, lanes * num_devices)
+        self._lanes, self._vmapped = lanes, mapped and lanes > 0
+        self._spread = num_devices > 1
+        local = dataclasses.replace(config, batch_size=config.batch_size // share)
+        axis = AXIS if share > 1 else None
         dtype = compute_dtype(config.model.dtype)
         # Jitted so that its trace, seconds of work, is made once and used again inside the loop over steps.
-        self._step = jax.jit(make_train_step(plan, local, dtype, AXIS if self._mapped else None))
-        self._devices = jax.local_devices()[: min(num_devices, jax.local_device_count())]
+        self._step = jax.jit(make_train_step(plan, local, dtype, axis))
+        self._devices = jax.devices()[:num_devices]
+        self._sharding = NamedSharding(Mesh(np.array(self._devices), (AXIS,)), PartitionSpec(AXIS))
         self._compiled = None
         self._zeros: dict[str, np.ndarray] = {}
 
-    def put(self, tree):
-        """Arrays of `tree` on this process's devices, replicated where there are several."""
+    def put(self, *trees):
+        """Numpy arrays on this process's devices, where `advance` wants them: a tree for each slot."""
+        if not self._lanes:
+            local = [device for device in self._devices if device.process_index == jax.process_index()]
+            on_devices = trees * len(local)
+        else:
+            starts = range(0, self.slots, self._lanes)
+            on_devices = [self._join(trees[start : start + self._lanes]) for start in starts]
+        if self._spread:
+            stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *on_devices)
+            place = functools.partial(jax.make_array_from_process_local_data, self._sharding)
+            return jax.tree.map(place, stacked)
         # A copy: on a CPU device_put may share numpy's memory, which donation would then hand to the device.
-        tree = jax.tree.map(np.array, tree)
-        if not self._mapped:
-            return jax.device_put(jax.tree.map(jnp.array, tree), self._devices[0])
-        stacked = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(self._devices), *leaf.shape)), tree)
-        return jax.pmap(lambda leaf: leaf, devices=self._devices)(stacked)
+        copy = jax.tree.map(np.array, on_devices[0])
+        return jax.device_put(jax.tree.map(jnp.array, copy), self._devices[0])
 
-    def fetch(self, tree):
-        """Numpy copies of arrays that `put` placed or a step returned, which later steps cannot overwrite."""
-        if self._mapped:
-            tree = jax.tree.map(lambda leaf: leaf.addressable_shards[0].data, tree)
-        fetched = jax.tree.map(lambda leaf: np.array(leaf, copy=True), jax.device_get(tree))
-        return jax.tree.map(lambda leaf: leaf[0], fetched) if self._mapped else fetched
+    def fetch(self, tree, slot: int = 0):
+        """One slot's numpy copies of arrays that `put` placed or a step returned; later steps cannot change them."""
+        device, lane = divmod(slot, max(1, self._lanes))
+        if self._lanes and not self._vmapped:
+            tree = tree[lane]
+        if self._spread:
+            tree = jax.tree.map(lambda leaf: leaf.addressable_data(device), tree)
+        index = (0,) * self._spread + (lane,) * self._vmapped
+        return jax.tree.map(lambda leaf: np.array(leaf[index]), jax.device_get(tree))
 
-    def compile(self, state: TrainState, frames: jax.Array) -> jax.stages.Compiled:
-        """Compiles for arguments like these, or fetches the program from the cache on disk; returns it."""
-        step = self._step
+    def compile(self, state, frames) -> jax.stages.Compiled:
+        """Compiles for arguments as `put` returned them, or fetches the program from the cache on disk; returns it."""
+        step = self._step_of_all()
 
         def advance(state, totals, frames, count):
             def body(_, carry):
@@ -104,29 +138,30 @@ class Trainer:
                 return state, jax.tree.map(jnp.add, carry[1], metrics)
 
             state, totals = jax.lax.fori_loop(0, count, body, (state, totals))
-            return state, totals, state.step
+            return state, totals, jax.tree.leaves(state)[0]
 
-        if self._mapped:
-            in_axes = (0, 0, 0, None)
-            mapped = jax.pmap(advance, AXIS, in_axes=in_axes, donate_argnums=(0, 1), devices=self._devices)
-            one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (state, frames))
-            # vmap names the axis for the shapes' sake.
-            probe = jax.vmap(step, axis_name=AXIS, axis_size=1, in_axes=None, out_axes=None)
-            _, metrics = jax.eval_shape(probe, *one)
+        self._zeros = {name: np.zeros((), np.float32) for name in self._metrics(state, frames)}
+        donated = {"donate_argnums": (0, 1)}
+        if self._spread:
+            advance = jax.pmap(advance, AXIS, in_axes=(0, 0, 0, None), devices=self._devices, **donated)
         else:
-            mapped = jax.jit(advance, donate_argnums=(0, 1))
-            _, metrics = jax.eval_shape(step, state, frames)
-        self._zeros = {name: np.zeros((), np.float32) for name in metrics}
-        self._compiled = mapped.lower(state, self.zero_totals(), frames, np.int32(1)).compile(
+            advance = jax.jit(advance, **donated)
+        self._compiled = advance.lower(state, self.zero_totals(), frames, np.int32(1)).compile(
             compiler_options=_COMPILER_OPTIONS.get(jax.default_backend())
         )
         return self._compiled
 
     def zero_totals(self) -> dict[str, jax.Array]:
         """Sums of no metrics yet, as `advance` takes and returns them."""
-        return self.put(self._zeros)
+        return self.put(*[self._zeros] * self.slots)
 
-    def advance(self, state: TrainState, totals: dict, frames: jax.Array, count: int):
+    def restart_totals(self, totals, slots: set[int]):
+        """`totals` with nothing yet in these slots; the arrays in `totals` stay as they are."""
+        if len(slots) == self.slots:
+            return self.zero_totals()
+        return self.put(*[self._zeros if i in slots else self.fetch(totals, i) for i in range(self.slots)])
+
+    def advance(self, state, totals, frames, count: int):
         """(state, totals, ticket) after `count` further steps, whose metrics are added to `totals`.
 
         Does not wait; the ticket is ready when the steps are done. One program serves every count, so how a
@@ -134,18 +169,27 @@ class Trainer:
         """
         return self._compiled(state, totals, frames, np.int32(count))
 
+    def _join(self, trees: tuple):
+        """What one device holds: its models' trees side by side, or stacked for a vmapped step."""
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *trees) if self._vmapped else tuple(trees)
 
-def fetch_scalars(tree: dict[str, jax.Array]) -> dict[str, float]:
-    """Scalars that a step returned, equal on all devices, as floats."""
-    return {name: float(np.ravel(value.addressable_shards[0].data)[0]) for name, value in tree.items()}
+    def _step_of_all(self):
+        if not self._lanes:
+            return self._step
+        if self._vmapped:
+            return jax.vmap(self._step)
 
+        def one_after_another(states, frames):
+            return tuple(zip(*map(self._step, states, frames), strict=True))
 
-def agree(count: int, stop: bool) -> tuple[int, bool]:
-    """The same decision in every process of a job: the smallest count, and whether any wants to stop."""
-    if jax.process_count() == 1:
-        return count, stop
-    from jax.experimental import multihost_utils
+        return one_after_another
 
-    wishes = multihost_utils.process_allgather(np.array([count, -int(stop)], np.int32))
-    smallest, stopped = wishes.reshape(-1, 2).min(axis=0)
-    return int(smallest), bool(stopped)
+    def _metrics(self, state, frames) -> list[str]:
+        """Names of the metrics that a step returns."""
+        if self._lanes and not self._vmapped:
+            state, frames = state[0], frames[0]
+        leading = self._spread + self._vmapped
+        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[leading:], leaf.dtype), (state, frames))
+        # vmap names the axis for the shapes' sake.
+        probe = jax.vmap(self._step, axis_name=AXIS, axis_size=1, in_axes=None, out_axes=None)
+        return list(jax.eval_shape(probe, *one)[1])

@@ -162,9 +162,9 @@ def load_frames(workdir: Path) -> np.ndarray:
         raise UserError(f"{path} cannot be read: {error}") from None
 
 
-def digest(frames: np.ndarray) -> str:
-    """Fingerprint of the training frames, by which a resumed run knows its own."""
-    return hashlib.sha256(f"{frames.shape}{frames.dtype}".encode() + frames.tobytes()).hexdigest()[:16]
+def digest(frames: np.ndarray, text: str = "") -> str:
+    """Fingerprint of the training frames, by which a resumed run knows its own; or of frames and a text."""
+    return hashlib.sha256(f"{frames.shape}{frames.dtype}{text}".encode() + frames.tobytes()).hexdigest()[:16]
 
 
 def write_atomically(path: Path, write: Callable) -> None:
