@@ -22,6 +22,6 @@ def get_config():
     config.model.num_blocks_d = 5
     config.optim.lr_g = 1e-3
     config.optim.lr_d = 1e-3
-    config.loss.diversity_weight = 0.03
+    config.loss.diversity_weight = 0.02
     config.ema.decay = 0.995
     return config
