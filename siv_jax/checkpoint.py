@@ -4,7 +4,11 @@ A checkpoint holds two items: `generator`, the averaged weights and their spectr
 that sampling reads, and `training`, the rest of the state.
 """
 
+import contextlib
 import logging
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -16,8 +20,8 @@ from siv_jax.state import TrainState
 
 _GENERATOR = ("ema", "vectors_g")
 
-# Orbax reports each step of its work; only what needs attention belongs on the terminal.
-logging.getLogger("absl").setLevel(logging.ERROR)
+# Orbax reports each step of its work, and errors with their tracebacks before it raises them.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 class Checkpoints:
@@ -46,7 +50,8 @@ class Checkpoints:
         return self
 
     def __exit__(self, *_) -> None:
-        self._manager.close()
+        with _disk_errors(self._folder):
+            self._manager.close()
 
     def latest_step(self) -> int | None:
         """Completed steps of the newest checkpoint; None without one."""
@@ -56,17 +61,19 @@ class Checkpoints:
         """Starts writing `state`, a tree of numpy arrays that nothing changes any more.
 
         Does nothing where its step is saved already.
+
+        Raises:
+          OSError: the disk refused this checkpoint or the one before; those that were complete stay.
         """
         step = int(state.step)
         if step == self.latest_step():
             return
-        saved = self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                generator=ocp.args.StandardSave(_generator_item(state)),
-                training=ocp.args.StandardSave(_training_item(state)),
-            ),
+        args = ocp.args.Composite(
+            generator=ocp.args.StandardSave(_generator_item(state)),
+            training=ocp.args.StandardSave(_training_item(state)),
         )
+        with _disk_errors(self._folder):
+            saved = self._manager.save(step, args=args)
         if not saved:
             raise UserError(
                 f"{self._folder} already holds step {self.latest_step()}, later than step {step}: another run "
@@ -74,8 +81,13 @@ class Checkpoints:
             )
 
     def wait(self) -> None:
-        """Returns when everything started is written."""
-        self._manager.wait_until_finished()
+        """Returns when everything started is written.
+
+        Raises:
+          OSError: the disk refused it.
+        """
+        with _disk_errors(self._folder):
+            self._manager.wait_until_finished()
 
     def restore(self, like: TrainState) -> TrainState:
         """The newest checkpoint, as numpy arrays of the shapes and dtypes of `like`.
@@ -93,6 +105,12 @@ class Checkpoints:
         except Exception as error:  # Orbax raises many kinds for a damaged folder
             raise _damaged(self._folder, step, error) from None
         return TrainState(**items["generator"], **items["training"])
+
+
+def completed_steps(folder: Path) -> int:
+    """Completed steps of the newest checkpoint under `folder`, without opening it; 0 where there is none."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
 def require_finite(state: TrainState) -> None:
@@ -137,6 +155,21 @@ def save_generator(folder: Path, params: np.ndarray, vectors: np.ndarray) -> Non
     with ocp.CheckpointManager(folder.absolute()) as manager:
         item = {"ema": params, "vectors_g": vectors}
         manager.save(0, args=ocp.args.Composite(generator=ocp.args.StandardSave(item)))
+
+
+@contextlib.contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    """Raises what Orbax reports of the disk in words of its own, such as ValueError, as the OSError that it is."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        code = re.search(r"os_error_code='(\d+)'", str(error))
+        if code is None:
+            raise
+        number = int(code.group(1))
+        raise OSError(number, os.strerror(number), str(folder)) from None
 
 
 def _damaged(folder: Path, step: int, error: Exception) -> UserError:

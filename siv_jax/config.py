@@ -76,6 +76,13 @@ class EmaConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class FleetConfig:
+    enabled: bool = False  # data.path is a folder of pictures, each of which gets a model of its own
+    strategy: str = "auto"  # auto | sequential | mapped | unrolled: how a device trains its models
+    lanes: int = 0  # models at once on each device, mapped or unrolled; 0: chosen
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     num_steps: int = 100_000
     batch_size: int = 5  # over all devices together
@@ -91,12 +98,14 @@ class Config:
     augment: AugmentConfig = AugmentConfig()
     optim: OptimConfig = OptimConfig()
     ema: EmaConfig = EmaConfig()
+    fleet: FleetConfig = FleetConfig()
 
 
 # Keys that may change between the first run of a workdir and its resumption: none of them touches the
-# arithmetic of a step.
+# arithmetic of a step, but for rounding.
 FREE_ON_RESUME = frozenset(
     {"num_steps", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "data.path"}
+    | {"fleet.strategy", "fleet.lanes"}
 )
 
 _CHOICES = {
@@ -106,6 +115,7 @@ _CHOICES = {
     "loss.balance": ("as_run", "paper"),
     "loss.diversity": ("feature", "image", "zcr", "ds", "none"),
     "loss.diversity_scale": ("as_run", "paper"),
+    "fleet.strategy": ("auto", "sequential", "mapped", "unrolled"),
 }
 
 # (lowest, highest) value, both allowed.
@@ -139,6 +149,7 @@ _RANGES = {
     "optim.beta2": (0.0, 0.999999),
     "optim.eps": (1e-30, 1.0),
     "ema.decay": (0.0, 0.9999999),
+    "fleet.lanes": (0, 1024),
 }
 
 
@@ -264,4 +275,8 @@ def _check(config: Config) -> None:
         raise UserError(
             f"loss.diversity {config.loss.diversity} compares pairs of samples and needs batch_size 2 or more; "
             "set loss.diversity none for batch_size 1"
+        )
+    if config.fleet.strategy == "sequential" and config.fleet.lanes > 1:
+        raise UserError(
+            f"fleet.strategy sequential trains one model at a time on each device, not fleet.lanes {config.fleet.lanes}"
         )

@@ -1,4 +1,4 @@
-"""Trains on one picture or one clip: python -m siv_jax.main --config single_image --config.data.path photo.jpg"""
+"""Trains on a picture, a clip or a fleet: python -m siv_jax.main --config single_image --config.data.path photo.jpg"""
 
 from pathlib import Path
 
@@ -16,11 +16,12 @@ def main(argv: list[str]) -> int:
     given = arguments.parse(argv)
     command_line.cache_compiled_programs()
     # Imported after the arguments are known to be good: a misspelt key is answered before JAX loads.
-    from siv_jax import hosts, training
+    from siv_jax import fleet, hosts, training
 
     with hosts.joined(given.job):
         folder = given.workdir or training.default_folder(given.config)
-        stopped = training.train(given.config, Path(folder), given.devices, given.dry_run, hosts.say)
+        train = fleet.train if given.config.fleet.enabled else training.train
+        stopped = train(given.config, Path(folder), given.devices, given.dry_run, hosts.say)
     return command_line.STOPPED_BY[stopped] if stopped else 0
 
 

@@ -61,6 +61,8 @@ def train(
       UserError: input, settings or a workdir that cannot be used; nothing is changed.
       DivergedError: see Loop.run.
     """
+    if config.fleet.enabled:
+        raise UserError("a fleet is trained by python -m siv_jax.main; for one model set fleet.enabled to False")
     num_devices = parallel.use_devices(devices)
     parallel.require_equal_shares(config, num_devices)
     with hosts.together():

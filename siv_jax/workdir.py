@@ -79,11 +79,15 @@ def _make_ready(workdir: Path, config: config_lib.Config, model: Model, frames: 
     save_model(workdir, model)
 
 
-def lock_folder(workdir: Path) -> "Lock":
+def lock_folder(workdir: Path, settings: str = CONFIG) -> "Lock":
     """Makes the folder if need be and claims it for this process; the claim ends with the process.
 
+    Args:
+      workdir: of a run, or of a fleet.
+      settings: the file by which one of this kind is known.
+
     Raises:
-      UserError: it cannot be made or written to, is in use, or is not a run's and not empty.
+      UserError: it cannot be made or written to, is in use, or is not empty and holds no `settings`.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -101,10 +105,10 @@ def lock_folder(workdir: Path) -> "Lock":
         ) from None
     foreign = [entry.name for entry in workdir.iterdir() if not entry.name.startswith(".")]
     # frames.npz is the first file of a new run, so a run that was killed there holds it alone.
-    if set(foreign) - {FRAMES} and not (workdir / CONFIG).exists():
+    if set(foreign) - {FRAMES} and not (workdir / settings).exists():
         handle.close()
         (workdir / _LOCK).unlink()
-        raise UserError(f"{workdir} holds {sorted(foreign)[0]} but no run: choose a new or empty --workdir")
+        raise UserError(f"{workdir} holds {sorted(foreign)[0]} but no {settings}: choose a new or empty --workdir")
     return Lock(handle)
 
 
@@ -119,9 +123,9 @@ class Lock:
         self._handle.close()
 
 
-def save_config(workdir: Path, config: config_lib.Config) -> None:
-    """Writes config.json."""
-    write_atomically(workdir / CONFIG, lambda file: file.write(config_lib.to_json(config).encode()))
+def save_config(workdir: Path, config: config_lib.Config, name: str = CONFIG) -> None:
+    """Writes config.json, or the same under another name."""
+    write_atomically(workdir / name, lambda file: file.write(config_lib.to_json(config).encode()))
 
 
 def save_model(workdir: Path, model: Model) -> None:
