@@ -20,6 +20,7 @@ from siv_jax.config import Config
 
 PAGE, PICTURE = "index.html", "training.png"
 _WEB = Path(__file__).parent / "web"
+_SCRIPTS = {"run": ("charts.js", "run.js"), "fleet": (), "demo": ("demo.js",)}
 # Points in a curve at most, so that the page of a long run stays small.
 _POINTS = 600
 # Frames shown of a clip.
@@ -48,9 +49,7 @@ class RunPage:
         Grids and log entries of later steps, which a resumed run will make again, are left out.
         """
         data = self._data(step, "finished" if step >= self._config.num_steps else "stopped" if ended else "training")
-        script = "\n".join((_WEB / name).read_text() for name in ("charts.js", "run.js"))
-        style = "\n".join((_WEB / name).read_text() for name in ("style.css", "run.css"))
-        return _write(self._folder, "run.html", title=data["name"], style=style, script=script, data=_json(data))
+        return _write(self._folder, fill("run", data))
 
     def _data(self, step: int, state: str) -> dict:
         config, plan = self._config, self._model.plan
@@ -93,18 +92,35 @@ def write_fleet_index(folder: Path, ended: bool = False) -> Path:
         shares.append(min(1.0, last["step"] / num_steps))
         cards.append(_card(member, last, num_steps))
     unfinished = any(share < 1 for share in shares) and not ended
-    style = "\n".join((_WEB / name).read_text() for name in ("style.css", "fleet.css"))
-    return _write(
-        folder,
-        "fleet.html",
-        title=html.escape(folder.resolve().name),
+    text = fill(
+        "fleet",
+        {"name": folder.resolve().name},
         count=str(len(members)),
         share=f"{100 * sum(shares) / max(1, len(shares)):.1f}",
         updated=time.strftime("%Y-%m-%d %H:%M:%S"),
         unfinished="true" if unfinished else "false",
         cards="\n".join(cards),
-        style=style,
     )
+    return _write(folder, text)
+
+
+def fill(page: str, data: dict, **parts: str) -> str:
+    """The HTML of siv_jax/web/PAGE.html with its style, script and data inside.
+
+    Args:
+      page: "run", "fleet" or "demo".
+      data: what its script reads; "name" is the title too.
+      parts: HTML for further {{name}} places.
+    """
+    sources = {"style": ("style.css", f"{page}.css"), "script": _SCRIPTS[page]}
+    parts |= {key: "\n".join((_WEB / name).read_text() for name in names) for key, names in sources.items()}
+    parts |= {"title": html.escape(data["name"]), "data": _json(data)}
+    pieces = (_WEB / f"{page}.html").read_text().split("{{")
+    text = pieces[0]
+    for piece in pieces[1:]:
+        name, _, rest = piece.partition("}}")
+        text += parts[name] + rest
+    return text
 
 
 def scalars(folder: Path) -> list[dict]:
@@ -189,12 +205,6 @@ def _json(data: dict) -> str:
     return json.dumps(data, allow_nan=False).replace("<", "\\u003c")
 
 
-def _write(folder: Path, template: str, **parts: str) -> Path:
-    """Fills the {{name}} places of a template from siv_jax/web and writes it as the folder's page."""
-    pieces = (_WEB / template).read_text().split("{{")
-    text = pieces[0]
-    for piece in pieces[1:]:
-        name, _, rest = piece.partition("}}")
-        text += parts[name] + rest
+def _write(folder: Path, text: str) -> Path:
     workdir.write_atomically(folder / PAGE, lambda file: file.write(text.encode()))
     return folder / PAGE

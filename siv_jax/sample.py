@@ -1,6 +1,7 @@
 """Draws samples from a trained model: python -m siv_jax.sample --workdir runs/photo --num 100 --seed 0 --out DIR"""
 
 import argparse
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -33,17 +34,18 @@ def main(argv: list[str]) -> int:
 
 
 def read_latents(path: Path) -> np.ndarray:
-    """The array in an .npy file.
+    """The array in an .npy file, or `latents` of an .npz file such as the favourites of siv_jax.demo.
 
     Raises:
-      UserError: no such file, or not an .npy array of numbers.
+      UserError: no such file, or no array of numbers in it.
     """
     try:
-        return np.load(path, allow_pickle=False)
+        found = np.load(path, allow_pickle=False)
+        return found if isinstance(found, np.ndarray) else found["latents"]
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} is not an .npy array of numbers: {error}") from None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is not an .npy array of numbers, nor an .npz with latents: {error}") from None
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -59,7 +61,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, help="folder for the files (WORKDIR/samples_seedN)")
     parser.add_argument(
-        "--latents", type=Path, help="latents from an .npy array [n, noise_dim] instead of a seed"
+        "--latents", type=Path, help="an .npy array [n, noise_dim], or favourites.npz of siv_jax.demo, not a seed"
     )
     parser.add_argument(
         "--format", choices=("png", "npy"), default="png", help="npy: one float32 array in [-1, 1]"
