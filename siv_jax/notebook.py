@@ -1,0 +1,135 @@
+"""What a notebook shows of siv_jax: training as it goes on, pictures, a walk under a slider, files to take home."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from siv_jax import page, pictures, workdir
+from siv_jax.errors import UserError
+
+_CURVES = (
+    ("losses", {"loss_g": "generator", "loss_d": "discriminator"}),
+    ("logits, content", {"logit_real/content": "real", "logit_fake/content": "fake"}),
+    ("logits, layout", {"logit_real/layout": "real", "logit_fake/layout": "fake"}),
+    ("logits, low-level", {"logit_real/low_level": "real", "logit_fake/low_level": "fake"}),
+)
+# Pictures from one sample of a walk to the next: enough to see where it goes, few enough to draw at once.
+_BETWEEN = 8
+
+
+def choose(path: str) -> str:
+    """`path` as it is, or, where it is empty, a file that is uploaded from the reader's machine, in Colab.
+
+    Raises:
+      UserError: it is empty outside of Colab, or nothing was uploaded.
+    """
+    if path:
+        return path
+    try:
+        from google.colab import files
+    except ImportError:
+        raise UserError("INPUT is empty: uploading works in Colab, elsewhere give the path of a file") from None
+    uploaded = list(files.upload())
+    if not uploaded:
+        raise UserError("nothing was uploaded: run this cell again, or give the path of a file as INPUT")
+    return uploaded[0]
+
+
+def live(folder: str | Path) -> Callable[[int], None]:
+    """A `watch` for siv_jax.train: draws picture, newest samples and curves of the run in `folder`, in place."""
+    from IPython.display import Image as Shown
+    from IPython.display import display
+
+    handle = display(display_id=True)
+
+    def watch(step: int) -> None:
+        handle.update(Shown(data=overview(Path(folder), step)))
+
+    return watch
+
+
+def overview(folder: Path, step: int) -> bytes:
+    """PNG of what a run trains on, its newest samples and its curves up to `step`."""
+    # Its own canvas, which changes nothing about the figures of the notebook's reader.
+    from matplotlib.figure import Figure
+
+    entries = [entry for entry in page.scalars(folder) if entry["step"] <= step]
+    figure = Figure(figsize=(13, 8), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(5, 3))
+    files = (folder / page.PICTURE, folder / page.grids(folder)[-1][1])
+    for axes, title, file in zip(
+        above.subplots(1, 2, width_ratios=(1, 2)), ("trained on", f"samples after step {step:,}"), files, strict=True
+    ):
+        axes.imshow(np.asarray(Image.open(file)))
+        axes.set_title(title)
+        axes.axis("off")
+    curves = [(title, lines) for title, lines in _CURVES if entries and all(name in entries[-1] for name in lines)]
+    for axes, (title, lines) in zip(below.subplots(1, max(1, len(curves)), squeeze=False)[0], curves, strict=False):
+        for name, label in lines.items():
+            axes.plot([entry["step"] for entry in entries], [entry[name] for entry in entries], label=label)
+        axes.set_title(title)
+        axes.legend(loc="best", fontsize="small")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    return buffer.getvalue()
+
+
+def show(images: np.ndarray) -> None:
+    """Displays uint8 images [n, H, W, C] as one grid."""
+    from IPython.display import Image as Shown
+    from IPython.display import display
+
+    display(Shown(data=_png(pictures.grid(images))))
+
+
+def walk(model, samples: int = 5, seed: int = 0) -> None:
+    """A walk through `samples` samples of a siv_jax.Model: under a slider, or as a grid without ipywidgets."""
+    images = model.interpolate(samples, frames_between=_BETWEEN, seed=seed)
+    try:
+        import ipywidgets
+    except ImportError:
+        show(images)
+        return
+    from IPython.display import display
+
+    frames = [_png(image) for image in pictures.viewable(images)]
+    slider = ipywidgets.IntSlider(max=len(frames) - 1, description="walk", layout={"width": "480px"})
+    picture = ipywidgets.Image(value=frames[0], format="png", layout={"width": "480px"})
+    slider.observe(lambda change: setattr(picture, "value", frames[change["new"]]), names="value")
+    display(ipywidgets.VBox([picture, slider]))
+
+
+def pack(folder: str | Path) -> Path:
+    """Writes FOLDER.zip with all of a run but its older checkpoints; returns its path. It can be resumed from."""
+    folder = Path(folder)
+    steps = [int(path.name) for path in (folder / workdir.CHECKPOINTS).iterdir() if path.name.isdigit()]
+    older = {folder / workdir.CHECKPOINTS / str(step) for step in steps if step < max(steps)}
+    target = folder.with_name(f"{folder.name}.zip")
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.name.startswith(".") and older.isdisjoint(path.parents):
+                archive.write(path, path.relative_to(folder.parent))
+    return target
+
+
+def offer(path: Path) -> None:
+    """Has the browser download a file, in Colab; elsewhere says where it is."""
+    try:
+        from google.colab import files
+    except ImportError:
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+        return
+    files.download(str(path))
+
+
+def _png(image: np.ndarray) -> bytes:
+    """uint8 [H, W, 3] as PNG; small pictures are enlarged, as browsers would blur them."""
+    picture = Image.fromarray(image)
+    times = max(1, 320 // max(picture.size))
+    buffer = io.BytesIO()
+    picture.resize((picture.width * times, picture.height * times), Image.Resampling.BICUBIC).save(buffer, format="PNG")
+    return buffer.getvalue()
