@@ -8,11 +8,11 @@ from pathlib import Path
 
 from siv_jax import command_line, weights
 from siv_jax.errors import UserError
+from siv_jax.metrics.variants import VARIANTS
 
 REPORT = "report.html"
 # Samples that the report shows of each training image: of one, and of each of several.
 _SHOWN_OF_ONE, _SHOWN_OF_EACH = 100, 16
-_VARIANTS = {"alex": "alex", "vgg": "vgg", "alex01": "alex"}  # name of the LPIPS -> its weights
 
 
 def main(argv: list[str]) -> None:
@@ -27,7 +27,7 @@ def measure_as_asked(argv: list[str]) -> dict:
       UserError: arguments or input that cannot be used.
     """
     given = _parse(argv)
-    weights.require([_VARIANTS[given.lpips], "inception"], given.cache)
+    weights.require([VARIANTS[given.lpips].network, "inception"], given.cache)
     # Imported after the arguments are known to be good: a misspelt flag is answered before JAX loads.
     from siv_jax.metrics import sample_folders, workdirs
 
@@ -57,7 +57,7 @@ def evaluate(pending: list, name: str, lpips: str, cache: Path | None, out: Path
     from siv_jax.workdir import write_atomically
 
     settings = Settings(lpips=lpips)
-    networks = Networks(weights.load(_VARIANTS[lpips], cache), weights.load("inception", cache))
+    networks = Networks(weights.load(VARIANTS[lpips].network, cache), weights.load("inception", cache))
     images, sections = [], []
     for case in (one.load() for one in pending):
         for note in case.notes:
@@ -110,7 +110,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--size", type=_size, metavar="WIDTHxHEIGHT", help="bring samples and training images to this")
     parser.add_argument(
         "--lpips",
-        choices=tuple(_VARIANTS),
+        choices=tuple(VARIANTS),
         default="alex",
         help="network of LPIPS (alex); alex01: input in [0, 1], as the released evaluation of SIV-GAN has it",
     )

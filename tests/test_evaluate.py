@@ -302,6 +302,9 @@ def test_pairings(tmp_path):
     sizes = save(tmp_path / "sizes", pictures(2, 1), names[:2])
     save(sizes, pictures(1, 1, (40, 40)), ["q"])
     assert groups(sizes) == [("p_1", 1), ("p_13", 1), ("q", 1)]
+    alone = save(tmp_path / "alone", pictures(1, 0), ["p_1"])
+    (only,) = sample_folders.pending_cases(alone, save(tmp_path / "of_one", pictures(2, 1), names[1:3]), None, None)
+    assert only.load().reals.shape == (1, *SIZE, 3)
     others = save(tmp_path / "others", pictures(2, 1), ["q", "p_12"])
     assert groups(others) == [("others", 2)]
     refused(reals, others, r"p_12\.png begins with the name of no training image", pairing="names")

@@ -4,6 +4,7 @@ from cached_weights import load
 from PIL import Image
 
 from siv_jax.metrics import lpips
+from siv_jax.metrics.variants import VARIANTS
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def examples(shared) -> np.ndarray:
 )
 def test_published_distances(examples, variant, expected):
     """AlexNet's are published with the examples, alex01's stand in metrics.md; VGG's were made here."""
-    vectors = lpips.vectors(variant, load(lpips.VARIANTS[variant].network), examples)
+    vectors = lpips.vectors(variant, load(VARIANTS[variant].network), examples)
     found = lpips.distances(vectors, vectors)
     np.testing.assert_allclose(found[0, 1:], expected, atol=1e-3 if variant != "alex" else 1e-4)
     np.testing.assert_array_equal(np.diag(found), 0)

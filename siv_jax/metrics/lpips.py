@@ -4,7 +4,6 @@ A picture becomes one vector, so scaled that the squared Euclidean distance of t
 their pictures: sum over layers of the spatial mean of sum_c w_c (a_c - b_c)^2.
 """
 
-import dataclasses
 import functools
 
 import flax.linen as nn
@@ -13,22 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from siv_jax.metrics.batches import in_batches
+from siv_jax.metrics.variants import VARIANTS
 
 _MEAN = np.array([-0.030, -0.088, -0.188], np.float32)
 _SCALE = np.array([0.458, 0.448, 0.450], np.float32)
 _PIXELS = 200_000  # in a batch: 4 pictures of 192x256
-
-
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """A network, and the lower end of the range its input is scaled to."""
-
-    network: str
-    low: float = -1.0
-
-
-# alex01 feeds [0, 1] as the released evaluation of SIV-GAN does: 10-13% lower on real samples.
-VARIANTS = {"alex": Variant("alex"), "vgg": Variant("vgg"), "alex01": Variant("alex", low=0.0)}
 
 
 class Alex(nn.Module):

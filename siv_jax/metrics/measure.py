@@ -16,7 +16,7 @@ SMALLEST_SIDE = 31  # under which AlexNet's last layers have no position
 class Settings:
     """What of the recipe can be chosen."""
 
-    lpips: str = "alex"  # one of lpips.VARIANTS
+    lpips: str = "alex"  # one of variants.VARIANTS
     seed: int = 0  # of the augmented training images and of the bootstrap
 
 

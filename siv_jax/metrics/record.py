@@ -8,9 +8,10 @@ import numpy as np
 
 from siv_jax import weights
 from siv_jax.errors import UserError
-from siv_jax.metrics import bootstrap, lpips, nearest
+from siv_jax.metrics import bootstrap, nearest
 from siv_jax.metrics.cases import Case
 from siv_jax.metrics.measure import Measurement, Settings, Value
+from siv_jax.metrics.variants import VARIANTS
 from siv_jax.workdir import write_atomically
 
 VERSION = 1  # of the recipe: to be raised with whatever changes a value
@@ -50,7 +51,7 @@ def of_all(name: str, images: list[dict], settings: Settings) -> dict:
 
 def protocol(images: list[dict], settings: Settings) -> dict:
     """All that two records must agree in before their numbers may stand in one table, and its hash as id."""
-    network = lpips.VARIANTS[settings.lpips].network
+    network = VARIANTS[settings.lpips].network
     content = {
         "version": VERSION,
         "lpips": settings.lpips,

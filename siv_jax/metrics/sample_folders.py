@@ -66,8 +66,10 @@ def pending_cases(real: Path, fake: Path, size: Size | None, pairing: str | None
 
 
 def _told_by_names(real: Path, files: list[Path], pairing: str | None) -> dict[str, list[Path]] | None:
-    """Samples by the training image that their names begin with; None where the samples are of one set."""
+    """Samples by the training image that their names begin with; None where they are all of one model."""
     reals = _training_images(real)
+    if len(reals) == 1:
+        return None
     groups: dict[str, list[Path]] = {}
     for file in files:
         owners = [name for name in reals if _begins_with(file.stem, name)]

@@ -95,7 +95,8 @@ def set_fid(fakes: Features, reals: Features) -> dict[str, float]:
     "64", ..., "2048": over all positions of all pictures, as SIFID sees one picture. "pooled": over the last
     block's mean of each picture, as FID is usually meant.
     """
-    found = {str(block): frechet(union(parts), union(reals.moments[block])) for block, parts in fakes.moments.items()}
-    if fakes.pooled.size:
-        found["pooled"] = frechet(moments(fakes.pooled), moments(reals.pooled))
+    with threadpool_limits(1, "blas"):
+        found = {str(block): frechet(union(of), union(reals.moments[block])) for block, of in fakes.moments.items()}
+        if fakes.pooled.size:
+            found["pooled"] = frechet(moments(fakes.pooled), moments(reals.pooled))
     return found

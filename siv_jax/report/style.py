@@ -18,7 +18,7 @@ a { color: var(--bar); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 12px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td.text { text-align: left; }
-td.text { color: var(--soft); white-space: normal; }
+td.text { color: var(--soft); }
 thead th { color: var(--soft); font-weight: 500; }
 tbody th { font-weight: 500; }
 td.value, tr.ours td, tr.ours th { font-weight: 650; }
