@@ -85,8 +85,9 @@ def _job(values: flags.FlagValues) -> Job | None:
         if given:
             raise UserError(f"{given[0]} is for several processes that train together: add --distributed")
         return None
-    if job.coordinator_address is not None and not re.fullmatch(r".+:\d{1,5}", job.coordinator_address):
-        raise UserError(f"--coordinator_address {job.coordinator_address} is not HOST:PORT, such as 10.0.0.1:8476")
+    address = job.coordinator_address
+    if address is not None and not (re.fullmatch(r".+:\d{1,5}", address) and int(address.split(":")[-1]) < 2**16):
+        raise UserError(f"--coordinator_address {address} is not HOST:PORT, such as 10.0.0.1:8476")
     if None not in (job.num_processes, job.process_id) and job.process_id >= job.num_processes:
         raise UserError(
             f"--process_id {job.process_id} is too high: {job.num_processes} processes are numbered from 0 to "

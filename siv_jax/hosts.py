@@ -158,13 +158,13 @@ class _LastWords:
 
 
 def _initialize(job: Job, words: _LastWords) -> None:
+    if job.process_id == 0 and job.coordinator_address:
+        _refuse_port_in_use(job.coordinator_address)
     where = f" at {job.coordinator_address}" if job.coordinator_address else ""
     advice = "give all processes the same --coordinator_address and --num_processes, each its own --process_id"
     words.become(
         f"error: this process could not join its job{where} within {_SECONDS_TO_JOIN} seconds: {advice}, and start all"
     )
-    if job.process_id == 0 and job.coordinator_address:
-        _refuse_port_in_use(job.coordinator_address)
     try:
         jax.distributed.initialize(
             job.coordinator_address,
@@ -186,7 +186,7 @@ def _refuse_port_in_use(address: str) -> None:
     try:
         socket.create_server(("", port)).close()
     except OSError as error:
-        raise UserError(f"port {port} of --coordinator_address {address} cannot be used: {error.strerror}") from None
+        raise UserError(f"port {port} of --coordinator_address {address} cannot be used: {os.strerror(error.errno)}") from None
 
 
 def _end_at_once(error: BaseException, words: _LastWords) -> None:
