@@ -5,9 +5,11 @@ that sampling reads, and `training`, the rest of the state.
 """
 
 import contextlib
+import errno
 import logging
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from siv_jax.errors import DivergedError, UserError
 from siv_jax.state import TrainState
 
 _GENERATOR = ("ema", "vectors_g")
+# Free space that a checkpoint wants beyond its arrays: it is some thirty files.
+_SPARE_BYTES = 1_000_000
 
 # Orbax reports each step of its work, and errors with their tracebacks before it raises them.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
@@ -72,6 +76,7 @@ class Checkpoints:
             generator=ocp.args.StandardSave(_generator_item(state)),
             training=ocp.args.StandardSave(_training_item(state)),
         )
+        _require_space(self._folder, sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + _SPARE_BYTES)
         with _disk_errors(self._folder):
             saved = self._manager.save(step, args=args)
         if not saved:
@@ -155,6 +160,13 @@ def save_generator(folder: Path, params: np.ndarray, vectors: np.ndarray) -> Non
     with ocp.CheckpointManager(folder.absolute()) as manager:
         item = {"ema": params, "vectors_g": vectors}
         manager.save(0, args=ocp.args.Composite(generator=ocp.args.StandardSave(item)))
+
+
+def _require_space(folder: Path, needed: int) -> None:
+    # Orbax, out of space in the middle, would leave the errors of its threads on the terminal.
+    disk = shutil.disk_usage(folder)
+    if disk.total and disk.free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 @contextlib.contextmanager

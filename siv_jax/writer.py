@@ -1,5 +1,6 @@
 """What a run leaves to look at while it goes on: scalars, sample grids and a page that shows them."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from siv_jax import page, pictures, workdir
+from siv_jax.events import EventFile
 
 
 class Writer:
@@ -16,27 +18,24 @@ class Writer:
     """
 
     def __init__(self, folder: Path, start: int, watch: Callable[[int], None] | None = None):
-        # Imported here, so that the rest of the package works without it.
-        from tensorboardX import SummaryWriter
-
         self._folder = folder
         path = folder / workdir.SCALARS
         kept = [line for line in _complete_lines(path) if json.loads(line)["step"] <= start]
         workdir.write_atomically(path, lambda file: file.write("".join(kept).encode()))
-        self._scalars = open(path, "a", buffering=1)  # noqa: SIM115 (open as long as the run)
-        self._events = SummaryWriter(
-            str(folder / workdir.TENSORBOARD), purge_step=start + 1, write_to_disk=True
-        )
         self._step, self._watch = start, watch
         self._page = page.RunPage(folder)
-        self._page.write(start)
+        with contextlib.ExitStack() as stack:
+            self._scalars = stack.enter_context(open(path, "a", buffering=1))
+            self._events = EventFile(folder / workdir.TENSORBOARD, first_step=start + 1)
+            stack.callback(self._events.close)
+            self._page.write(start)
+            self._files = stack.pop_all()  # open as long as the run
 
     def __enter__(self) -> "Writer":
         return self
 
     def __exit__(self, *_) -> None:
-        self._scalars.close()
-        self._events.close()
+        self._files.close()
         self._page.write(self._step, ended=True)
 
     def scalars(self, step: int, seconds: float, steps_per_second: float, metrics: dict[str, float]) -> None:
@@ -44,8 +43,7 @@ class Writer:
         self._step = step
         speed = {"seconds": round(seconds, 2), "steps_per_second": round(steps_per_second, 3)}
         self._scalars.write(json.dumps({"step": step} | speed | metrics) + "\n")
-        for name, value in (metrics | {"steps_per_second": steps_per_second}).items():
-            self._events.add_scalar(name, value, step)
+        self._events.scalars(step, metrics | {"steps_per_second": steps_per_second})
 
     def grid(self, step: int, images: np.ndarray) -> Path:
         """Writes a grid of uint8 images [N, H, W, C] and the page anew; returns the grid's path."""
@@ -55,7 +53,7 @@ class Writer:
         path = folder / f"step_{step:08d}.png"
         sheet = pictures.grid(images)
         pictures.save_png(path, sheet)
-        self._events.add_image("samples", sheet, step, dataformats="HWC")
+        self._events.image(step, "samples", sheet)
         self._page.write(step)
         if self._watch is not None:
             self._watch(step)
