@@ -20,7 +20,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from siv_jax import command_line, command_text, page, weights
+from siv_jax import command_line, command_text, compare, page, weights
 from siv_jax.errors import UserError
 from siv_jax.metrics import ablations, published, record, table
 
@@ -69,11 +69,12 @@ def tables(out: Path, names: list[str], form: str) -> list[str]:
     """Lines of the paper's tables in which any of `names` stands, for what --out holds.
 
     Raises:
-      UserError: nothing has been evaluated there.
+      UserError: nothing has been evaluated there, or not all of it by one protocol, as after another --num.
     """
     records = {name: record.read(_metrics(out / name)) for name in names if _metrics(out / name).exists()}
     if not records:
         raise UserError(f"{out} holds no evaluation of an ablation: run this without --tables_only first")
+    compare.refuse_mixed([_metrics(out / name) for name in records], list(records.values()))
     video = any(image["training_images"] > 1 for one in records.values() for image in one["images"])
     write = {"text": table.text, "markdown": table.markdown, "latex": table.latex}[form]
     lines = []

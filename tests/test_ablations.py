@@ -150,6 +150,9 @@ def test_sweep_trains_and_evaluates_each_once_and_goes_past_failures(sweep, tmp_
     assert re.search(r"^0\.15 +0\.08 +0\.500 +0\.33 +2\.500", told.out, re.MULTILINE)
     assert sweep.main(["--out", str(tmp_path), "--tables_only", "--format", "markdown"]) == 0
     assert "| 0.15 | 0.08 | 0.500 |" in capsys.readouterr().out and len(commands) == 9
+    record.write(tmp_path / "no_fa" / "evaluation", measured(0.5) | {"protocol": {"id": "q", "samples": [9]}})
+    with pytest.raises(UserError, match="made by different protocols"):
+        sweep.main(["--out", str(tmp_path), "--tables_only"])
 
 
 def test_dry_run_prints_the_commands_of_all_rows(sweep, tmp_path, capsys):
