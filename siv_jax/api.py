@@ -128,8 +128,8 @@ def evaluate(
     *,
     real: str | Path | None = None,
     fake: str | Path | None = None,
-    num: int = 100,
-    seed: int = 0,
+    num: int | None = None,
+    seed: int | None = None,
     size: tuple[int, int] | None = None,
     pairing: str | None = None,
     lpips: str = "alex",
@@ -145,9 +145,9 @@ def evaluate(
       workdir: of a run, or a folder of workdirs; or a loaded model. Not with `fake`.
       real: training picture, clip or folder of frames, or a folder of several.
       fake: folder of samples, or a folder with one for each name in `real`.
-      num: samples that are drawn from each run, with latents of `seed`.
+      num: samples that are drawn from each run (100), with latents of `seed` (0). Not with `fake`.
       size: (height, width) that samples and training images are brought to.
-      pairing: "names" or "set": which of the training images each sample belongs to.
+      pairing: "names" or "set": which of the training images each sample of `fake` belongs to.
       lpips: "alex", "vgg" or "alex01", the network of LPIPS.
       cache: folder of the weights.
       out: folder for metrics.json and report.html; WORKDIR/evaluation if not given.

@@ -97,8 +97,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         description="Measures the samples of a run, or of any model, and writes metrics.json and report.html.",
     )
     parser.add_argument("--workdir", type=Path, help="of a run, or a folder of workdirs: samples are drawn")
-    parser.add_argument("--num", type=command_line.whole_number(1, 10_000), default=100, help="how many to draw (100)")
-    parser.add_argument("--seed", type=command_line.whole_number(0, 2**32 - 1), default=0, help="of the draw (0)")
+    parser.add_argument("--num", type=command_line.whole_number(1, 10_000), help="how many to draw (100)")
+    parser.add_argument("--seed", type=command_line.whole_number(0, 2**32 - 1), help="of the draw (0)")
     parser.add_argument("--real", type=Path, help="training picture, clip or folder of frames, or a folder of several")
     parser.add_argument("--fake", type=Path, help="folder of samples, or a folder with one for each name in --real")
     parser.add_argument("--out", type=Path, help="folder for the results (with --workdir: WORKDIR/evaluation)")
@@ -120,6 +120,12 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         raise UserError("give either --workdir, or --real and --fake; see --help")
     if given.fake and not (given.real and given.out):
         raise UserError("--fake needs --real, the training image or images, and --out, a folder for the results")
+    if given.fake and (given.num is not None or given.seed is not None):
+        raise UserError("--num and --seed say how --workdir draws; --fake measures the samples that are there")
+    if given.workdir and given.pairing:
+        raise UserError("--pairing goes with --fake; --workdir knows what each sample belongs to")
+    given.num = 100 if given.num is None else given.num
+    given.seed = 0 if given.seed is None else given.seed
     return given
 
 

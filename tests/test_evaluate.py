@@ -247,6 +247,8 @@ def test_missing_weights(real, tmp_path):
         (["--real", "a", "--fake", "b"], "and --out"),
         (["--workdir", "a", "--size", "250"], "is not a size such as 250x188"),
         (["--workdir", "a", "--num", "0"], "whole number from 1"),
+        (["--real", "a", "--fake", "b", "--out", "c", "--seed", "0"], "how --workdir draws"),
+        (["--workdir", "a", "--pairing", "set"], "--pairing goes with --fake"),
     ],
 )
 def test_arguments_that_do_not_go_together(arguments, match):
