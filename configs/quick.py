@@ -14,7 +14,7 @@ def get_config():
     config = config_lib.default()
     config.data.path = "example:balloons"
     config.data.max_size = 64
-    config.num_steps = 3500
+    config.num_steps = 3000
     config.sample_every = 500
     config.checkpoint_every = 500
     config.model.ch_g = 8
