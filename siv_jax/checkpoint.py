@@ -107,9 +107,11 @@ class Checkpoints:
         )
         try:
             items = self._manager.restore(step, args=args)
+            state = TrainState(**items["generator"], **items["training"])
+            _require_shapes(state, like)
         except Exception as error:  # Orbax raises many kinds for a damaged folder
             raise _damaged(self._folder, step, error) from None
-        return TrainState(**items["generator"], **items["training"])
+        return state
 
 
 def completed_steps(folder: Path) -> int:
@@ -150,9 +152,11 @@ def restore_generator(folder: Path, like: dict) -> tuple[dict, int]:
             raise UserError(f"{folder.parent} holds no finished checkpoint: train there first")
         args = ocp.args.Composite(generator=ocp.args.StandardRestore(like))
         try:
-            return manager.restore(step, args=args)["generator"], step
+            weights = manager.restore(step, args=args)["generator"]
+            _require_shapes(weights, like)
         except Exception as error:  # as above
             raise _damaged(folder, step, error) from None
+    return weights, step
 
 
 def save_generator(folder: Path, params: np.ndarray, vectors: np.ndarray) -> None:
@@ -160,6 +164,13 @@ def save_generator(folder: Path, params: np.ndarray, vectors: np.ndarray) -> Non
     with ocp.CheckpointManager(folder.absolute()) as manager:
         item = {"ema": params, "vectors_g": vectors}
         manager.save(0, args=ocp.args.Composite(generator=ocp.args.StandardSave(item)))
+
+
+def _require_shapes(found, like) -> None:
+    # Orbax gives numpy arrays as they lie on disk, whatever their target's shape.
+    ours, theirs = (jax.tree.map(np.shape, tree) for tree in (like, found))
+    if ours != theirs:
+        raise ValueError("its arrays are of another model's shapes")
 
 
 def _require_space(folder: Path, needed: int) -> None:

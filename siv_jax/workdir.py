@@ -159,7 +159,9 @@ def load_frames(workdir: Path) -> np.ndarray:
     """
     path = workdir / FRAMES
     try:
-        return np.load(path, allow_pickle=False)["frames"]
+        # Opened here, since numpy leaves a damaged archive open.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            return archive["frames"]
     except FileNotFoundError:
         raise UserError(f"{workdir} holds no training frames") from None
     except Exception as error:  # a damaged archive raises zipfile's, zlib's and numpy's errors
