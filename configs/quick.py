@@ -3,7 +3,8 @@
     python -m siv_jax.main --config quick
 
 Small networks, a higher learning rate and a lighter diversity regularization than the paper's: at this size
-the paper's lambda overwhelms the discriminator. The same settings give a first look at a photo of one's own
+the paper's lambda overwhelms the discriminator, and the paper's image augmentation, at p = 0.7 instead of 0.3, takes
+a thousand steps longer to learn through. The same settings give a first look at a photo of one's own
 with --config.data.path photo.jpg.
 """
 
@@ -22,6 +23,7 @@ def get_config():
     config.model.num_blocks_d = 5
     config.optim.lr_g = 1e-3
     config.optim.lr_d = 1e-3
+    config.augment.image = 0.3
     config.loss.diversity_weight = 0.02
     config.ema.decay = 0.995
     return config

@@ -158,8 +158,10 @@ def test_each_key_is_free_on_resuming_or_refused(key, tmp_path):
     choices = {"model.branches": "none", "model.dtype": "float32", "loss.balance": "paper", "loss.diversity": "zcr"}
     other = choices.get(key, others[type(FLAT[key])])
     other = {"loss.diversity_scale": "paper", "data.max_size": 64, "model.ch_d": 8}.get(key, other)
+    other = {"fleet.strategy": "mapped"}.get(key, other)
     free = key in {
         *("num_steps", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "data.path"),
+        *("fleet.strategy", "fleet.lanes"),
     }
     asked = build(key, other)
     assert config_lib.flatten(asked)[key] != FLAT[key]
