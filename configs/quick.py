@@ -3,9 +3,8 @@
     python -m siv_jax.main --config quick
 
 Small networks, a higher learning rate and a lighter diversity regularization than the paper's: at this size
-the paper's lambda overwhelms the discriminator, and the paper's image augmentation, at p = 0.7 instead of 0.3, takes
-a thousand steps longer to learn through. The same settings give a first look at a photo of one's own
-with --config.data.path photo.jpg.
+the paper's lambda overwhelms the discriminator, and its image augmentation (p = 0.7, here 0.3) makes so short a run
+learn less. The same settings give a first look at a photo of one's own with --config.data.path photo.jpg.
 """
 
 from siv_jax import config as config_lib

@@ -22,8 +22,8 @@ from siv_jax.errors import DivergedError, UserError
 LOST_CODE = 4
 # Others may come up late: a slice of machines takes its time.
 _SECONDS_TO_JOIN = 300
-# A lost machine is noticed after so long; a process that dies alone on CPUs, at once.
-_HEARTBEAT_SECONDS = 60
+# After so long a lost machine is noticed at the latest.
+_HEARTBEAT_SECONDS = 30
 # The first process draws the samples while the others wait to leave.
 _SECONDS_TO_LEAVE = 3600
 
@@ -91,6 +91,8 @@ def together() -> Iterator[None]:
     try:
         yield
     except UserError as error:
+        failure = error
+    except BrokenPipeError as error:
         failure = error
     except OSError as error:
         failure = UserError(command_line.os_error_line(error))
