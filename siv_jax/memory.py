@@ -1,11 +1,12 @@
 """How much memory a planned run takes, said before it starts; benchmarks/memory.py compares it with XLA's figure."""
 
+import functools
 import os
 from collections.abc import Callable
 
 import jax
 
-from siv_jax.config import Config
+from siv_jax.config import Config, ModelConfig
 from siv_jax.errors import UserError
 from siv_jax.flat import Layout
 from siv_jax.geometry import Plan
@@ -23,8 +24,7 @@ def estimate(plan: Plan, config: Config, num_frames: int, num_devices: int) -> i
 
     Counted in float32; bfloat16 arithmetic takes less.
     """
-    networks = generator_shapes(plan, config.model), discriminator_shapes(plan, config.model)
-    weights = sum(sum(Layout.of(shapes).sizes) for shapes in networks)
+    weights = _weights(plan, config.model)
     pixels = plan.height * plan.width * -(-config.batch_size // num_devices)
     per_pixel = _VALUES_PER_PIXEL_G * config.model.ch_g + _VALUES_PER_PIXEL_D * config.model.ch_d
     frames = num_frames * plan.height * plan.width * plan.channels * 4
@@ -71,6 +71,12 @@ def require(needed: int, there: int, max_size: int, needed_at: Callable[[int], i
         f"training needs about {_gigabytes(needed)} of memory and the device offers {_gigabytes(there)}, too little "
         "for any data.max_size: lower model.ch_g, model.ch_d or batch_size"
     )
+
+
+@functools.cache  # many values of data.max_size have one plan, and tracing the networks takes a while
+def _weights(plan: Plan, model: ModelConfig) -> int:
+    networks = generator_shapes(plan, model), discriminator_shapes(plan, model)
+    return sum(sum(Layout.of(shapes).sizes) for shapes in networks)
 
 
 def _gigabytes(count: int) -> str:
