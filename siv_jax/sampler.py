@@ -114,5 +114,7 @@ class TrainedModel:
             raise UserError(
                 f"latents are {z.dtype}{list(z.shape)}; this model takes numbers of shape [n, {dim}]"
             )
-        if not np.isfinite(z).all():
-            raise UserError("latents hold values that are not finite")
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(z.astype(np.float32)).all()
+        if not finite:
+            raise UserError("latents hold values that are not finite as float32")

@@ -48,7 +48,11 @@ def _write_native(folder: Path, name: str, sample: np.ndarray, pixel_format: Pix
     else:
         import tifffile
 
-        options = {"photometric": "minisblack", "planarconfig": "contig"}
+        options = {"photometric": "minisblack"}
+        if sample.shape[-1] == 1:
+            sample = sample[..., 0]
+        else:
+            options["planarconfig"] = "contig"
         write_atomically(folder / f"{name}.tif", lambda file: tifffile.imwrite(file, sample, **options))
 
 
@@ -63,7 +67,7 @@ def walk(anchors: np.ndarray, frames_between: int) -> np.ndarray:
         cosine = np.dot(start, end) / (np.linalg.norm(start) * np.linalg.norm(end))
         angle = np.arccos(np.clip(cosine, -1.0, 1.0))
         for share in np.arange(frames_between) / frames_between:
-            if angle < 1e-4:
+            if np.sin(angle) < 1e-4:  # equal or opposite latents: no great circle is theirs
                 points.append((1 - share) * start + share * end)
             else:
                 weights = np.sin((1 - share) * angle), np.sin(share * angle)
