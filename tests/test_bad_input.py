@@ -273,9 +273,9 @@ def test_a_run_that_diverges_ends_with_3_and_its_last_checkpoint(run, prepared):
     config = tiny.config()
     _, plan = load_frames(config.data, config.model)
     state = init_state(plan, config)
-    huge = dataclasses.replace(state, step=np.int32(20), params_d=np.full_like(state.params_d, 3e38))
+    huge = dataclasses.replace(state, step=np.array(20, np.int32), params_d=np.full_like(state.params_d, 3e38))
     with Checkpoints(prepared / workdir.CHECKPOINTS, config.keep_checkpoints) as checkpoints:
-        checkpoints.save(dataclasses.replace(state, step=np.int32(10)))
+        checkpoints.save(dataclasses.replace(state, step=np.array(10, np.int32)))
         checkpoints.save(huge)
     before = contents(prepared / workdir.CHECKPOINTS)
     outcome = run(*arguments(prepared))
@@ -290,7 +290,7 @@ def test_a_damaged_checkpoint_is_named(run, prepared):
     config = tiny.config()
     _, plan = load_frames(config.data, config.model)
     with Checkpoints(prepared / workdir.CHECKPOINTS, config.keep_checkpoints) as checkpoints:
-        checkpoints.save(dataclasses.replace(init_state(plan, config), step=np.int32(10)))
+        checkpoints.save(dataclasses.replace(init_state(plan, config), step=np.array(10, np.int32)))
     for path in (prepared / workdir.CHECKPOINTS / "10").rglob("*"):
         if path.is_file() and path.stat().st_size > 1000:
             path.write_bytes(path.read_bytes()[:500])

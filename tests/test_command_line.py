@@ -1,0 +1,151 @@
+"""The edge of every command: exit codes, one line for each error, and what is answered before JAX loads."""
+
+import argparse
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny
+
+from siv_jax import arguments, command_line
+from siv_jax.errors import DivergedError, UserError
+
+
+def leave(monkeypatch, main) -> int:
+    monkeypatch.setattr(sys, "argv", ["command", "a", "b"])
+    with pytest.raises(SystemExit) as leaving:
+        command_line.run(main)
+    return leaving.value.code
+
+
+@pytest.mark.parametrize(
+    "error, code, line",
+    [
+        (UserError("no such\n  picture: take another"), 2, "no such picture: take another"),
+        (DivergedError("the loss is gone"), 3, "the loss is gone"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (OSError(errno.ENOSPC, "No space left on device", "a/b"), 2, "no space left on the disk (a/b): free some"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 2, "no space left on the disk: free some"),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), 2, "Permission denied (x): choose a place"),
+        (OSError(errno.EROFS, "Read-only file system", "x"), 2, "Read-only file system (x): choose a place"),
+        (OSError(errno.EIO, "Input/output error", "x"), 2, "Input/output error (x)"),
+        (OSError("odd"), 2, "odd"),
+    ],
+)
+def test_errors_become_one_line_and_a_code(monkeypatch, capsys, error, code, line):
+    def main(argv):
+        raise error
+
+    assert leave(monkeypatch, main) == code
+    out, err = capsys.readouterr()
+    assert err.startswith(f"error: {line}") and err.count("\n") == 1 and not out
+
+
+def test_a_command_gets_its_arguments_and_its_code_is_the_processs(monkeypatch):
+    seen = []
+    assert leave(monkeypatch, seen.append) == 0 and seen == [["a", "b"]]
+    assert leave(monkeypatch, lambda argv: 143) == 143
+
+
+def test_an_error_of_the_program_itself_is_not_hidden(monkeypatch):
+    def main(argv):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sys, "argv", ["command"])
+    with pytest.raises(ZeroDivisionError):
+        command_line.run(main)
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "siv_jax.main", "--help"], stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert done.returncode == 0 and done.stderr == ""
+
+
+def test_a_misspelt_key_is_answered_before_jax_loads():
+    code = (
+        "import sys\nfrom siv_jax import main\nfrom siv_jax.errors import UserError\n"
+        "try: main.main(['--config', 'single_image', '--config.num_stpes=3'])\n"
+        "except UserError as error: print(error)\n"
+        "print(sorted({'jax', 'flax', 'orbax', 'av', 'tensorflow_datasets'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    complaint, loaded = done.stdout.splitlines()
+    assert "num_stpes" in complaint and loaded == "[]"
+
+
+def test_a_stop_while_starting_leaves_nothing_half_done(tmp_path):
+    """Long before the first step the run can be stopped, and begun again."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "siv_jax.main", *tiny.arguments(tmp_path / "run"), "--devices", "1"],
+        env=tiny.environment(8),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    line = process.stdout.readline()
+    assert line.startswith("input "), "what is read is said at once, even into a pipe"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=900)
+    assert process.returncode == 130 and "Traceback" not in err, err
+
+
+@pytest.mark.parametrize("text, value", [("1", 1), ("10", 10), (" 7 ", 7)])
+def test_whole_numbers(text, value):
+    assert command_line.whole_number(1, 10)(text) == value
+
+
+@pytest.mark.parametrize("text", ["0", "11", "-1", "1.5", "", "many", "1e1"])
+def test_what_is_not_a_whole_number_in_range(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="from 1 to 10"):
+        command_line.whole_number(1, 10)(text)
+
+
+def test_a_parsers_complaints_are_user_errors():
+    parser = command_line.Parser(prog="x")
+    parser.add_argument("--workdir", required=True)
+    for argv in ([], ["--work", "a"], ["--workdir", "a", "b"]):
+        with pytest.raises(UserError, match="--help"):
+            parser.parse_args(argv)
+
+
+def test_flags_override_the_config_file_wherever_they_stand(tmp_path):
+    for argv in (
+        ["--config", "quick", "--config.num_steps=7", "--config.ema.warmup=false", "--workdir", "w"],
+        ["--workdir=w", "--config=configs/quick.py", "--config.ema.warmup", "false", "--config.num_steps", "7"],
+    ):
+        given = arguments.parse(argv)
+        assert (given.config.num_steps, given.config.ema.warmup, given.workdir) == (7, False, Path("w"))
+        assert given.config.data.path.startswith("example:") and given.devices == 0 and not given.dry_run
+    assert arguments.parse(["--config", "quick", "--dry_run", "--devices=3"]).devices == 3
+    over = arguments.parse(["--config", "quick", "--config.data.background=(1, 2, 3)"]).config
+    assert over.data.background == (1, 2, 3)
+
+
+def test_a_config_of_ones_own(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(
+        "from siv_jax import config as c\n"
+        "def get_config(text):\n  config = c.default()\n  config.data.path = text\n  return config\n"
+    )
+    assert arguments.parse(["--config", f"{path}:photo.png"]).config.data.path == "photo.png"
+
+
+def test_a_dry_run_says_what_it_would_do_and_touches_nothing(capsys, tmp_path, monkeypatch):
+    from siv_jax import main
+
+    monkeypatch.chdir(tmp_path)
+    assert main.main([*tiny.arguments(tmp_path / "run"), "--devices=1", "--dry_run"]) == 0
+    out = capsys.readouterr().out
+    assert "64x48" in out and "4,499 parameters" in out
+    assert json.loads(out[out.index("{") :])["batch_size"] == 4
+    assert not list(tmp_path.iterdir())
