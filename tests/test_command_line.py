@@ -121,7 +121,7 @@ def test_a_parsers_complaints_are_user_errors():
 def test_flags_override_the_config_file_wherever_they_stand(tmp_path):
     for argv in (
         ["--config", "quick", "--config.num_steps=7", "--config.ema.warmup=false", "--workdir", "w"],
-        ["--workdir=w", "--config=configs/quick.py", "--config.ema.warmup", "false", "--config.num_steps", "7"],
+        ["--workdir=w", "--config=configs/quick.py", "--config.ema.warmup=false", "--config.num_steps", "7"],
     ):
         given = arguments.parse(argv)
         assert (given.config.num_steps, given.config.ema.warmup, given.workdir) == (7, False, Path("w"))

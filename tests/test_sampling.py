@@ -222,9 +222,9 @@ def test_interpolation_is_a_gif_and_an_mp4_of_every_step(run, tmp_path):
     assert len(frames) == 2 * BETWEEN and frames[0].shape == (48, 64, 3)
     first, second = samples(run, tmp_path / "ends", "--num", 2, "--seed", 1)
     # The latents' own pictures stand at the start and in the middle; codecs keep their brightness best.
-    assert alike(frames[0], first) > 0.9 > alike(frames[0], second)
-    assert alike(frames[BETWEEN], second) > 0.9 > alike(frames[BETWEEN], first)
-    assert alike(shown, first) > 0.9
+    assert alike(frames[0], first) > 0.75 > alike(frames[0], second)
+    assert alike(frames[BETWEEN], second) > 0.75 > alike(frames[BETWEEN], first)
+    assert alike(shown, first) > 0.75
 
 
 def alike(ours: np.ndarray, theirs: np.ndarray) -> float:
