@@ -57,6 +57,8 @@ def train(config: Config, folder: Path, devices: int, dry_run: bool, say: Callab
     if jax.process_count() > 1:
         raise UserError("a fleet trains in one process: start one on each machine, with a part of the pictures")
     num_devices = parallel.use_devices(devices)
+    if (folder / SETTINGS).exists():
+        config_lib.refuse_changes(config_lib.load(folder / SETTINGS), config, folder)
     members = survey(config, folder)
     for member in members:
         if member.outcome == "failed":
@@ -71,8 +73,9 @@ def train(config: Config, folder: Path, devices: int, dry_run: bool, say: Callab
     )
     if dry_run:
         return None
-    lock = _claim(folder, config)
+    lock = workdir.lock_folder(folder, SETTINGS)
     try:
+        workdir.save_config(folder, config, SETTINGS)
         with StopSignal().listening() as stop:
             Training(config, folder, members, stop, say).run(num_devices)
     finally:
@@ -227,18 +230,6 @@ def _look_at(member: Member) -> None:
             member.outcome = "done"
     except UserError as error:
         member.outcome, member.reason = "failed", str(error)
-
-
-def _claim(folder: Path, config: Config) -> workdir.Lock:
-    lock = workdir.lock_folder(folder, SETTINGS)
-    try:
-        if (folder / SETTINGS).exists():
-            config_lib.refuse_changes(config_lib.load(folder / SETTINGS), config, folder)
-        workdir.save_config(folder, config, SETTINGS)
-    except BaseException:
-        lock.release()
-        raise
-    return lock
 
 
 def _conclusion(folder: Path, members: list[Member], stop: StopSignal, say: Callable[[str], None]) -> str | None:
