@@ -50,4 +50,4 @@ def test_colours_move_from_far_to_near(regularized):
 
 def test_diversity_regularization_moves_samples_apart(regularized):
     _, _, plain = samples_before_and_after(loss__diversity="none")
-    assert spread(regularized[2]) > 1.5 * spread(plain)
+    assert spread(regularized[2]) > 1.3 * spread(plain)
