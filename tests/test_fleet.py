@@ -239,6 +239,27 @@ def test_member_is_an_ordinary_workdir(reference, pictures, tmp_path, capsys):
     assert f"resuming  {member} after step {STEPS}" in capsys.readouterr().out
 
 
+def test_fleet_of_other_settings_and_changed_pictures(reference, pictures, tmp_path):
+    folder = tmp_path / "fleet"
+    shutil.copytree(reference[0], folder)
+    with pytest.raises(UserError, match=r"holds a run with another config: seed \(0 there, 1 asked\)"):
+        train(settings(pictures, seed=1), folder)
+    with pytest.raises(UserError, match=r"holds a but no config.json: choose a new or empty --workdir"):
+        training.train(
+            dataclasses.replace(settings(pictures / "b.png"), fleet=config_lib.FleetConfig()),
+            folder,
+            1,
+            dry_run=False,
+            say=str,
+        )
+    changed = tmp_path / "pictures"
+    changed.mkdir()
+    Image.new("RGB", (64, 48), "teal").save(changed / "b.png")
+    with pytest.raises(UserError, match="none of 1 pictures could be trained on"):
+        train(settings(changed), folder)
+    assert "trained on other frames" in summary(folder)["b.png"]["reason"]
+
+
 def test_nothing_to_train_on(pictures, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
