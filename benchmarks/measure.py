@@ -33,7 +33,12 @@ def timed(function: Callable) -> float:
 
 def rates(function: Callable[[], object], amount: int, windows: int) -> dict[str, float]:
     """Median, lowest and highest rate of `amount` per call of `function` over `windows` calls."""
-    measured = sorted(amount / timed(function) for _ in range(windows))
+    return summary([amount / timed(function) for _ in range(windows)])
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    """Median, lowest and highest of what was measured."""
+    measured = sorted(values)
     return {
         "median": round(statistics.median(measured), 4),
         "lowest": round(measured[0], 4),

@@ -61,6 +61,7 @@ def measure(given: argparse.Namespace) -> dict:
             program = trainer.compile(state, held)
             seconds.append(round(time.perf_counter() - begun, 2))
             jax.clear_caches()
+        jax.config.update("jax_compilation_cache_dir", None)
 
     totals = trainer.zero_totals()
 

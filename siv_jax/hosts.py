@@ -188,7 +188,8 @@ def _refuse_port_in_use(address: str) -> None:
     try:
         socket.create_server(("", port)).close()
     except OSError as error:
-        raise UserError(f"port {port} of --coordinator_address {address} cannot be used: {os.strerror(error.errno)}") from None
+        reason = os.strerror(error.errno)
+        raise UserError(f"port {port} of --coordinator_address {address} cannot be used: {reason}") from None
 
 
 def _end_at_once(error: BaseException, words: _LastWords) -> None:

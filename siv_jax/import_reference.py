@@ -6,7 +6,6 @@ Takes a .pth state_dict, read without torch and without running any code of the 
 tensors, where names may carry a prefix such as `G_state/`. `siv_jax.sample` then draws from the workdir.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np

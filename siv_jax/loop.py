@@ -16,9 +16,10 @@ from siv_jax import hosts, parallel
 from siv_jax.errors import DivergedError
 from siv_jax.run import Run
 
-# A call of the compiled loop should last about this long: long enough to hide the host's work, short enough
-# that a signal is answered soon.
-_SECONDS_PER_CALL = 0.5
+# A call of the compiled loop should last about this long: long enough to hide the host's work and the memory that
+# each call takes anew (a tenth of the time of single steps at 128x128 on a CPU), short enough that a signal is
+# answered soon.
+_SECONDS_PER_CALL = 2.0
 
 
 class StopSignal:

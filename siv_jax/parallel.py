@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from siv_jax.config import Config
 from siv_jax.errors import UserError
 from siv_jax.geometry import Plan
-from siv_jax.step import make_train_step
+from siv_jax.step import make_train_step, metric_names
 
 AXIS = "devices"
 
@@ -103,12 +103,11 @@ class Trainer:
         local = dataclasses.replace(config, batch_size=config.batch_size // share)
         axis = AXIS if share > 1 else None
         dtype = compute_dtype(config.model.dtype)
-        # Jitted so that its trace, seconds of work, is made once and used again inside the loop over steps.
-        self._step = jax.jit(make_train_step(plan, local, dtype, axis))
+        self._step = make_train_step(plan, local, dtype, axis)
         self._devices = jax.devices()[:num_devices]
         self._sharding = NamedSharding(Mesh(np.array(self._devices), (AXIS,)), PartitionSpec(AXIS))
         self._compiled = None
-        self._zeros: dict[str, np.ndarray] = {}
+        self._zeros = {name: np.zeros((), np.float32) for name in metric_names(config)}
 
     def put(self, *trees):
         """Numpy arrays on this process's devices, where `advance` wants them: a tree for each slot."""
@@ -148,7 +147,6 @@ class Trainer:
             state, totals = jax.lax.fori_loop(0, count, body, (state, totals))
             return state, totals, jax.tree.leaves(state)[0]
 
-        self._zeros = {name: np.zeros((), np.float32) for name in self._metrics(state, frames)}
         donated = {"donate_argnums": (0, 1)}
         if self._spread:
             advance = jax.pmap(advance, AXIS, in_axes=(0, 0, 0, None), devices=self._devices, **donated)
@@ -186,18 +184,9 @@ class Trainer:
             return self._step
         if self._vmapped:
             return jax.vmap(self._step)
+        step = jax.jit(self._step)  # so that all lanes share one trace
 
         def one_after_another(states, frames):
-            return tuple(zip(*map(self._step, states, frames), strict=True))
+            return tuple(zip(*map(step, states, frames), strict=True))
 
         return one_after_another
-
-    def _metrics(self, state, frames) -> list[str]:
-        """Names of the metrics that a step returns."""
-        if self._lanes and not self._vmapped:
-            state, frames = state[0], frames[0]
-        leading = self._spread + self._vmapped
-        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[leading:], leaf.dtype), (state, frames))
-        # vmap names the axis for the shapes' sake.
-        probe = jax.vmap(self._step, axis_name=AXIS, axis_size=1, in_axes=None, out_axes=None)
-        return list(jax.eval_shape(probe, *one)[1])

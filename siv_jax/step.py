@@ -13,7 +13,7 @@ from siv_jax.augment import image as image_augment
 from siv_jax.config import Config
 from siv_jax.geometry import Plan
 from siv_jax.models import spectral_norm
-from siv_jax.models.discriminator import content_channels, make_discriminator
+from siv_jax.models.discriminator import content_channels, logit_parts, make_discriminator
 from siv_jax.models.generator import make_generator
 from siv_jax.ops.convolution import avg_pool2d
 from siv_jax.state import (
@@ -41,6 +41,13 @@ class Draws:
     mix_content: jax.Array  # [B, C + 4] feature augmentation of the reals
     mix_layout: jax.Array  # [B, 5]
     frames: jax.Array  # [N] order in which frames are chosen
+
+
+def metric_names(config: Config) -> list[str]:
+    """Names of the metrics that a step of `config` returns."""
+    by_part = ("loss_g", "loss_d_real", "loss_d_fake", "logit_real", "logit_fake")
+    parts = logit_parts(config.model)
+    return ["loss_g", "diversity", "loss_d", "finite", *(f"{name}/{part}" for name in by_part for part in parts)]
 
 
 def make_train_step(

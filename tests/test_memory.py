@@ -45,7 +45,7 @@ def test_the_refusal_names_the_largest_size_that_fits():
 
 def test_what_fits_passes_and_what_never_fits_says_so():
     memory.require(needed(330), needed(330), 330, needed)
-    with pytest.raises(UserError, match="too little for any data.max_size"):
+    with pytest.raises(UserError, match=r"too little for any data\.max_size"):
         memory.require(needed(330), 1000, 330, needed)
 
 

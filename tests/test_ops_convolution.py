@@ -92,13 +92,15 @@ def test_forms_agree(name, shape):
                 assert_same(with_gradients(OPERATIONS[name], form, *arrays), expected, 1e-12)
 
 
+@pytest.mark.parametrize("channels", [(5, 7), (20, 22)], ids=["as_convolution", "as_products"])
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_weight_gradients_in_stripes(name, monkeypatch):
+def test_weight_gradients_in_stripes(name, channels, monkeypatch):
     with jax.enable_x64(True):
-        arrays = sample((4, 11, 6, 5, 7), 3)
+        arrays = sample((4, 11, 6, *channels), 3)
         expected = with_gradients(OPERATIONS[name], "plain", *arrays)
         for stripe, small in ((700, 0), (2**18, 140)):
             monkeypatch.setattr(direct, "STRIPE", stripe)
+            monkeypatch.setattr(direct, "STRIPE_OF_PRODUCTS", stripe)
             monkeypatch.setattr(direct, "SMALL", small)
             assert_same(with_gradients(OPERATIONS[name], "direct", *arrays), expected, 1e-12)
 
@@ -157,12 +159,13 @@ def test_a_gradient_that_is_not_needed_is_not_computed(name):
             cotangent = jax.eval_shape(OPERATIONS[name], *arrays)
             return jax.jit(run).lower(*arrays, cotangent).compile().as_text()
 
-    def convolutions(text):
-        return len(re.findall(r" convolution\(", text))
+    def gradients(text):
+        # That by the kernel is a convolution, or matrix products.
+        return len(re.findall(r" convolution\(", text)) + (" dot(" in text)
 
-    assert convolutions(program(slice(0, 1))) == 1
-    assert convolutions(program(slice(1, 2))) == 1
-    assert convolutions(program(slice(0, 2))) == 2
+    assert gradients(program(slice(0, 1))) == 1
+    assert gradients(program(slice(1, 2))) == 1
+    assert gradients(program(slice(0, 2))) == 2
 
 
 def objective(kernels, x):

@@ -10,7 +10,7 @@ import tiny_trainer
 
 from siv_jax import step
 from siv_jax.flat import Layout
-from siv_jax.state import discriminator_shapes, generator_shapes, make_optimizer, optimizer_step
+from siv_jax.state import discriminator_shapes, generator_shapes, init_state, make_optimizer, optimizer_step
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,13 @@ def test_a_step_depends_on_its_key_and_number_alone(tiny):
     for changed in ({"step": np.int32(1)}, {"key": np.array([0, 1], np.uint32)}):
         _, other = tiny.advance(dataclasses.replace(tiny.start(), **{k: np.asarray(v) for k, v in changed.items()}), 1)
         assert other["loss_g"] != metrics["loss_g"] and other["diversity"] != metrics["diversity"]
+
+
+@pytest.mark.parametrize("branches", ["both", "content", "layout", "none"])
+def test_names_of_the_metrics_are_known_without_a_step(tiny, branches):
+    config = dataclasses.replace(tiny.config, model=dataclasses.replace(tiny.config.model, branches=branches))
+    shapes = jax.eval_shape(step.make_train_step(tiny.plan, config), init_state(tiny.plan, config), tiny.frames)
+    assert sorted(step.metric_names(config)) == sorted(shapes[1])
 
 
 def test_how_a_run_is_cut_into_calls_does_not_matter(tiny):

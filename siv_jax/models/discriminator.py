@@ -22,6 +22,12 @@ def content_channels(plan: Plan, model: ModelConfig) -> int:
     return _WIDTHS[plan.num_blocks_low_level] * model.ch_d
 
 
+def logit_parts(model: ModelConfig) -> list[str]:
+    """Parts of the discriminator, as they name its logits."""
+    deep = {"both": ["content", "layout"], "none": ["trunk"]}
+    return ["low_level", *deep.get(model.branches, [model.branches])]
+
+
 class Discriminator(nn.Module):
     """Images at the finest N_ll scales -> a logit map after every block of every part.
 
