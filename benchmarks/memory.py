@@ -1,6 +1,6 @@
 """The memory estimate beside XLA's own figure for the compiled step, as one JSON line per model.
 
-    python benchmarks/memory.py [HEIGHTxWIDTHxCHxBATCH ...]
+    python benchmarks/memory.py [HEIGHTxWIDTHxCHxBATCH[xremat] ...]
 """
 
 import json
@@ -16,8 +16,9 @@ from siv_jax.state import init_state
 
 def main() -> None:
     for name in sys.argv[1:] or ("64x64x32x5", "128x128x32x5", "64x64x8x5", "64x128x16x2"):
-        height, width, ch, batch = map(int, name.split("x"))
-        config = Config(batch_size=batch, model=ModelConfig(ch_g=ch, ch_d=ch))
+        remat = name.endswith("xremat")
+        height, width, ch, batch = map(int, name.removesuffix("xremat").split("x"))
+        config = Config(batch_size=batch, model=ModelConfig(ch_g=ch, ch_d=ch, remat=remat))
         plan = make_plan(height, width, 3, max(height, width), config.model)
         trainer = parallel.Trainer(plan, config, num_devices=1)
         frames = np.zeros((1, plan.height, plan.width, 3), np.uint8)

@@ -42,6 +42,7 @@ class ModelConfig:
     dtype: str = (
         "auto"  # auto | float32 | bfloat16: arithmetic of the networks; auto: bfloat16 on GPU and TPU
     )
+    remat: bool = False  # compute activations again in the backward pass: less memory, a third more arithmetic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +93,7 @@ class Config:
     checkpoint_every: int = 1000
     keep_checkpoints: int = 3
     num_samples: int = 20  # pictures in the sample grid and in the final samples
+    profile: int = 0  # steps recorded as a trace for TensorBoard and Perfetto, in WORKDIR/profile; 0: none
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
@@ -105,7 +107,7 @@ class Config:
 # arithmetic of a step, but for rounding.
 FREE_ON_RESUME = frozenset(
     {"num_steps", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "data.path"}
-    | {"fleet.strategy", "fleet.lanes"}
+    | {"profile", "model.remat", "fleet.strategy", "fleet.lanes"}
 )
 
 _CHOICES = {
@@ -128,6 +130,7 @@ _RANGES = {
     "checkpoint_every": (1, 10**9),
     "keep_checkpoints": (1, 10**6),
     "num_samples": (1, 1000),
+    "profile": (0, 1000),
     "data.max_size": (48, 1792),
     "data.start": (0.0, 1e6),
     "data.end": (0.0, 1e6),
@@ -276,6 +279,8 @@ def _check(config: Config) -> None:
             f"loss.diversity {config.loss.diversity} compares pairs of samples and needs batch_size 2 or more; "
             "set loss.diversity none for batch_size 1"
         )
+    if config.fleet.enabled and config.profile:
+        raise UserError("profile records a run of one model: set profile 0, or train one picture of the fleet alone")
     if config.fleet.strategy == "sequential" and config.fleet.lanes > 1:
         raise UserError(
             f"fleet.strategy sequential trains one model at a time on each device, not fleet.lanes {config.fleet.lanes}"

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from siv_jax import hosts, parallel
 from siv_jax.errors import DivergedError
+from siv_jax.profile import Profile
 from siv_jax.run import Run
 
 # A call of the compiled loop should last about this long: long enough to hide the host's work and the memory that
@@ -54,9 +55,9 @@ class StopSignal:
 class Loop:
     """Trains runs of one shape, as many at once as the trainer has slots; as a rule there is one of each."""
 
-    def __init__(self, trainer: parallel.Trainer, bar: tqdm):
-        """`trainer` is compiled; `bar` counts the steps of all runs."""
-        self._trainer, self._bar = trainer, bar
+    def __init__(self, trainer: parallel.Trainer, bar: tqdm, profile: Profile | None = None):
+        """`trainer` is compiled; `bar` counts the steps of all runs; `profile` records some of them."""
+        self._trainer, self._bar, self._profile = trainer, bar, profile
 
     def run(self, waiting: Iterator[Run], stop: StopSignal) -> Iterator[Run]:
         """Gives each run back as it ends: saved after its last step or when `stop` was raised, or with its error.
@@ -72,12 +73,12 @@ class Loop:
         state, frames = trainer.put(*[run.state for run in filled]), trainer.put(*[run.frames for run in filled])
         totals = trainer.zero_totals()
         while runs:
-            wanted = min(pace.steps_per_call(), *(run.until_event() for run in runs.values()))
+            wanted = min(self._steps_per_call(pace), *(run.until_event() for run in runs.values()))
             count, stopped = hosts.agree(wanted, stop.name)
             if stopped is not None:
                 stop.name = stopped
                 break
-            state, totals, ticket = trainer.advance(state, totals, frames, count)
+            state, totals, ticket = self._advanced(state, totals, frames, count)
             # What was due before this call is written while the devices work on it.
             for run in runs.values():
                 _attempt(run, run.flush, bar)
@@ -95,6 +96,18 @@ class Loop:
                 totals = trainer.restart_totals(totals, set(taken))
         for slot, run in runs.items():
             yield self._finished(run, state, slot)
+
+    def _steps_per_call(self, pace: "_Pace") -> int:
+        wanted = pace.steps_per_call()
+        return self._profile.steps_per_call(wanted) if self._profile else wanted
+
+    def _advanced(self, state, totals, frames, count: int):
+        if self._profile is None:
+            return self._trainer.advance(state, totals, frames, count)
+        self._profile.before_call()
+        state, totals, ticket = self._trainer.advance(state, totals, frames, count)
+        self._profile.after_call(ticket, count)
+        return state, totals, ticket
 
     def _notice(self, runs: dict[int, Run], count: int, state, totals):
         """Lets the runs do what is due after `count` more steps; returns the sums of their metrics from here on."""

@@ -19,6 +19,7 @@ from siv_jax.errors import DivergedError, UserError
 from siv_jax.flat import Layout
 from siv_jax.geometry import SMALLEST_SIDE, Plan, make_plan, scaled_size
 from siv_jax.loop import Loop, StopSignal
+from siv_jax.profile import recorded
 from siv_jax.run import Run
 from siv_jax.sampler import Sampler, latents
 from siv_jax.state import discriminator_shapes, generator_shapes, init_state
@@ -195,6 +196,9 @@ def _advance(
     say("compiling (under a minute on first use of a shape, seconds after that)")
     trainer.compile(trainer.put(run.state), trainer.put(run.frames))
     say(f"training  in {folder}, compiled in {time.monotonic() - begun:.0f} s; Ctrl-C saves and stops")
-    with progress_bar(config.num_steps, run.step) as bar:
-        for _ in Loop(trainer, bar).run(iter([run]), stop):
+    traces = folder / workdir.PROFILE
+    with progress_bar(config.num_steps, run.step) as bar, recorded(traces, config.profile) as profile:
+        for _ in Loop(trainer, bar, profile).run(iter([run]), stop):
             pass
+    if config.profile and traces.exists():
+        say(f"profile   {traces}: tensorboard --logdir {traces}, or its perfetto_trace.json.gz at ui.perfetto.dev")

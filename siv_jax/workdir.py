@@ -7,6 +7,7 @@ checkpoints/       Orbax, the last few
 grids/             samples of the same latents as training goes on
 samples/           the final samples
 scalars.jsonl      losses; tensorboard/ holds the same as events
+profile/           a trace of some steps, where one was asked for
 index.html         all this as a page, with training.png, what the run trains on
 """
 
@@ -27,7 +28,7 @@ from siv_jax.geometry import Plan
 
 CONFIG, PLAN, FRAMES = "config.json", "plan.json", "frames.npz"
 CHECKPOINTS, GRIDS, SAMPLES = "checkpoints", "grids", "samples"
-SCALARS, TENSORBOARD = "scalars.jsonl", "tensorboard"
+SCALARS, TENSORBOARD, PROFILE = "scalars.jsonl", "tensorboard", "profile"
 _LOCK = ".lock"
 
 

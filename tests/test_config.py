@@ -161,7 +161,7 @@ def test_each_key_is_free_on_resuming_or_refused(key, tmp_path):
     other = {"fleet.strategy": "mapped"}.get(key, other)
     free = key in {
         *("num_steps", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "data.path"),
-        *("fleet.strategy", "fleet.lanes"),
+        *("profile", "model.remat", "fleet.strategy", "fleet.lanes"),
     }
     asked = build(key, other)
     assert config_lib.flatten(asked)[key] != FLAT[key]

@@ -135,3 +135,32 @@ def test_images_and_features_are_tanh_of_what_the_blocks_give():
         assert np.abs(array).max() <= 1.0
     assert np.abs(images[-1]).max() > 0.99
     assert [array.shape[1] for array in images] == [3, 6, 12, 24, 48]
+
+
+def test_rematerialisation_changes_memory_alone():
+    plan, plain = plan_of(64, 64, ch_g=1, ch_d=8)
+    _, remat = plan_of(64, 64, ch_g=1, ch_d=8, remat=True)
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda leaf: rng.normal(scale=0.2, size=leaf.shape).astype(np.float32),
+        {"g": generator_shapes(plan, plain), "d": discriminator_shapes(plan, plain)},
+    )
+    z = rng.normal(size=(2, plain.noise_dim)).astype(np.float32)
+
+    def objective(model: ModelConfig):
+        generator, discriminator = make_generator(plan, model), make_discriminator(plan, model)
+
+        def run(params):
+            images, _ = generator.apply({"params": params["g"]}, z)
+            logits = discriminator.apply({"params": params["d"]}, images[-plan.num_blocks_low_level :])
+            return sum(jnp.mean(jnp.tanh(logit)) for maps in logits.values() for logit in maps)
+
+        return jax.value_and_grad(run)
+
+    kept, again = (str(jax.make_jaxpr(objective(model))(params)).count("prevent_cse") for model in (plain, remat))
+    assert kept == 0 and again >= plan.num_blocks_g + plan.num_blocks_low_level
+    assert jax.tree.map(np.shape, generator_shapes(plan, remat)) == jax.tree.map(np.shape, params["g"])
+    value, grads = jax.jit(objective(plain))(params)
+    other_value, other_grads = jax.jit(objective(remat))(params)
+    np.testing.assert_allclose(other_value, value, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), other_grads, grads)

@@ -37,6 +37,8 @@ class Discriminator(nn.Module):
       ch: width multiplier.
       branches: both, content, layout, or none for one plain trunk of the same depth (Table 3).
       dtype: of the arithmetic; parameters are float32.
+      remat: the backward pass computes the insides of each low-level block, where the large maps are, again instead
+        of keeping them.
     """
 
     num_blocks: int
@@ -44,6 +46,7 @@ class Discriminator(nn.Module):
     ch: int
     branches: str = "both"
     dtype: jnp.dtype = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -82,11 +85,12 @@ class Discriminator(nn.Module):
         """F(x) and the logits on the way: each coarser image joins by concatenation (phi_lin_cat of MSG-GAN)."""
         x = Conv(widths[0], name="from_image_0")(images[-1])
         logits = []
+        block = nn.remat(DiscriminatorBlock) if self.remat else DiscriminatorBlock
         for i in range(self.num_blocks_low_level):
             if i > 0:
                 joined = Conv(widths[i] // 8, name=f"from_image_{i}")(images[-1 - i])
                 x = jnp.concatenate([x, joined], axis=-1)
-            x = DiscriminatorBlock(widths[i + 1], activate_input=i > 0, name=f"low_level_{i}")(x)
+            x = block(widths[i + 1], activate_input=i > 0, name=f"low_level_{i}")(x)
             logits.append(self._logit("low_level", i, x))
         return x, logits
 
@@ -103,4 +107,5 @@ class Discriminator(nn.Module):
 
 def make_discriminator(plan: Plan, model: ModelConfig, dtype: jnp.dtype = jnp.float32) -> Discriminator:
     """The discriminator of `plan` with the widths and branches of `model`."""
-    return Discriminator(plan.num_blocks_d, plan.num_blocks_low_level, model.ch_d, model.branches, dtype)
+    size = plan.num_blocks_d, plan.num_blocks_low_level, model.ch_d
+    return Discriminator(*size, model.branches, dtype, model.remat)

@@ -41,6 +41,7 @@ class Generator(nn.Module):
       channels: channels of the images.
       ch: width multiplier.
       dtype: of the arithmetic; parameters are float32.
+      remat: the backward pass computes the insides of each block again instead of keeping them.
     """
 
     num_blocks: int
@@ -49,6 +50,7 @@ class Generator(nn.Module):
     channels: int
     ch: int
     dtype: jnp.dtype = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(self, z: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
@@ -66,8 +68,9 @@ class Generator(nn.Module):
             z.astype(self.dtype)
         )
         images, features = [], []
+        block = nn.remat(GeneratorBlock) if self.remat else GeneratorBlock
         for i in range(self.num_blocks):
-            x = GeneratorBlock(widths[i + 1], upsample=i > 0, name=f"block_{i}")(x)
+            x = block(widths[i + 1], upsample=i > 0, name=f"block_{i}")(x)
             image = Conv(self.channels, name=f"to_image_{i}")(x)
             images.append(jnp.tanh(image.astype(jnp.float32)))
             features.append(jnp.tanh(x.astype(jnp.float32)))
@@ -76,4 +79,5 @@ class Generator(nn.Module):
 
 def make_generator(plan: Plan, model: ModelConfig, dtype: jnp.dtype = jnp.float32) -> Generator:
     """The generator of `plan` with the widths of `model`."""
-    return Generator(plan.num_blocks_g, plan.noise_height, plan.noise_width, plan.channels, model.ch_g, dtype)
+    size = plan.num_blocks_g, plan.noise_height, plan.noise_width, plan.channels, model.ch_g
+    return Generator(*size, dtype, model.remat)
