@@ -158,6 +158,7 @@ class Training:
         trainer, sampler = arrangement.trainer(plan, config), Sampler(plan, config.model)
         state, frames = init_state(plan, config), np.zeros(frames_shape, dtype)
         trainer.compile(trainer.put(*[state] * trainer.slots), trainer.put(*[frames] * trainer.slots))
+        self._bar.unpause()  # its estimate leaves out compilation
         try:
             for run in Loop(trainer, self._bar).run(self._opened(members, sampler), self._stop):
                 self._conclude(run)

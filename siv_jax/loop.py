@@ -72,6 +72,8 @@ class Loop:
         filled = [runs.get(slot, runs[0]) for slot in range(trainer.slots)]
         state, frames = trainer.put(*[run.state for run in filled]), trainer.put(*[run.frames for run in filled])
         totals = trainer.zero_totals()
+        for run in runs.values():
+            run.begin()
         while runs:
             wanted = min(self._steps_per_call(pace), *(run.until_event() for run in runs.values()))
             count, stopped = hosts.agree(wanted, stop.name)
@@ -113,8 +115,8 @@ class Loop:
         """Lets the runs do what is due after `count` more steps; returns the sums of their metrics from here on."""
         restart = set()
         for slot, run in runs.items():
-            fetch = functools.partial(self._trainer.fetch, slot=slot)
-            if not run.error and _attempt(run, run.advanced, count, state, totals, fetch, self._bar):
+            snapshot = functools.partial(self._trainer.snapshot, slot=slot)
+            if not run.error and run.advanced(count, state, totals, snapshot):
                 restart.add(slot)
         return self._trainer.restart_totals(totals, restart) if restart else totals
 

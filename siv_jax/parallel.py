@@ -125,15 +125,21 @@ class Trainer:
         copy = jax.tree.map(np.array, on_devices[0])
         return jax.device_put(jax.tree.map(jnp.array, copy), self._devices[0])
 
-    def fetch(self, tree, slot: int = 0):
-        """One slot's numpy copies of arrays that `put` placed or a step returned; later steps cannot change them."""
+    def snapshot(self, tree, slot: int = 0):
+        """One slot's part of arrays that `put` placed or a step returned, copied on its device.
+
+        Does not wait, and later steps, which take over the memory of the arrays, cannot change it.
+        """
         device, lane = divmod(slot, max(1, self._lanes))
         if self._lanes and not self._vmapped:
             tree = tree[lane]
         if self._spread:
             tree = jax.tree.map(lambda leaf: leaf.addressable_data(device), tree)
-        index = (0,) * self._spread + (lane,) * self._vmapped
-        return jax.tree.map(lambda leaf: np.array(leaf[index]), jax.device_get(tree))
+        return _copied(tree, (0,) * self._spread + (lane,) * self._vmapped)
+
+    def fetch(self, tree, slot: int = 0):
+        """As `snapshot`, as numpy arrays."""
+        return jax.device_get(self.snapshot(tree, slot))
 
     def compile(self, state, frames) -> jax.stages.Compiled:
         """Compiles for arguments as `put` returned them, or fetches the program from the cache on disk; returns it."""
@@ -190,3 +196,9 @@ class Trainer:
             return tuple(zip(*map(step, states, frames), strict=True))
 
         return one_after_another
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _copied(tree, index: tuple[int, ...]):
+    """New arrays with the entries at `index` of all."""
+    return jax.tree.map(lambda leaf: jnp.copy(leaf[index]), tree)

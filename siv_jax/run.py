@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+import jax
 import numpy as np
 from tqdm import tqdm
 
@@ -42,6 +43,7 @@ class Run:
         self.name = name
         self._config, self._checkpoints, self._writer, self._sampler = config, checkpoints, writer, sampler
         self._log = _Log(self.step, writer)
+        self._due: list[Callable[[], None]] = []  # what is written once it has arrived from the devices
         self._latents = latents(config.seed, 0, config.num_samples, config.model.noise_dim)
 
     @property
@@ -49,48 +51,53 @@ class Run:
         """Whether its last step is done."""
         return self.step >= self._config.num_steps
 
+    def begin(self) -> None:
+        """Starts the clock of its log, which leaves out compilation."""
+        self._log.begin()
+
     def until_event(self) -> int:
         """Steps until something is to be done."""
         config, step = self._config, self.step
         events = [every - step % every for every in (config.log_every, config.sample_every, config.checkpoint_every)]
         return min(*events, config.num_steps - step)
 
-    def advanced(self, count: int, state, totals, fetch: Callable, bar: tqdm) -> bool:
-        """Does what is due after `count` further steps; says whether the sums of the metrics begin anew.
+    def advanced(self, count: int, state, totals, snapshot: Callable) -> bool:
+        """Notes what is due after `count` further steps; says whether the sums of the metrics begin anew.
+
+        Does not wait: `flush`, called when the next steps are under way, writes it.
 
         Args:
           count: at most until_event().
           state, totals: what the steps returned, on the devices.
-          fetch: gives numpy copies of this run's part of these.
-          bar: shows the losses.
-
-        Raises:
-          DivergedError: a loss or a weight is not finite.
+          snapshot: gives copies on the device of this run's part of these, see Trainer.snapshot.
         """
         config = self._config
         self.step += count
         logs = self.step % config.log_every == 0 or self.finished
         if logs:
-            self._log.due(self.step, totals, fetch)
-        if self.step % config.sample_every == 0 or self.finished:
-            self.flush(bar)
-            if self._writer is not None:
-                part = fetch(state)
-                self._writer.grid(self.step, pictures.to_uint8(self.draw(part, self._latents)))
-        if self.step % config.checkpoint_every == 0 and not self.finished:
-            self.flush(bar)
-            self._save(fetch(state))
+            self._log.due(self.step, snapshot(totals))
+        draws = self.step % config.sample_every == 0 or self.finished
+        saves = self.step % config.checkpoint_every == 0 and not self.finished
+        part = snapshot(state) if draws or saves else None
+        if draws and self._writer is not None:
+            images = self._sampler.start(part.ema, part.vectors_g, self._latents)
+            self._due.append(lambda step=self.step: self._writer.grid(step, pictures.to_uint8(images())))
+        if saves:
+            self._due.append(lambda: self._save(jax.device_get(part)))
         return logs
 
     def flush(self, bar: tqdm) -> None:
-        """Writes what is due in the log, once its values have arrived.
+        """Writes what is due, once it has arrived; `bar` shows the losses.
 
         Raises:
-          DivergedError: a loss is not finite.
+          DivergedError: a loss, or a weight that was to be saved, is not finite.
         """
         shown = self._log.flush()
         if shown:
             bar.set_postfix_str(f"{self.name} {shown}".strip(), refresh=False)
+        due, self._due = self._due, []
+        for write in due:
+            write()
 
     def finish(self, state: TrainState, bar: tqdm) -> None:
         """Writes and saves the rest; returns when everything is on disk.
@@ -126,13 +133,17 @@ class _Log:
 
     def __init__(self, step: int, writer: Writer | None):
         self._writer = writer
-        self._step, self._time = step, time.monotonic()
-        self._begun = self._time
-        self._pending: tuple[int, dict, Callable] | None = None
+        self._step = step
+        self._pending: tuple[int, dict] | None = None
+        self.begin()
 
-    def due(self, step: int, totals: dict, fetch: Callable) -> None:
+    def begin(self) -> None:
+        """Counts seconds from now on."""
+        self._time = self._begun = time.monotonic()
+
+    def due(self, step: int, totals: dict) -> None:
         """Notes the sums of the metrics up to `step`; does not wait for them."""
-        self._pending = (step, totals, fetch)
+        self._pending = (step, totals)
 
     def flush(self) -> str:
         """Writes what is due and returns it for the progress bar; empty where nothing is.
@@ -142,10 +153,10 @@ class _Log:
         """
         if self._pending is None:
             return ""
-        step, totals, fetch = self._pending
+        step, totals = self._pending
         self._pending = None
         count = step - self._step
-        means = {name: float(value) / count for name, value in sorted(fetch(totals).items())}
+        means = {name: float(value) / count for name, value in sorted(jax.device_get(totals).items())}
         if means.pop("finite") < 1.0 or not np.isfinite(list(means.values())).all():
             raise DivergedError(f"the loss is not finite between steps {self._step} and {step}")
         now = time.monotonic()

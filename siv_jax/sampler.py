@@ -1,5 +1,6 @@
 """Samples from trained weights: latents in, images out."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -52,6 +53,10 @@ class Sampler:
 
         `params` and `vectors` are the generator's as TrainState holds them.
         """
+        return self.start(params, vectors, z)()
+
+    def start(self, params, vectors, z: np.ndarray) -> Callable[[], np.ndarray]:
+        """Begins to draw without waiting; what it returns waits and gives the images."""
         count = len(z)
         padding = -count % self._batch if count > self._batch else self._batch - count
         padded = np.concatenate([z, np.zeros((padding, self.noise_dim), np.float32)]).astype(np.float32)
@@ -59,7 +64,7 @@ class Sampler:
             self._generate(params, vectors, padded[i : i + self._batch])
             for i in range(0, len(padded), self._batch)
         ]
-        return np.concatenate([np.asarray(batch) for batch in batches])[:count]
+        return lambda: np.concatenate([np.asarray(batch) for batch in batches])[:count]
 
 
 class TrainedModel:

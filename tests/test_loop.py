@@ -38,6 +38,8 @@ class Counting:
     def fetch(self, tree, slot=0):
         return dataclasses.replace(tree) if isinstance(tree, TrainState) else dict(tree)
 
+    snapshot = fetch
+
     def zero_totals(self):
         return dict.fromkeys(("finite", "loss_g", "loss_d", "diversity"), 0.0)
 
@@ -60,7 +62,23 @@ class Counting:
         return state, totals, np.zeros(())
 
 
-def go(folder, trainer, start: int = 0, stop: StopSignal | None = None, **changes) -> Run:
+class Black:
+    """A sampler of black pictures, which notes when it is asked for them and when they are waited for."""
+
+    def __init__(self):
+        self.notes: list[str] = []
+
+    def start(self, params, vectors, z):
+        self.notes.append("asked")
+
+        def images():
+            self.notes.append("waited")
+            return np.full((len(z), 48, 64, 3), -1, np.float32)
+
+        return images
+
+
+def go(folder, trainer, start: int = 0, stop: StopSignal | None = None, sampler=None, **changes) -> Run:
     """Runs the loop in `folder` from a state after `start` steps."""
     config = tiny.config(**changes)
     model = workdir.Model(make_plan(48, 64, 3, 64, config.model), PICTURE, "a.png", workdir.digest(FRAMES))
@@ -71,10 +89,7 @@ def go(folder, trainer, start: int = 0, stop: StopSignal | None = None, **change
         tqdm(disable=True) as bar,
     ):
 
-        def sampler(params, vectors, z):
-            return np.zeros((len(z), 48, 64, 3), np.float32)
-
-        run = Run(config, state_at(start), FRAMES, checkpoints, writer, sampler)
+        run = Run(config, state_at(start), FRAMES, checkpoints, writer, sampler or Black())
         (ended,) = Loop(trainer, bar).run(iter([run]), stop or StopSignal())
         assert ended is run
     return run
@@ -104,6 +119,19 @@ def test_everything_happens_at_its_steps(tmp_path):
     for (first, last), (following, _) in zip(trainer.calls, [*trainer.calls[1:], (48, 0)], strict=True):
         assert following == last + 1, "no step is left out or done twice"
         assert not any(step % 5 == 0 or step % 20 == 0 or step % 15 == 0 for step in range(first, last))
+
+
+def test_samples_are_waited_for_when_the_next_steps_are_under_way(tmp_path):
+    sampler = Black()
+    trainer = Counting(after_call=lambda step: sampler.notes.append(f"steps to {step}"))
+    every = {"log_every": 10, "sample_every": 10, "checkpoint_every": 10}
+    go(tmp_path, trainer, num_steps=30, sampler=sampler, **every)
+    notes = sampler.notes
+    for step in (10, 20):
+        at = notes.index(f"steps to {step}")
+        assert notes[at + 1] == "asked" and notes[at + 2].startswith("steps to") and notes[at + 3] == "waited"
+    assert notes[-3:] == ["steps to 30", "asked", "waited"]
+    assert grids(tmp_path) == [10, 20, 30]
 
 
 def test_calls_grow_where_steps_are_fast(tmp_path):
