@@ -6,6 +6,7 @@
 
 import argparse
 import dataclasses
+import resource
 import tempfile
 import time
 
@@ -74,6 +75,8 @@ def measure(given: argparse.Namespace) -> dict:
     speed = rates(window, given.steps, given.windows)
     dtype = parallel.compute_dtype(given.dtype)
     flops, memory = arithmetic(plan, config, dtype, frames), program.memory_analysis()
+    # Of a CPU the whole process's, with Python, JAX and the compiler.
+    peak_kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     ceiling = matrix_product_rate(dtype)
     statistics = jax.local_devices()[0].memory_stats() or {}
     return {
@@ -91,7 +94,7 @@ def measure(given: argparse.Namespace) -> dict:
         "matrix_product_tflop_per_second": round(ceiling / 1e12, 3),
         "share_of_matrix_product_rate": round(flops * speed["median"] / ceiling, 3),
         "program_megabytes": round((memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 1e6, 1),
-        "peak_megabytes": round(statistics.get("peak_bytes_in_use", 0) / 1e6, 1) or None,
+        "peak_megabytes": round(statistics.get("peak_bytes_in_use", 1024 * peak_kilobytes) / 1e6, 1),
     }
 
 

@@ -17,6 +17,7 @@ import siv_jax
 from siv_jax import command_text, pictures, workdir
 from siv_jax import config as config_lib
 from siv_jax.config import Config
+from siv_jax.data.folders import natural_key
 
 PAGE, PICTURE = "index.html", "training.png"
 _WEB = Path(__file__).parent / "web"
@@ -84,7 +85,7 @@ def write_fleet_index(folder: Path, ended: bool = False) -> Path:
       folder: of the members' workdirs; those without a config.json yet are left out.
       ended: nothing more will come; else the page loads itself anew until all members have finished.
     """
-    members = sorted((path.parent for path in folder.glob(f"*/{workdir.CONFIG}")), key=lambda path: path.name)
+    members = sorted((path.parent for path in folder.glob(f"*/{workdir.CONFIG}")), key=lambda path: natural_key(path.name))
     shares, cards = [], []
     for member in members:
         num_steps = config_lib.load(member / workdir.CONFIG).num_steps

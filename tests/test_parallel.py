@@ -45,8 +45,7 @@ def test_four_devices_train_as_one_with_equal_draws(on_four):
     share = dataclasses.replace(CONFIG, batch_size=CONFIG.batch_size // 4)
     one = jax.vmap(step.make_train_step(PLAN, share, axis_name="devices"), in_axes=(0, None), axis_name="devices")
     state = jax.tree.map(lambda leaf: np.stack([leaf] * 4), init_state(PLAN, CONFIG))
-    options = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
-    compiled = jax.jit(one).lower(state, FRAMES.pixels).compile(compiler_options=options)
+    compiled = jax.jit(one).lower(state, FRAMES.pixels).compile(compiler_options=parallel.compiler_options())
     sums = dict.fromkeys(totals, 0.0)
     for _ in range(3):
         state, metrics = compiled(state, FRAMES.pixels)
