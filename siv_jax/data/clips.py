@@ -112,8 +112,10 @@ def _opened(path: Path, name: str):
     except ImportError:
         raise UserError(f"{name}: reading clips needs PyAV: pip install av") from None
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+    # PyAV below 19 stops at a title that is not UTF-8 unless told otherwise; later ones have no such setting.
+    lenient = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     try:
-        return av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace")
+        return av.open(f"file:{path.absolute()}", options=options, **lenient)
     except av.error.FFmpegError:
         raise UserError(
             f"{name} is neither a picture nor a clip that can be read: it is damaged or of another kind"
