@@ -1,7 +1,7 @@
 """Runs one command as N processes on this machine, as N hosts would run it, over JAX's CPU collectives.
 
     python launch/local_processes.py --processes 2 --devices 2 -- \\
-        python -m siv_jax.main --config configs/quick.py --config.data.path photo.jpg --workdir runs/photo
+        python -m siv_jax.main --config quick --config.batch_size 8 --config.data.path photo.jpg --workdir runs/photo
 
 Needs: nothing but the packages of the command; no accelerator is touched.
 

@@ -50,7 +50,7 @@ def parse(argv: list[str]) -> Arguments:
       UserError: an unknown flag or key, a value of a wrong type, or a config file that does not load.
     """
     values = flags.FlagValues()
-    argv = ["siv_jax.main", *_named_configs(argv)]
+    argv = ["siv_jax.main", *_joined(_named_configs(argv))]
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
     flags.DEFINE_string("workdir", "", "", flag_values=values)
     flags.DEFINE_integer("devices", 0, "", lower_bound=0, flag_values=values)
@@ -120,20 +120,47 @@ def _named_configs(argv: list[str]) -> list[str]:
     return result
 
 
+def _joined(argv: list[str]) -> list[str]:
+    """`argv` with `--config.KEY VALUE` as `--config.KEY=VALUE`, the only form that absl takes for truth values."""
+    result = []
+    for argument in argv:
+        waits = result and result[-1].startswith("--config.") and "=" not in result[-1]
+        if waits and not argument.startswith("--"):
+            result[-1] += f"={argument}"
+        else:
+            result.append(argument)
+    return result
+
+
 def _config_path(name: str) -> str:
     stem, colon, rest = name.partition(":")
     if Path(stem).is_file():
+        if Path(stem).suffix.lower() != ".py":
+            advice = f"to train on it: --config single_image --config.data.path {stem}"
+            raise UserError(f"{stem} is no config file; {advice}")
         return name
-    packaged = config_folder() / (Path(stem).name if stem.startswith("configs/") else f"{stem}.py")
+    packaged = config_folder() / f"{stem.removeprefix('configs/').removesuffix('.py')}.py"
     if packaged.is_file():
         return f"{packaged}{colon}{rest}"
     raise UserError(f"there is no config {stem}: give a file, or one of {', '.join(config_names())}")
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
-    if "Did you mean" in text or isinstance(error, KeyError | AttributeError):
-        return f"unknown config key: {text}"
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, flags.UnrecognizedFlagError):
+        if error.flagname.startswith("config."):
+            return f"unknown config key: {error.flagname.removeprefix('config.')}"
+        return f"unknown flag --{error.flagname}; see --help"
+    if isinstance(error, KeyError | AttributeError):
+        return f"unknown config key: {_plain(error.args[0] if error.args else error)}"
     if isinstance(error, flags.Error):
-        return f"{text}; see --help"
-    return f"the config does not load: {type(error).__name__}: {text}"
+        return f"{_plain(error)}; see --help"
+    return f"the config does not load: {type(error).__name__}: {_plain(error)}"
+
+
+def _plain(text: object) -> str:
+    """`text` on one line, without the marks of Python's repr that absl and ml_collections leave in it."""
+    line = " ".join(str(text).replace("\\n", " ").replace("\\'", "'").split())
+    line = re.sub(r"\('(.*)', '(.*)'\)", r"\1 \2", line)
+    return re.sub(r"^'+(\w+)'+ Did (.*\?)'?$", r"\1; did \2", line.strip('"'))

@@ -21,7 +21,7 @@ def main(argv: list[str]) -> None:
     try:
         from aiohttp import web
     except ImportError:
-        raise UserError("the demo needs aiohttp: pip install 'siv_jax[demo]'") from None
+        raise UserError("the demo needs aiohttp: pip install aiohttp") from None
     command_line.cache_compiled_programs()
     from siv_jax.sampler import TrainedModel
 

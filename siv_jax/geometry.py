@@ -86,7 +86,7 @@ def _generator_blocks(height: int, width: int) -> int:
         raise UserError(
             f"a picture of {width}x{height} (width x height, after data.max_size) fits no plan: "
             f"both sides must lie between {SMALLEST_SIDE} and {LARGEST_SIDE} pixels"
-            + ("; raise data.max_size or use a larger picture" if min(height, width) < SMALLEST_SIDE else "")
+            + ("; use a larger picture" if min(height, width) < SMALLEST_SIDE else "")
         )
     fitted = {"height": False, "width": False}
     for num_blocks in range(5, 10):

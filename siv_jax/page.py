@@ -85,7 +85,8 @@ def write_fleet_index(folder: Path, ended: bool = False) -> Path:
       folder: of the members' workdirs; those without a config.json yet are left out.
       ended: nothing more will come; else the page loads itself anew until all members have finished.
     """
-    members = sorted((path.parent for path in folder.glob(f"*/{workdir.CONFIG}")), key=lambda path: natural_key(path.name))
+    found = [path.parent for path in folder.glob(f"*/{workdir.CONFIG}")]
+    members = sorted(found, key=lambda path: natural_key(path.name))
     shares, cards = [], []
     for member in members:
         num_steps = config_lib.load(member / workdir.CONFIG).num_steps

@@ -149,3 +149,37 @@ def test_a_dry_run_says_what_it_would_do_and_touches_nothing(capsys, tmp_path, m
     assert "64x48" in out and "4,499 parameters" in out
     assert json.loads(out[out.index("{") :])["batch_size"] == 4
     assert not list(tmp_path.iterdir())
+
+
+def test_settings_may_follow_their_key_truth_values_too():
+    given = arguments.parse(["--config", "quick", "--config.loss.low_level", "False", "--config.model.ch_g", "4"])
+    assert given.config.loss.low_level is False and given.config.model.ch_g == 4
+    assert arguments.parse(["--config", "quick", "--config.loss.low_level=True", "--dry_run"]).config.loss.low_level
+
+
+@pytest.mark.parametrize("name", ["ablations:no_fa", "ablations.py:no_fa", "configs/ablations.py:no_fa"])
+def test_a_config_goes_by_several_names(name):
+    assert arguments.parse(["--config", name]).config.augment.feature == 0.0
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--foo", "3"], "unknown flag --foo; see --help"),
+        (["--config.model.chg", "8"], 'unknown config key: chg; did you mean "ch_g" instead of "chg"?'),
+        (["--config.loss.low_level", "maybe"], "Non-boolean argument to boolean flag maybe; see --help"),
+    ],
+)
+def test_a_misspelt_flag_is_named_in_plain_words(flags, line):
+    with pytest.raises(UserError) as refused:
+        arguments.parse(["--config", "quick", *flags])
+    assert str(refused.value).endswith(line)
+
+
+def test_a_picture_as_config_is_told_apart(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\0")
+    with pytest.raises(UserError, match=r"photo\.jpg is no config file; to train on it: --config single_image"):
+        arguments.parse(["--config", str(tmp_path / "photo.jpg")])
+    with pytest.raises(UserError, match="there is no ablation foo") as refused:
+        arguments.parse(["--config", "ablations:foo"])
+    assert "UserError" not in str(refused.value)

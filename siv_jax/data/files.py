@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def resolve(path: str) -> tuple[Path, bool]:
     """
     if not path.strip():
         raise UserError("data.path is empty: name a picture, a clip, a folder of frames or an array")
+    if re.match("[a-z]+://", path):
+        raise UserError(f"{one_line(path)} is an address: download it first and name the file")
     found = Path(os.path.expanduser(path))
     try:
         mode = os.stat(found).st_mode
