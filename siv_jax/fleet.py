@@ -200,7 +200,8 @@ class Training:
                 training.write_samples(run, member.config, member.folder, frames)
                 self._note(member, "done", "")
         fleet_summary.write(self._folder, entries(self._members))
-        page.write_fleet_index(self._folder)
+        usable = sum(member.outcome != "failed" for member in self._members)
+        page.write_fleet_index(self._folder, planned=usable)
 
     def _note(self, member: Member, outcome: str, reason: str) -> None:
         member.outcome, member.reason = outcome, reason

@@ -78,12 +78,13 @@ class RunPage:
         }
 
 
-def write_fleet_index(folder: Path, ended: bool = False) -> Path:
+def write_fleet_index(folder: Path, ended: bool = False, planned: int = 0) -> Path:
     """Writes folder/index.html: a card for each subfolder that is a workdir, with its newest grid and its page.
 
     Args:
       folder: of the members' workdirs; those without a config.json yet are left out.
       ended: nothing more will come; else the page loads itself anew until all members have finished.
+      planned: members in all, where some have not begun.
     """
     found = [path.parent for path in folder.glob(f"*/{workdir.CONFIG}")]
     members = sorted(found, key=lambda path: natural_key(path.name))
@@ -93,11 +94,12 @@ def write_fleet_index(folder: Path, ended: bool = False) -> Path:
         last = next(reversed(scalars(member)), {"step": 0})
         shares.append(min(1.0, last["step"] / num_steps))
         cards.append(_card(member, last, num_steps))
+    shares += [0.0] * (planned - len(members))
     unfinished = any(share < 1 for share in shares) and not ended
     text = fill(
         "fleet",
         {"name": folder.resolve().name},
-        count=str(len(members)),
+        count=str(len(shares)),
         share=f"{100 * sum(shares) / max(1, len(shares)):.1f}",
         updated=time.strftime("%Y-%m-%d %H:%M:%S"),
         unfinished="true" if unfinished else "false",

@@ -127,6 +127,9 @@ def test_fleet_index_shows_its_members(browser, tmp_path):
     assert not browser.complaints
     browser.click(".member")
     browser.wait_for("document.title === " + json.dumps(NASTY.replace("/", "")))
+    # One more has not begun, which the share of all steps counts.
+    browser.open(page.write_fleet_index(fleet, planned=4).as_uri())
+    assert "4 runs, 31.2 % of all steps" in browser.value("document.querySelector('main').innerText")
 
 
 def test_curves_of_long_runs_are_means_of_neighbours():
