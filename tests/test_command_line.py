@@ -183,3 +183,11 @@ def test_a_picture_as_config_is_told_apart(tmp_path):
     with pytest.raises(UserError, match="there is no ablation foo") as refused:
         arguments.parse(["--config", "ablations:foo"])
     assert "UserError" not in str(refused.value)
+
+
+def test_the_package_itself_lists_its_commands():
+    done = subprocess.run([sys.executable, "-m", "siv_jax"], capture_output=True, text=True)
+    names = [line.split("siv_jax.")[1].split()[0] for line in done.stdout.splitlines()[1:]]
+    assert done.returncode == 0 and len(names) == 7
+    for name in names:
+        assert "command_line.run(main)" in (Path(arguments.__file__).parent / f"{name}.py").read_text(), name

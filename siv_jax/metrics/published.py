@@ -27,7 +27,8 @@ VIDEO_ROWS = {
 CAVEAT = (
     "The papers' SIFID used other Inception weights and is not comparable in absolute value: with these (FID-2015), "
     "the authors' own published samples come out 3.6 to 6.2 times as high at 64-d, in the same ranking, and of the "
-    "published magnitude at 768-d, which hardly separates models. LPIPS falls with the size of the pictures (.30 at "
+    "published magnitude at 768-d, which hardly separates models. Pictures of 64 pixels and short runs give values a "
+    "hundred times as high. LPIPS falls with the size of the pictures (.30 at "
     "250 pixels, .17 at 128, .08 at 64 for the same samples). Only numbers made by one implementation at one size "
     "stand in one table; SIFID alone rewards copying, so it is read together with diversity and distance to train."
 )
