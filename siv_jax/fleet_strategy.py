@@ -56,7 +56,7 @@ def arrange(plan: Plan, config: Config, frames_shape: tuple, models: int, num_de
     if config.fleet.strategy != "auto":
         return dataclasses.replace(mapped, mapped=config.fleet.strategy == "mapped")
     if jax.default_backend() == "cpu":
-        return dataclasses.replace(sequential, reason="a CPU gains nothing from several at once")
+        return dataclasses.replace(sequential, reason="a CPU gains little from several at once")
     if lanes == 1 or models * config.num_steps < _STEPS_WORTH_MEASURING:
         return dataclasses.replace(sequential, reason="too few steps to choose by measuring")
     return _quicker(sequential, mapped, lambda candidate: _speed(candidate, plan, config, frames_shape))
