@@ -4,7 +4,8 @@
 
 Small networks, a higher learning rate and a lighter diversity regularization than the paper's: at this size
 the paper's lambda overwhelms the discriminator, 0.02 lets samples become alike, and image augmentation as in the paper
-(p = 0.7, here 0.3) makes so short a run learn less. The same settings give a first look at a photo of one's own with --config.data.path photo.jpg.
+(p = 0.7, here 0.3) makes so short a run learn less. The same settings give a first look at a photo of one's own with
+--config.data.path photo.jpg.
 """
 
 from siv_jax import config as config_lib
