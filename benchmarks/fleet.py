@@ -5,12 +5,11 @@
 steps_per_second counts the steps of all models together, so it compares directly with a fleet of one.
 """
 
-import argparse
 import time
 
 import jax
 import numpy as np
-from measure import device_name, emit, rates
+from measure import device_name, emit, parser_of, rates
 
 from siv_jax import parallel
 from siv_jax.config import Config, ModelConfig
@@ -20,17 +19,12 @@ from siv_jax.state import init_state
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--height", type=int, default=192)
-    parser.add_argument("--width", type=int, default=320)
-    parser.add_argument("--ch", type=int, default=32)
-    parser.add_argument("--batch", type=int, default=5)
+    parser = parser_of(__doc__)
     parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16"))
     parser.add_argument("--models", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--strategies", nargs="+", default=["sequential", "mapped", "unrolled"])
     parser.add_argument("--steps", type=int, default=10, help="steps of each model per timed window")
     parser.add_argument("--windows", type=int, default=7)
-    parser.add_argument("--out", default="", help="file to append the lines to")
     given = parser.parse_args()
     model = ModelConfig(ch_g=given.ch, ch_d=given.ch, dtype=given.dtype)
     config = Config(batch_size=given.batch, model=model)

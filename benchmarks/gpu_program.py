@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
-from measure import emit
+from measure import emit, parser_of
 
 from siv_jax.config import Config, ModelConfig
 from siv_jax.geometry import make_plan
@@ -40,15 +40,10 @@ FREE = {"parameter", "constant", "get-tuple-element", "tuple", "bitcast", "after
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--height", type=int, default=192)
-    parser.add_argument("--width", type=int, default=320)
-    parser.add_argument("--ch", type=int, default=32)
-    parser.add_argument("--batch", type=int, default=5)
+    parser = parser_of(__doc__)
     parser.add_argument("--dtype", default="bfloat16", choices=("float32", "bfloat16"))
     parser.add_argument("--form", default=OTHER_FORM, choices=FORMS)
     parser.add_argument("--remat", action="store_true")
-    parser.add_argument("--out", default="", help="file to append the line to")
     given = parser.parse_args()
     program = compiled(given)
     kinds, files = launches(program.as_text())

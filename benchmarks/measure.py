@@ -1,5 +1,6 @@
 """What the benchmarks share: the device's own ceiling, timing over windows, and comparing two results."""
 
+import argparse
 import json
 import statistics
 import time
@@ -8,6 +9,17 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+
+
+def parser_of(doc: str) -> argparse.ArgumentParser:
+    """A parser of the arguments that every benchmark of the networks takes: picture, width, batch, and a file."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--height", type=int, default=192)
+    parser.add_argument("--width", type=int, default=320)
+    parser.add_argument("--ch", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=5)
+    parser.add_argument("--out", default="", help="file to append the results to")
+    return parser
 
 
 def device_name() -> str:

@@ -8,13 +8,12 @@ norm and Adam: reals and fakes in passes of their own, one affine warp per sampl
 Feature augmentation is left out, which only makes it faster.
 """
 
-import argparse
 import itertools
 import time
 
 import torch
 import torch.nn.functional as F
-from measure import emit, summary
+from measure import emit, parser_of, summary
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -142,15 +141,10 @@ def augmented(images: list[torch.Tensor]) -> list[torch.Tensor]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--height", type=int, default=192)
-    parser.add_argument("--width", type=int, default=320)
-    parser.add_argument("--ch", type=int, default=32)
-    parser.add_argument("--batch", type=int, default=5)
+    parser = parser_of(__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=1, help="steps per timed window")
     parser.add_argument("--windows", type=int, default=5)
-    parser.add_argument("--out", default="", help="file to append the line to")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     model = ModelConfig(ch_g=given.ch, ch_d=given.ch)

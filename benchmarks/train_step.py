@@ -13,7 +13,8 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
-from measure import compare, device_name, emit, matrix_product_rate, rates
+from jax.experimental.compilation_cache import compilation_cache
+from measure import compare, device_name, emit, matrix_product_rate, parser_of, rates
 
 from siv_jax import parallel
 from siv_jax.config import Config, ModelConfig
@@ -24,16 +25,11 @@ from siv_jax.step import make_train_step
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--height", type=int, default=192)
-    parser.add_argument("--width", type=int, default=320)
-    parser.add_argument("--ch", type=int, default=32)
-    parser.add_argument("--batch", type=int, default=5)
+    parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, default=1)
     parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16"))
     parser.add_argument("--steps", type=int, default=10, help="steps per timed window")
     parser.add_argument("--windows", type=int, default=7)
-    parser.add_argument("--out", default="", help="file to append the line to")
     parser.add_argument("--compare", nargs=2, metavar="FILE")
     given = parser.parse_args()
     if given.compare:
@@ -63,6 +59,7 @@ def measure(given: argparse.Namespace) -> dict:
             seconds.append(round(time.perf_counter() - begun, 2))
             jax.clear_caches()
         jax.config.update("jax_compilation_cache_dir", None)
+        compilation_cache.reset_cache()  # which otherwise goes on writing to the folder that is gone
 
     totals = trainer.zero_totals()
 

@@ -42,7 +42,7 @@ class ModelConfig:
     dtype: str = (
         "auto"  # auto | float32 | bfloat16: arithmetic of the networks; auto: bfloat16 on GPU and TPU
     )
-    remat: bool = False  # compute activations again in the backward pass: less memory, a third more arithmetic
+    remat: bool = False  # compute activations again in the backward pass: less memory, more arithmetic
 
 
 @dataclasses.dataclass(frozen=True)

@@ -48,7 +48,7 @@ def power_step(params: dict, vectors: dict) -> dict:
     """One power iteration for every normalized kernel: v <- W u / |W u|, then u <- W^T v / |W^T v|."""
     stepped = {}
     for paths, matrices in _groups(params):
-        u, _ = _stacked_vectors(vectors, paths, matrices)
+        u = _stacked_vectors(vectors, paths, "u", matrices.shape[2])
         v = _unit(jnp.einsum("nio,no->ni", matrices, u))
         u = _unit(jnp.einsum("nio,ni->no", matrices, v))
         for path, own_u, own_v in zip(paths, _unstacked(u), _unstacked(v), strict=True):
@@ -65,7 +65,8 @@ def normalize(params: dict, vectors: dict) -> dict:
     """
     normalized = {}
     for paths, matrices in _groups(params):
-        u, v = jax.lax.stop_gradient(_stacked_vectors(vectors, paths, matrices))
+        u = jax.lax.stop_gradient(_stacked_vectors(vectors, paths, "u", matrices.shape[2]))
+        v = jax.lax.stop_gradient(_stacked_vectors(vectors, paths, "v", matrices.shape[1]))
         sigma = jnp.einsum("ni,ni->n", v, jnp.einsum("nio,no->ni", matrices, u))
         for path, divided in zip(paths, _unstacked(matrices / sigma[:, None, None]), strict=True):
             layer = _get(params, path)
@@ -129,11 +130,9 @@ def _filled_up(x: jax.Array, *shape: int) -> jax.Array:
     return jnp.pad(x, [(0, wanted - there) for wanted, there in zip(shape, x.shape, strict=True)])
 
 
-def _stacked_vectors(vectors: dict, paths: list[Path], matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """u [n, columns] and v [n, rows] of a group."""
-    pairs = [_get(vectors, path) for path in paths]
-    sides = {"u": matrices.shape[2], "v": matrices.shape[1]}
-    return tuple(jnp.stack([_filled_up(pair[name], side) for pair in pairs]) for name, side in sides.items())
+def _stacked_vectors(vectors: dict, paths: list[Path], name: str, side: int) -> jax.Array:
+    """u or v of a group, filled up to [n, side]."""
+    return jnp.stack([_filled_up(_get(vectors, path)[name], side) for path in paths])
 
 
 def _unstacked(x: jax.Array) -> list[jax.Array]:
