@@ -22,11 +22,11 @@ import numpy as np
 from measure import device_name, emit
 
 from siv_jax.config import ModelConfig
-from siv_jax.geometry import Plan, make_plan
-from siv_jax.models.blocks import Conv
-from siv_jax.models.discriminator import make_discriminator
-from siv_jax.models.generator import make_generator
-from siv_jax.ops import convolution
+from siv_jax.models.siv_gan.blocks import Conv
+from siv_jax.models.siv_gan.discriminator import make_discriminator
+from siv_jax.models.siv_gan.generator import make_generator
+from siv_jax.models.siv_gan.plan import Plan, make_plan
+from siv_jax.nn import convolution
 
 PASSES = ("forward", "input", "weight")
 

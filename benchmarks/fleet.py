@@ -11,11 +11,11 @@ import jax
 import numpy as np
 from measure import device_name, emit, parser_of, rates
 
-from siv_jax import parallel
 from siv_jax.config import Config, ModelConfig
-from siv_jax.fleet_strategy import Arrangement
-from siv_jax.geometry import Plan, make_plan
-from siv_jax.state import init_state
+from siv_jax.models.siv_gan.plan import Plan, make_plan
+from siv_jax.models.siv_gan.state import init_state
+from siv_jax.train import devices as parallel
+from siv_jax.train.fleet_strategy import Arrangement
 
 
 def main() -> None:

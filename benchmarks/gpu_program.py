@@ -20,10 +20,10 @@ from jax.sharding import SingleDeviceSharding
 from measure import emit, parser_of
 
 from siv_jax.config import Config, ModelConfig
-from siv_jax.geometry import make_plan
-from siv_jax.ops.convolution import FORMS, OTHER_FORM, forced_form
-from siv_jax.state import init_state
-from siv_jax.step import make_train_step
+from siv_jax.models.siv_gan.plan import make_plan
+from siv_jax.models.siv_gan.state import init_state
+from siv_jax.models.siv_gan.step import make_train_step
+from siv_jax.nn.convolution import FORMS, OTHER_FORM, forced_form
 
 H100 = """
 gpu_device_info {

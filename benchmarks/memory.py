@@ -8,10 +8,11 @@ import sys
 
 import numpy as np
 
-from siv_jax import memory, parallel
 from siv_jax.config import Config, ModelConfig
-from siv_jax.geometry import make_plan
-from siv_jax.state import init_state
+from siv_jax.models.siv_gan import memory
+from siv_jax.models.siv_gan.plan import make_plan
+from siv_jax.models.siv_gan.state import init_state
+from siv_jax.train import devices as parallel
 
 
 def main() -> None:

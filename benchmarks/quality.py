@@ -21,7 +21,7 @@ from pathlib import Path
 from measure import device_name, emit
 
 import siv_jax
-from siv_jax import page
+from siv_jax.report import run_page as page
 
 METRICS = ("lpips_diversity", "sifid_64", "sifid_192", "pixel_diversity", "ms_ssim")
 LOSSES = ("loss_g", "loss_d", "diversity")

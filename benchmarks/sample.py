@@ -10,11 +10,11 @@ import dataclasses
 import jax
 from measure import compare, device_name, emit, rates
 
-from siv_jax import parallel
 from siv_jax.config import Config, ModelConfig
-from siv_jax.geometry import make_plan
-from siv_jax.sampler import Sampler, latents
-from siv_jax.state import init_state
+from siv_jax.models.siv_gan.plan import make_plan
+from siv_jax.models.siv_gan.state import init_state
+from siv_jax.sampling.trained_model import Sampler, latents
+from siv_jax.train import devices as parallel
 
 
 def main() -> None:

@@ -16,12 +16,12 @@ import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 from measure import compare, device_name, emit, matrix_product_rate, parser_of, rates
 
-from siv_jax import parallel
 from siv_jax.config import Config, ModelConfig
-from siv_jax.geometry import Plan, make_plan
-from siv_jax.ops.convolution import forced_form
-from siv_jax.state import init_state
-from siv_jax.step import make_train_step
+from siv_jax.models.siv_gan.plan import Plan, make_plan
+from siv_jax.models.siv_gan.state import init_state
+from siv_jax.models.siv_gan.step import make_train_step
+from siv_jax.nn.convolution import forced_form
+from siv_jax.train import devices as parallel
 
 
 def main() -> None:

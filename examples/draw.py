@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from siv_jax import pictures
 from siv_jax.data import drawn
+from siv_jax.sampling import image_files as pictures
 
 
 def main() -> None:

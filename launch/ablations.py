@@ -20,9 +20,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from siv_jax import command_line, command_text, compare, page, weights
+from siv_jax import compare, weights
+from siv_jax.cli import command_text
+from siv_jax.cli import process as command_line
 from siv_jax.errors import UserError
 from siv_jax.metrics import ablations, published, record, table
+from siv_jax.report import run_page as page
 
 STOPPED = tuple(command_line.STOPPED_BY.values())
 

@@ -8,11 +8,15 @@ from pathlib import Path
 import ml_collections
 import numpy as np
 
-from siv_jax import arguments, command_line, pictures, sampling, training
 from siv_jax import config as config_lib
+from siv_jax.cli import process as command_line
+from siv_jax.cli import training_flags as arguments
 from siv_jax.config import Config
 from siv_jax.errors import UserError
-from siv_jax.sampler import TrainedModel
+from siv_jax.sampling import image_files as pictures
+from siv_jax.sampling import sample_files as sampling
+from siv_jax.sampling.trained_model import TrainedModel
+from siv_jax.train import single as training
 
 
 class Model(TrainedModel):

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from siv_jax import command_line
+from siv_jax.cli import process as command_line
 from siv_jax.errors import UserError
 
 

@@ -7,8 +7,9 @@ import io
 import socket
 from pathlib import Path
 
-from siv_jax import command_line, page
+from siv_jax.cli import process as command_line
 from siv_jax.errors import UserError
+from siv_jax.report import run_page as page
 
 HOST, PORT = "127.0.0.1", 8765
 # Samples that the page shows at once.
@@ -23,7 +24,7 @@ def main(argv: list[str]) -> None:
     except ImportError:
         raise UserError("the demo needs aiohttp: pip install aiohttp") from None
     command_line.cache_compiled_programs()
-    from siv_jax.sampler import TrainedModel
+    from siv_jax.sampling.trained_model import TrainedModel
 
     app = make_app(given.workdir, TrainedModel(given.workdir))
     try:
@@ -77,7 +78,7 @@ class _Handlers:
     """Answers of the server. One thread at a time draws; what it drew lately is kept."""
 
     def __init__(self, folder: Path, model):
-        from siv_jax import favourites
+        from siv_jax.web import favourites
 
         self._folder, self._model, self._lib = folder, model, favourites
         self._favourites = favourites.Favourites(folder, model)
@@ -140,7 +141,7 @@ class _Handlers:
     def _draw_strip(self, kind: str, start: tuple[int, int], end: tuple[int, int]) -> bytes:
         from PIL import Image
 
-        from siv_jax import pictures
+        from siv_jax.sampling import image_files as pictures
 
         z = self._lib.way(self._model, start, end) if kind == "way" else self._model.latents(SHOWN, *start)
         images = pictures.viewable(pictures.to_uint8(self._model.generate(z)))

@@ -6,7 +6,8 @@ import sys
 import types
 from pathlib import Path
 
-from siv_jax import command_line, weights
+from siv_jax import weights
+from siv_jax.cli import process as command_line
 from siv_jax.errors import UserError
 from siv_jax.metrics.variants import VARIANTS
 
@@ -29,7 +30,8 @@ def measure_as_asked(argv: list[str]) -> dict:
     given = _parse(argv)
     weights.require([VARIANTS[given.lpips].network, "inception"], given.cache)
     # Imported after the arguments are known to be good: a misspelt flag is answered before JAX loads.
-    from siv_jax.metrics import sample_folders, workdirs
+    from siv_jax.metrics import run_cases as workdirs
+    from siv_jax.metrics import sample_folders
 
     if given.workdir:
         pending = workdirs.pending_cases(given.workdir, given.real, given.num, given.seed, given.size)
@@ -52,9 +54,9 @@ def evaluate(pending: list, name: str, lpips: str, cache: Path | None, out: Path
     from siv_jax.metrics import record as record_lib
     from siv_jax.metrics import table
     from siv_jax.metrics.measure import Networks, Settings, measure
-    from siv_jax.report.page import page
+    from siv_jax.report.evaluation_report import page
     from siv_jax.report.sections import section
-    from siv_jax.workdir import write_atomically
+    from siv_jax.workdir.layout import write_atomically
 
     settings = Settings(lpips=lpips)
     networks = Networks(weights.load(VARIANTS[lpips].network, cache), weights.load("inception", cache))

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from siv_jax import command_line, reference_weights, torch_archive
+from siv_jax.cli import process as command_line
+from siv_jax.data import torch_archive
 from siv_jax.errors import UserError
+from siv_jax.models.siv_gan import old_weights as reference_weights
 
 # Part of every generator's state_dict; what stands before it in a name is a prefix.
 _FIRST = "first_linear.weight"
@@ -64,9 +66,9 @@ def describe(params: dict):
       UserError: the shapes are those of no generator of this method.
     """
     from siv_jax.config import Config, ModelConfig
-    from siv_jax.flat import Layout
-    from siv_jax.geometry import Plan
-    from siv_jax.state import generator_shapes
+    from siv_jax.models.siv_gan.plan import Plan
+    from siv_jax.models.siv_gan.state import generator_shapes
+    from siv_jax.nn.flat import Layout
 
     noise_dim, noise_height, noise_width, _ = params["dense"]["kernel"].shape
     blocks = sum(name.startswith("block_") for name in params)
@@ -96,9 +98,10 @@ def write_workdir(folder: Path, source: str, plan, config, params: dict, vectors
     Raises:
       UserError: `folder` is not empty or cannot be written.
     """
-    from siv_jax import checkpoint, workdir
     from siv_jax.data.pixel_format import PICTURE, PixelFormat
-    from siv_jax.state import Layouts
+    from siv_jax.models.siv_gan.state import Layouts
+    from siv_jax.workdir import checkpoint
+    from siv_jax.workdir import layout as workdir
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists and is not empty: choose a new --workdir")

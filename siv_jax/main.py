@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from siv_jax import arguments, command_line
+from siv_jax.cli import process as command_line
+from siv_jax.cli import training_flags as arguments
 
 
 def main(argv: list[str]) -> int:
@@ -16,7 +17,9 @@ def main(argv: list[str]) -> int:
     given = arguments.parse(argv)
     command_line.cache_compiled_programs()
     # Imported after the arguments are known to be good: a misspelt key is answered before JAX loads.
-    from siv_jax import fleet, hosts, training
+    from siv_jax.train import fleet
+    from siv_jax.train import processes as hosts
+    from siv_jax.train import single as training
 
     with hosts.joined(given.job):
         folder = given.workdir or training.default_folder(given.config)

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from siv_jax import page, pictures, workdir
 from siv_jax.errors import UserError
+from siv_jax.report import run_page as page
+from siv_jax.sampling import image_files as pictures
+from siv_jax.workdir import layout as workdir
 
 _CURVES = (
     ("losses", {"loss_g": "generator", "loss_d": "discriminator"}),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from siv_jax import command_line
+from siv_jax.cli import process as command_line
 from siv_jax.errors import UserError
 
 _FRAMES_BETWEEN = 30
@@ -17,8 +17,8 @@ def main(argv: list[str]) -> int:
     """Runs the command; returns its exit code."""
     given = _parse(argv)
     command_line.cache_compiled_programs()
-    from siv_jax import sampling
-    from siv_jax.sampler import TrainedModel
+    from siv_jax.sampling import sample_files as sampling
+    from siv_jax.sampling.trained_model import TrainedModel
 
     model = TrainedModel(given.workdir)
     out = given.out or given.workdir / f"samples_seed{given.seed}"

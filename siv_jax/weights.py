@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from siv_jax import command_line
+from siv_jax.cli import process as command_line
+from siv_jax.data.torch_archive import read_tensors
 from siv_jax.errors import UserError
-from siv_jax.torch_archive import read_tensors
-from siv_jax.workdir import write_atomically
+from siv_jax.workdir.layout import write_atomically
 
 NETWORKS = ("alex", "vgg", "inception")
 FETCH_COMMAND = "python -m siv_jax.weights fetch"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from siv_jax import reference_weights
 from siv_jax.config import Config, ModelConfig
-from siv_jax.geometry import Plan, make_plan
+from siv_jax.models.siv_gan import old_weights as reference_weights
+from siv_jax.models.siv_gan.plan import Plan, make_plan
 
 _PARTS = {"body_ll": "low_level", "body_content": "content", "body_layout": "layout"}
 _LOGITS = {"final_ll": "low_level", "final_content": "content", "final_layout": "layout"}

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from siv_jax import arguments
 from siv_jax import config as config_lib
+from siv_jax.cli import training_flags as arguments
 from siv_jax.config import Config
 from siv_jax.errors import UserError
-from siv_jax.geometry import make_plan
 from siv_jax.metrics import ablations, record
-from siv_jax.state import discriminator_shapes, generator_shapes
+from siv_jax.models.siv_gan.plan import make_plan
+from siv_jax.models.siv_gan.state import discriminator_shapes, generator_shapes
 
 SCRIPT = Path(__file__).parent.parent / "launch" / "ablations.py"
 NAMES = list(dict.fromkeys(name for one in ablations.TABLES for _, name, _ in one.rows))

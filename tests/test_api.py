@@ -13,7 +13,8 @@ from PIL import Image
 
 import siv_jax
 from siv_jax import config as config_lib
-from siv_jax import training, workdir
+from siv_jax.train import single as training
+from siv_jax.workdir import layout as workdir
 
 # ml_collections loads config files in a way that Python 3.11 deprecates.
 loads_config = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from siv_jax import step
-from siv_jax.augment import image as augment
+from siv_jax.models.siv_gan import step
+from siv_jax.nn import image_augment as augment
 
 RNG = np.random.default_rng(0)
 warp = jax.jit(augment.warp)

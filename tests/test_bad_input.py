@@ -13,10 +13,12 @@ import pytest
 import tiny
 from PIL import Image
 
-from siv_jax import command_line, main, workdir
-from siv_jax.checkpoint import Checkpoints, completed_steps
+from siv_jax import main
+from siv_jax.cli import process as command_line
 from siv_jax.data import load_frames
-from siv_jax.state import init_state
+from siv_jax.models.siv_gan.state import init_state
+from siv_jax.workdir import layout as workdir
+from siv_jax.workdir.checkpoint import Checkpoints, completed_steps
 
 
 class Outcome:

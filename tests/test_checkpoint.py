@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tiny_trainer
 
-from siv_jax.checkpoint import Checkpoints, completed_steps, require_finite, restore_generator, save_generator
 from siv_jax.errors import DivergedError, UserError
-from siv_jax.state import TrainState
+from siv_jax.models.siv_gan.state import TrainState
+from siv_jax.workdir.checkpoint import Checkpoints, completed_steps, require_finite, restore_generator, save_generator
 
 
 def state_at(step: int, seed: int = 0) -> TrainState:

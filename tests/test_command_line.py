@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import tiny
 
-from siv_jax import arguments, command_line
+from siv_jax.cli import process as command_line
+from siv_jax.cli import training_flags as arguments
 from siv_jax.errors import DivergedError, UserError
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import siv_jax
-from siv_jax import arguments
 from siv_jax import config as config_lib
+from siv_jax.cli import training_flags as arguments
 from siv_jax.config import Config
 from siv_jax.errors import UserError
 

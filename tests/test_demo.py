@@ -15,14 +15,18 @@ import tiny
 from chromium import Browser
 from PIL import Image
 
-from siv_jax import checkpoint, demo, pictures, sample, sampling, workdir
+from siv_jax import demo, sample
 from siv_jax.data.pixel_format import PICTURE
 from siv_jax.errors import UserError
-from siv_jax.favourites import STEPS, Favourites, Place
-from siv_jax.flat import Layout
-from siv_jax.geometry import make_plan
-from siv_jax.sampler import TrainedModel
-from siv_jax.state import Layouts, generator_shapes
+from siv_jax.models.siv_gan.plan import make_plan
+from siv_jax.models.siv_gan.state import Layouts, generator_shapes
+from siv_jax.nn.flat import Layout
+from siv_jax.sampling import image_files as pictures
+from siv_jax.sampling import sample_files as sampling
+from siv_jax.sampling.trained_model import TrainedModel
+from siv_jax.web.favourites import STEPS, Favourites, Place
+from siv_jax.workdir import checkpoint
+from siv_jax.workdir import layout as workdir
 
 
 def make_model(folder: Path) -> Path:

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import tiny
 
-from siv_jax import arguments, workdir
-from siv_jax.checkpoint import Checkpoints, completed_steps
+from siv_jax.cli import training_flags as arguments
 from siv_jax.data import load_frames
 from siv_jax.errors import UserError
-from siv_jax.state import TrainState, init_state
+from siv_jax.models.siv_gan.state import TrainState, init_state
+from siv_jax.workdir import layout as workdir
+from siv_jax.workdir.checkpoint import Checkpoints, completed_steps
 
 LAUNCHER = Path(__file__).parent.parent / "launch" / "local_processes.py"
 STEPS, SAVED_EVERY = 32, 4

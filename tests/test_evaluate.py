@@ -16,11 +16,13 @@ import scipy.ndimage
 import tiny
 from PIL import Image
 
-from siv_jax import evaluate, training
+from siv_jax import evaluate
 from siv_jax.errors import UserError
-from siv_jax.metrics import cases, measure, nearest, record, sample_folders, workdirs
+from siv_jax.metrics import cases, measure, nearest, record, sample_folders
+from siv_jax.metrics import run_cases as workdirs
 from siv_jax.metrics.cases import Case
 from siv_jax.report.charts import histogram
+from siv_jax.train import single as training
 
 SIZE = (48, 64)  # of the tiny run too, so that all tests share compiled programs
 

@@ -16,13 +16,16 @@ import tiny
 from PIL import Image
 
 from siv_jax import config as config_lib
-from siv_jax import fleet, fleet_strategy, main, sample, training, workdir
-from siv_jax.checkpoint import Checkpoints, completed_steps
+from siv_jax import main, sample
 from siv_jax.config import Config
 from siv_jax.data import load_frames
 from siv_jax.errors import DivergedError, UserError
-from siv_jax.run import Run
-from siv_jax.state import TrainState, init_state
+from siv_jax.models.siv_gan.state import TrainState, init_state
+from siv_jax.train import fleet, fleet_strategy
+from siv_jax.train import single as training
+from siv_jax.train.run import Run
+from siv_jax.workdir import layout as workdir
+from siv_jax.workdir.checkpoint import Checkpoints, completed_steps
 
 STEPS = 20
 RUN = {"num_steps": STEPS, "log_every": 5, "sample_every": 10, "checkpoint_every": 10}

@@ -8,9 +8,9 @@ import pytest
 
 from siv_jax.config import ModelConfig
 from siv_jax.errors import UserError
-from siv_jax.geometry import LARGEST_SIDE, SMALLEST_SIDE, make_plan, scaled_size
-from siv_jax.models.discriminator import make_discriminator
-from siv_jax.models.generator import make_generator
+from siv_jax.models.siv_gan.discriminator import make_discriminator
+from siv_jax.models.siv_gan.generator import make_generator
+from siv_jax.models.siv_gan.plan import LARGEST_SIDE, SMALLEST_SIDE, make_plan, scaled_size
 
 MODEL = ModelConfig(ch_g=1, ch_d=8, noise_dim=4)
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from golden import GOLDEN_PART, Golden, discriminator_path, generator_path, to_torch_layout
 
-from siv_jax import losses, step
-from siv_jax.models import spectral_norm
-from siv_jax.models.discriminator import make_discriminator
-from siv_jax.models.generator import make_generator
-from siv_jax.state import discriminator_shapes, generator_shapes, make_optimizer, optimizer_step
+from siv_jax.models.siv_gan import losses, step
+from siv_jax.models.siv_gan.discriminator import make_discriminator
+from siv_jax.models.siv_gan.generator import make_generator
+from siv_jax.models.siv_gan.state import discriminator_shapes, generator_shapes, make_optimizer, optimizer_step
+from siv_jax.nn import spectral_norm
 
 _CACHE: dict[str, Golden] = {}
 

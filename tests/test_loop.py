@@ -11,14 +11,14 @@ import tiny
 from test_checkpoint import state_at, steps_in
 from tqdm import tqdm
 
-from siv_jax import workdir
-from siv_jax.checkpoint import Checkpoints
 from siv_jax.data.pixel_format import PICTURE
-from siv_jax.geometry import make_plan
-from siv_jax.loop import Loop, StopSignal
-from siv_jax.run import Run
-from siv_jax.state import TrainState
-from siv_jax.writer import Writer
+from siv_jax.models.siv_gan.plan import make_plan
+from siv_jax.models.siv_gan.state import TrainState
+from siv_jax.train.loop import Loop, StopSignal
+from siv_jax.train.run import Run
+from siv_jax.workdir import layout as workdir
+from siv_jax.workdir.checkpoint import Checkpoints
+from siv_jax.workdir.logs import Writer
 
 FRAMES = np.zeros((1, 48, 64, 3), np.uint8)
 

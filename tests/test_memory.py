@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from siv_jax import memory
 from siv_jax.config import Config
 from siv_jax.errors import UserError
-from siv_jax.geometry import make_plan
+from siv_jax.models.siv_gan import memory
+from siv_jax.models.siv_gan.plan import make_plan
 
 CONFIG = Config()
 

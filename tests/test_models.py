@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from siv_jax.config import ModelConfig
-from siv_jax.flat import Layout
-from siv_jax.geometry import Plan, make_plan
-from siv_jax.models.discriminator import content_channels, make_discriminator
-from siv_jax.models.generator import make_generator
-from siv_jax.state import discriminator_shapes, generator_shapes
+from siv_jax.models.siv_gan.discriminator import content_channels, make_discriminator
+from siv_jax.models.siv_gan.generator import make_generator
+from siv_jax.models.siv_gan.plan import Plan, make_plan
+from siv_jax.models.siv_gan.state import discriminator_shapes, generator_shapes
+from siv_jax.nn.flat import Layout
 
 
 def plan_of(height: int, width: int, channels: int = 3, **model) -> tuple[Plan, ModelConfig]:

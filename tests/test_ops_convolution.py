@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from siv_jax.ops import direct
-from siv_jax.ops.convolution import (
+from siv_jax.nn import direct
+from siv_jax.nn.convolution import (
     avg_pool2d,
     chosen_form,
     conv2d,

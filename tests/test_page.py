@@ -10,10 +10,14 @@ import tiny
 from chromium import Browser
 from PIL import Image
 
-from siv_jax import arguments, command_text, page, pictures, workdir
+from siv_jax.cli import command_text
+from siv_jax.cli import training_flags as arguments
 from siv_jax.config import Config
 from siv_jax.data.pixel_format import PICTURE
-from siv_jax.geometry import make_plan
+from siv_jax.models.siv_gan.plan import make_plan
+from siv_jax.report import run_page as page
+from siv_jax.sampling import image_files as pictures
+from siv_jax.workdir import layout as workdir
 
 NASTY = 'a & b</script><i>"c"'
 

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import tiny
 
-from siv_jax import parallel, step, training
-from siv_jax.checkpoint import Checkpoints
 from siv_jax.data import load_frames
 from siv_jax.errors import UserError
-from siv_jax.state import TrainState, init_state
+from siv_jax.models.siv_gan import step
+from siv_jax.models.siv_gan.state import TrainState, init_state
+from siv_jax.train import devices as parallel
+from siv_jax.train import single as training
+from siv_jax.workdir.checkpoint import Checkpoints
 
 CONFIG = tiny.config(batch_size=16, num_steps=20)
 FRAMES, PLAN = load_frames(CONFIG.data, CONFIG.model)

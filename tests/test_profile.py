@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import tiny
 
-from siv_jax import parallel, training, workdir
-from siv_jax.checkpoint import Checkpoints
 from siv_jax.data import load_frames
 from siv_jax.errors import UserError
-from siv_jax.state import init_state
+from siv_jax.models.siv_gan.state import init_state
+from siv_jax.train import devices as parallel
+from siv_jax.train import single as training
+from siv_jax.workdir import layout as workdir
+from siv_jax.workdir.checkpoint import Checkpoints
 
 
 def trained(folder, **changes):

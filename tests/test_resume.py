@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import tiny
 
-from siv_jax import workdir
-from siv_jax.checkpoint import Checkpoints
 from siv_jax.data import load_frames
-from siv_jax.state import TrainState, init_state
+from siv_jax.models.siv_gan.state import TrainState, init_state
+from siv_jax.workdir import layout as workdir
+from siv_jax.workdir.checkpoint import Checkpoints
 
 LOG_EVERY, CHECKPOINT_EVERY = 5, 10
 RUN = {"num_steps": 300, "log_every": LOG_EVERY, "checkpoint_every": CHECKPOINT_EVERY, "sample_every": 60}

@@ -9,12 +9,16 @@ import pytest
 import tiny
 from PIL import Image
 
-from siv_jax import command_line, pictures, sample, sampling, workdir
-from siv_jax.checkpoint import Checkpoints
+from siv_jax import sample
+from siv_jax.cli import process as command_line
 from siv_jax.data import load_frames
 from siv_jax.data.pixel_format import PICTURE, PixelFormat
-from siv_jax.sampler import TrainedModel, latents
-from siv_jax.state import init_state
+from siv_jax.models.siv_gan.state import init_state
+from siv_jax.sampling import image_files as pictures
+from siv_jax.sampling import sample_files as sampling
+from siv_jax.sampling.trained_model import TrainedModel, latents
+from siv_jax.workdir import layout as workdir
+from siv_jax.workdir.checkpoint import Checkpoints
 
 # So many frames lie between two latents of a walk.
 BETWEEN = 30

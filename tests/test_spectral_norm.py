@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from siv_jax.models import spectral_norm
+from siv_jax.nn import spectral_norm
 
 
 def tree(seed: int = 0) -> dict:

@@ -9,9 +9,8 @@ import pytest
 import tiny
 
 from siv_jax.config import OptimConfig
-from siv_jax.flat import Layout
-from siv_jax.geometry import make_plan
-from siv_jax.state import (
+from siv_jax.models.siv_gan.plan import make_plan
+from siv_jax.models.siv_gan.state import (
     Layouts,
     discriminator_shapes,
     generator_shapes,
@@ -19,6 +18,7 @@ from siv_jax.state import (
     make_optimizer,
     optimizer_step,
 )
+from siv_jax.nn.flat import Layout
 
 CONFIG = tiny.config(model__ch_g=8)
 PLAN = make_plan(48, 64, 3, 64, CONFIG.model)

@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 import tiny_trainer
 
-from siv_jax import step
-from siv_jax.flat import Layout
-from siv_jax.state import discriminator_shapes, generator_shapes, init_state, make_optimizer, optimizer_step
+from siv_jax.models.siv_gan import step
+from siv_jax.models.siv_gan.state import (
+    discriminator_shapes,
+    generator_shapes,
+    init_state,
+    make_optimizer,
+    optimizer_step,
+)
+from siv_jax.nn.flat import Layout
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from siv_jax.data.torch_archive import read_tensors
 from siv_jax.errors import UserError
-from siv_jax.torch_archive import read_tensors
 
 
 def global_(name: str) -> bytes:

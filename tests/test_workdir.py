@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tiny
 
-from siv_jax import workdir
 from siv_jax.data.pixel_format import PICTURE, PixelFormat
 from siv_jax.errors import UserError
-from siv_jax.geometry import make_plan
+from siv_jax.models.siv_gan.plan import make_plan
+from siv_jax.workdir import layout as workdir
 
 CONFIG = tiny.config()
 PLAN = make_plan(48, 64, 3, 64, CONFIG.model)

@@ -6,11 +6,11 @@ import functools
 import numpy as np
 import tiny
 
-from siv_jax import parallel
 from siv_jax.config import Config
 from siv_jax.data import load_frames
-from siv_jax.geometry import Plan
-from siv_jax.state import TrainState, init_state
+from siv_jax.models.siv_gan.plan import Plan
+from siv_jax.models.siv_gan.state import TrainState, init_state
+from siv_jax.train import devices as parallel
 
 
 @dataclasses.dataclass(frozen=True)

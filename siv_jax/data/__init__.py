@@ -1,5 +1,5 @@
 """Reading pictures, clips, arrays and TensorFlow Datasets into the frames that a run trains on."""
 
-from siv_jax.data.frames import Frames, PixelFormat, load_frames
+from siv_jax.data.open import Frames, PixelFormat, load_frames
 
 __all__ = ["Frames", "PixelFormat", "load_frames"]

@@ -11,9 +11,9 @@ from siv_jax.data.notes import Notes
 from siv_jax.data.orientation import upright_size
 from siv_jax.data.pictures import frames_in, opened, orientation_of, to_rgb
 from siv_jax.data.pixel_format import PICTURE
-from siv_jax.data.reel import Reel
 from siv_jax.data.resize import resize
 from siv_jax.data.selection import choose, note_choice
+from siv_jax.data.source import Reel
 from siv_jax.errors import UserError
 
 # What browsers take a frame without a duration to last, in milliseconds.

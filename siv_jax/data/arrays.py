@@ -12,7 +12,7 @@ import numpy as np
 
 from siv_jax.data.decoding import check_pixels, decoding, one_line
 from siv_jax.data.notes import Notes
-from siv_jax.data.reel import MAX_CHANNELS, Still
+from siv_jax.data.source import MAX_CHANNELS, Still
 from siv_jax.errors import UserError
 
 # A larger TIFF is decoded into a temporary file instead of memory, one above the limit is refused.

@@ -14,9 +14,9 @@ from siv_jax.data.notes import Notes
 from siv_jax.data.orientation import upright, upright_size
 from siv_jax.data.pictures import over_background
 from siv_jax.data.pixel_format import PICTURE
-from siv_jax.data.reel import Reel
 from siv_jax.data.resize import resize
 from siv_jax.data.selection import choose, note_choice
+from siv_jax.data.source import Reel
 from siv_jax.errors import UserError
 
 # Formats that hold a clip in one file. FFmpeg knows many more, among them playlists that name other files.

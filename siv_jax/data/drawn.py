@@ -6,9 +6,9 @@ from PIL import Image, ImageDraw
 from siv_jax.config import DataConfig
 from siv_jax.data.notes import Notes
 from siv_jax.data.pixel_format import PICTURE
-from siv_jax.data.reel import Reel
 from siv_jax.data.resize import resize
 from siv_jax.data.selection import choose, note_choice, refuse_times
+from siv_jax.data.source import Reel
 from siv_jax.errors import UserError
 
 PREFIX = "example:"

@@ -10,8 +10,8 @@ from siv_jax.data.decoding import one_line
 from siv_jax.data.files import FRAME_SUFFIXES, resolve, sniff
 from siv_jax.data.notes import Notes
 from siv_jax.data.pictures import picture_stills
-from siv_jax.data.reel import Reel, Still, reel_of_stills
 from siv_jax.data.selection import choose, note_choice, refuse_times
+from siv_jax.data.source import Reel, Still, reel_of_stills
 from siv_jax.errors import UserError
 
 

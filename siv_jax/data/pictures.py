@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from siv_jax.data.decoding import check_pixels, decoding, one_line
 from siv_jax.data.notes import Notes
 from siv_jax.data.orientation import EXIF_TAG, upright, upright_size
-from siv_jax.data.reel import Still
+from siv_jax.data.source import Still
 from siv_jax.errors import UserError
 
 # What Pillow may try. It knows more, among them EPS, which it hands to another program. TIFF has a reader

@@ -14,8 +14,8 @@ from siv_jax.data.arrays import array_file
 from siv_jax.data.decoding import decoding, one_line
 from siv_jax.data.notes import Notes
 from siv_jax.data.pictures import picture_stills
-from siv_jax.data.reel import Reel, reel_of_stills
 from siv_jax.data.selection import choose, note_choice, refuse_times
+from siv_jax.data.source import Reel, reel_of_stills
 from siv_jax.errors import UserError
 
 PREFIX = "tfds:"

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from siv_jax import pictures
 from siv_jax.config import DataConfig
-from siv_jax.data import frames
+from siv_jax.data import open as frames
 from siv_jax.data.notes import Notes
 from siv_jax.data.resize import resize
 from siv_jax.errors import UserError
 from siv_jax.metrics.measure import SMALLEST_SIDE
+from siv_jax.sampling import image_files as pictures
 
 Size = tuple[int, int]  # height, width
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siv_jax.augment import image
 from siv_jax.metrics.batches import MOST
 from siv_jax.metrics.lpips import distances
+from siv_jax.nn import image_augment as image
 
 VIEWS = 256  # augmented copies over all training images
 LEAST_VIEWS = 4  # augmented copies of one training image

@@ -12,7 +12,7 @@ from siv_jax.metrics import bootstrap, nearest
 from siv_jax.metrics.cases import Case
 from siv_jax.metrics.measure import Measurement, Settings, Value
 from siv_jax.metrics.variants import VARIANTS
-from siv_jax.workdir import write_atomically
+from siv_jax.workdir.layout import write_atomically
 
 VERSION = 1  # of the recipe: to be raised with whatever changes a value
 FILE = "metrics.json"

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from siv_jax import sampling
 from siv_jax.data.decoding import one_line
 from siv_jax.data.files import ARRAY_SUFFIXES, FRAME_SUFFIXES, resolve, sniff
 from siv_jax.data.folders import natural_key
 from siv_jax.data.notes import Notes
 from siv_jax.data.pictures import picture_stills
-from siv_jax.data.reel import Still
+from siv_jax.data.source import Still
 from siv_jax.errors import UserError
 from siv_jax.metrics.cases import Case, Pending, Size, brought_to, check_size, note_gray, read_reals, shown
+from siv_jax.sampling import sample_files as sampling
 
 PAIRINGS = ("names", "set")
 

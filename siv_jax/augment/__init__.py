@@ -1,1 +1,0 @@
-"""Differentiable augmentation of images and augmentation of features."""

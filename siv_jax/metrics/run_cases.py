@@ -1,0 +1,62 @@
+"""Samples drawn from the checkpoints of runs: the cases of --workdir."""
+
+import functools
+from pathlib import Path
+
+from siv_jax.data.folders import natural_key
+from siv_jax.data.notes import Notes
+from siv_jax.errors import UserError
+from siv_jax.metrics.cases import Case, Pending, Size, as_rgb, brought_to, check_size, note_gray, read_reals, shown
+from siv_jax.workdir import layout as workdir
+
+
+def pending_cases(folder: Path, real: Path | None, num: int, seed: int, size: Size | None) -> list[Pending]:
+    """The case of a run, or those of the runs in the subfolders of `folder`.
+
+    Args:
+      real: the training image, clip or folder of frames, for a workdir of imported weights, which holds none.
+      num: samples of each run, with latents 0 to `num` of `seed`.
+      size: what samples and training images are brought to; None: the samples' own.
+
+    Raises:
+      UserError: no run there.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} does not exist: give the --workdir of a run")
+    if (folder / workdir.CONFIG).exists():
+        runs = [folder]
+    else:
+        found = [path.parent for path in folder.glob(f"*/{workdir.CONFIG}")]
+        runs = sorted(found, key=lambda run: natural_key(run.name))
+    if not runs:
+        raise UserError(f"{folder} is neither the workdir of a run nor a folder of workdirs")
+    if real and len(runs) > 1:
+        raise UserError(f"{folder} holds several runs: --real goes with the --workdir of one")
+    pending = []
+    for run in runs:
+        plan = workdir.load_model(run).plan
+        check_size(run.name, size or (plan.height, plan.width))
+        if real is None:
+            workdir.load_frames(run)
+        load = functools.partial(_load, run, real, num, seed, size)
+        pending.append(Pending(run.resolve().name, load))
+    return pending
+
+
+def _load(run: Path, real: Path | None, num: int, seed: int, size: Size | None) -> Case:
+    from siv_jax.sampling.trained_model import TrainedModel
+
+    name, notes = run.resolve().name, Notes()
+    trained = TrainedModel(run)
+    drawn = as_rgb(trained.generate(trained.latents(num, seed)))
+    size = size or drawn.shape[1:3]
+    if trained.model.plan.channels != 3 or trained.model.format.kind != "picture":
+        notes.add(name, "measured as 8-bit RGB, which this model's samples are not")
+    if drawn.shape[1:3] != size:
+        notes.add(name, f"samples are brought from {shown(drawn.shape[1:3])} to {shown(size)}")
+    fakes = brought_to(drawn, size)
+    reals = read_reals(real, size, notes) if real else brought_to(as_rgb(workdir.load_frames(run)), size)
+    note_gray(name, fakes, reals, notes)
+    names = tuple(f"sample_{i:05d}" for i in range(num))
+    source = {"workdir": str(run), "step": trained.step, "seed": seed, "real": str(real or trained.model.source)}
+    return Case(name, fakes, reals, names, source, notes.lines())

@@ -1,0 +1,164 @@
+"""What a model family gives the rest of the package, and how it is found by its name.
+
+A family is one folder, siv_jax/models/NAME, whose package has the attributes of `Family`. Nothing else names it:
+`config.model.name` chooses it and `get` finds it. A family may also come from another installed package, which
+declares it as an entry point of the group `siv_jax.models`.
+"""
+
+import importlib
+import importlib.metadata
+import pkgutil
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from siv_jax.data.source import Source
+from siv_jax.errors import UserError
+
+DEFAULT = "siv_gan"
+ENTRY_POINTS = "siv_jax.models"
+# Name of the mapped axis over which a step averages gradients and metrics where it is one of several shards.
+AXIS = "shards"
+
+Tree = Any  # a pytree of arrays
+
+
+class Plan(Protocol):
+    """Shapes of one model: a frozen dataclass of numbers, texts and tuples, kept as JSON beside the checkpoints.
+
+    height, width, channels: of the pictures that the model makes when asked for no other size.
+    """
+
+    height: int
+    width: int
+    channels: int
+
+
+class Samples(NamedTuple):
+    """images float32 [n, H, W, C] in [-1, 1]; masks int32 [n, H, W] of a family that makes them, else None."""
+
+    images: jax.Array
+    masks: jax.Array | None = None
+
+
+class Stage(Protocol):
+    """One part of training that keeps its shapes: the whole of it, or one scale of a model that grows.
+
+    num_steps: steps of this stage.
+    """
+
+    num_steps: int
+
+    def data(self, source: Source) -> Tree:
+        """Numpy arrays that every step sees, from the source at full size."""
+
+    def init(self, key: np.ndarray, data: Tree, previous: Tree | None) -> Tree:
+        """The state before the first step, any pytree of arrays.
+
+        Args:
+          key: uint32 [2], raw threefry key data of this stage.
+          data: of `data`.
+          previous: last state of the stage before, None for the first. May be traced: copy it, do not compute with it
+            in numpy.
+        """
+
+    def step(self, state: Tree, data: Tree, key: jax.Array, step: jax.Array) -> tuple[Tree, dict[str, jax.Array]]:
+        """One training step as a pure function.
+
+        Args:
+          key: typed key of this step and, where there are several shards, of this shard.
+          step: int32 [], completed steps of this stage.
+
+        Returns:
+          The next state, of the same shapes, and metrics: float32 scalars under flat names, where "a/b" is part b of a.
+          A metric that is not finite ends the run.
+        """
+
+    def weights(self, state: Tree) -> Tree:
+        """What sampling needs of a state: dictionaries and lists of arrays."""
+
+
+class Sampler(Protocol):
+    """Draws from weights, as pure functions.
+
+    tasks: what else `draw` can do beside samples of the plan's size: "size" (any size), "image" (start from an image),
+      "start_scale" (start from a scale of it).
+    """
+
+    tasks: frozenset[str]
+
+    def noise(self, seed: int, start: int, count: int, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Noise number `start` to `start + count` of `seed`, float32 [count, ...]; each depends on its number alone."""
+
+    def draw(
+        self,
+        weights: Tree,
+        noise: jax.Array,
+        size: tuple[int, int] | None = None,
+        image: jax.Array | None = None,
+        start_scale: int = 0,
+    ) -> Samples:
+        """Samples for noise [n, ...]; `size` is (height, width), `image` float32 [n, h, w, C] in [-1, 1]."""
+
+
+class Family(Protocol):
+    """The attributes of a family's package.
+
+    title: its name for people.
+    Config: dataclass of its settings, see siv_jax.config.
+    Plan: its class of plans.
+    inputs: what it learns from: {"image"}, or {"image", "mask"}.
+    headline: label -> metric, for the progress bar and the top of the page.
+    """
+
+    title: str
+    Config: type
+    Plan: type
+    inputs: frozenset[str]
+    headline: Mapping[str, str]
+
+    def plan(self, config: Any, source: Source) -> Plan:
+        """The plan for `source`. Raises UserError where none fits."""
+
+    def stages(self, config: Any, plan: Plan, shards: int = 1) -> list[Stage]:
+        """The stages of training, in order.
+
+        Args:
+          shards: how many devices share each batch. With more than one, `step` runs under the mapped axis AXIS, takes
+            its share of the batch, and averages gradients and metrics over the axis.
+
+        Raises:
+          UserError: the batch cannot be shared out so.
+        """
+
+    def sampler(self, config: Any, plan: Plan) -> Sampler:
+        """The sampler of trained weights."""
+
+    def memory(self, config: Any, plan: Plan, num_frames: int, shards: int = 1) -> int:
+        """Bytes that training takes on each device, estimated before anything is compiled."""
+
+    def describe(self, config: Any, plan: Plan) -> list[str]:
+        """Lines for people about the networks and their shapes."""
+
+
+def names() -> list[str]:
+    """Names of the families there are."""
+    import siv_jax.models
+
+    own = [module.name for module in pkgutil.iter_modules(siv_jax.models.__path__) if module.ispkg]
+    return sorted({*own, *(entry.name for entry in importlib.metadata.entry_points(group=ENTRY_POINTS))})
+
+
+def get(name: str) -> Family:
+    """The family of this name.
+
+    Raises:
+      UserError: there is none.
+    """
+    if name not in names():
+        raise UserError(f"config key model.name is {name!r}; the models there are: {', '.join(names())}")
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
+        return entry.load()
+    return importlib.import_module(f"siv_jax.models.{name}")

@@ -1,0 +1,1 @@
+"""SIV-GAN (One-Shot GAN)."""

@@ -1,0 +1,83 @@
+"""The generator: latent vectors to images at every scale."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from siv_jax.config import ModelConfig
+from siv_jax.models.siv_gan.blocks import Conv, GeneratorBlock, kernel_init
+from siv_jax.models.siv_gan.plan import Plan
+
+# Channel multipliers from the coarsest map to the finest; g blocks use the last g + 1.
+_WIDTHS = (8, 8, 8, 8, 8, 8, 8, 4, 2, 1)
+
+
+class NoiseProjection(nn.Module):
+    """Dense map from z [B, noise_dim] to the first feature map [B, h0, w0, features].
+
+    The kernel is [noise_dim, h0, w0, features] and the bias [features], shared by all positions (as run: a
+    transposed convolution of a 1x1 map). It has no spectral norm.
+    """
+
+    height: int
+    width: int
+    features: int
+
+    @nn.compact
+    def __call__(self, z: jax.Array) -> jax.Array:
+        shape = (z.shape[-1], self.height, self.width, self.features)
+        kernel = self.param("kernel", kernel_init, shape, jnp.float32).astype(z.dtype)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32).astype(z.dtype)
+        flat = z @ kernel.reshape(z.shape[-1], -1)
+        return flat.reshape(z.shape[0], *shape[1:]) + bias
+
+
+class Generator(nn.Module):
+    """z -> images and features at each of `num_blocks` scales.
+
+    Attributes:
+      num_blocks: residual blocks g; all but the first double both sides.
+      noise_height, noise_width: size of the first feature map.
+      channels: channels of the images.
+      ch: width multiplier.
+      dtype: of the arithmetic; parameters are float32.
+      remat: the backward pass computes the insides of each block again instead of keeping them.
+    """
+
+    num_blocks: int
+    noise_height: int
+    noise_width: int
+    channels: int
+    ch: int
+    dtype: jnp.dtype = jnp.float32
+    remat: bool = False
+
+    @nn.compact
+    def __call__(self, z: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
+        """Images and features from the coarsest scale to the finest.
+
+        Args:
+          z: [B, noise_dim] float32, drawn from N(0, I).
+
+        Returns:
+          images: per block, float32 [B, h, w, channels] in (-1, 1), tanh of a 3x3 convolution (MSG-GAN).
+          features: per block, float32 [B, h, w, c] in (-1, 1): G^l of eq. 4, tanh of the block's output.
+        """
+        widths = [width * self.ch for width in _WIDTHS[-(self.num_blocks + 1) :]]
+        x = NoiseProjection(self.noise_height, self.noise_width, widths[0], name="dense")(
+            z.astype(self.dtype)
+        )
+        images, features = [], []
+        block = nn.remat(GeneratorBlock) if self.remat else GeneratorBlock
+        for i in range(self.num_blocks):
+            x = block(widths[i + 1], upsample=i > 0, name=f"block_{i}")(x)
+            image = Conv(self.channels, name=f"to_image_{i}")(x)
+            images.append(jnp.tanh(image.astype(jnp.float32)))
+            features.append(jnp.tanh(x.astype(jnp.float32)))
+        return images, features
+
+
+def make_generator(plan: Plan, model: ModelConfig, dtype: jnp.dtype = jnp.float32) -> Generator:
+    """The generator of `plan` with the widths of `model`."""
+    size = plan.num_blocks_g, plan.noise_height, plan.noise_width, plan.channels, model.ch_g
+    return Generator(*size, dtype, model.remat)

@@ -1,0 +1,128 @@
+"""Adversarial losses per discriminator part and the diversity regularization (paper, Sec. 3)."""
+
+import jax
+import jax.numpy as jnp
+
+from siv_jax.config import LossConfig
+from siv_jax.models.siv_gan.discriminator import Logits
+
+# Each maps a logit map to the loss per position of a sample that should count as real, or as fake.
+_REAL = {
+    "bce": lambda logit: jax.nn.softplus(-logit),
+    "hinge": lambda logit: jax.nn.relu(1.0 - logit),
+    "wasserstein": lambda logit: -logit,
+}
+_FAKE = {
+    "bce": jax.nn.softplus,
+    "hinge": lambda logit: jax.nn.relu(1.0 + logit),
+    "wasserstein": lambda logit: logit,
+}
+# The generator wants its fakes to count as real: for BCE the non-saturating form.
+_GENERATOR = _REAL | {"hinge": _REAL["wasserstein"]}
+
+# zCR: standard deviation of the latent's perturbation (Zhao et al., 2021).
+ZCR_NOISE = 0.05
+
+
+def generator_loss(logits: Logits, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
+    """Adversarial loss of the generator by part, weighted; `logits` of fakes."""
+    return _by_part(logits, _GENERATOR[config.adversarial], config, num_blocks_d)
+
+
+def real_loss(logits: Logits, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
+    """Loss of the discriminator on real samples by part, weighted."""
+    return _by_part(logits, _REAL[config.adversarial], config, num_blocks_d)
+
+
+def fake_loss(logits: Logits, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
+    """Loss of the discriminator on fakes by part, weighted."""
+    return _by_part(logits, _FAKE[config.adversarial], config, num_blocks_d)
+
+
+def part_weight(part: str, num_blocks: int, config: LossConfig, num_blocks_d: int) -> float:
+    """Weight of each block's loss in `part`, which has `num_blocks` blocks.
+
+    balance "paper": eq. 1 takes the mean over a part's blocks, eq. 3 adds content + layout + 2 low-level.
+    balance "as_run": sums over blocks with 0.5 / N_D (content, layout) and 1 / N_D (low-level). The trunk of
+    the ablation without branches weighs as much as both branches together.
+    """
+    if part == "low_level" and not config.low_level:
+        return 0.0
+    share = 1.0 if part in ("content", "layout") else 2.0
+    return share / num_blocks if config.balance == "paper" else 0.5 * share / num_blocks_d
+
+
+def _by_part(logits: Logits, per_position, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
+    losses = {}
+    for part, maps in logits.items():
+        weight = part_weight(part, len(maps), config, num_blocks_d)
+        losses[part] = weight * sum(jnp.mean(per_position(logit)) for logit in maps)
+    return losses
+
+
+def pairwise_l1(x: jax.Array) -> jax.Array:
+    """Mean over all unordered pairs of samples of the mean absolute difference; x [B, ...] -> scalar.
+
+    Compares x with its own rotations along the batch, so that no pair is ever stored.
+    """
+    return _over_pairs(lambda shift: _mean_abs(x - jnp.roll(x, shift, axis=0)), x.shape[0])
+
+
+def latent_ratio(images: jax.Array, z: jax.Array) -> jax.Array:
+    """DS (Yang et al., 2019): mean over pairs of the image's over the latent's mean absolute difference.
+
+    Without its upper bound: images end at -1 and 1, so the ratio is bounded by the latents alone.
+    """
+
+    def ratio(shift):
+        distance = _mean_abs(z - jnp.roll(z, shift, axis=0))
+        return _mean_abs(images - jnp.roll(images, shift, axis=0)) / (distance + 1e-8)
+
+    return _over_pairs(ratio, z.shape[0])
+
+
+def diversity(
+    images: list[jax.Array],
+    features: list[jax.Array],
+    z: jax.Array,
+    perturbed: jax.Array | None,
+    config: LossConfig,
+) -> jax.Array:
+    """What the generator maximises with weight lambda (eq. 5), before lambda.
+
+    Args:
+      images, features: the generator's outputs for z, coarse to fine.
+      z: [B, noise_dim].
+      perturbed: for zcr, the finest images of slightly moved latents; else None.
+      config: `diversity` chooses the row of Table 4, `diversity_scale` its scale.
+
+    Returns:
+      Scalar. Scale "paper" is eq. 4, the mean over layers and pairs. As run the sum over pairs and layers is
+      multiplied by 2 / (L (L - 1)) with L the number of layers: B (B - 1) / (L - 1) times the mean. The other
+      rows of Table 4 take the same factor, so that lambda means the same for all.
+    """
+    if config.diversity == "feature":
+        value = sum(pairwise_l1(layer) for layer in features) / len(features)
+    elif config.diversity == "image":
+        value = pairwise_l1(images[-1])
+    elif config.diversity == "ds":
+        value = latent_ratio(images[-1], z)
+    elif config.diversity == "zcr":
+        value = jnp.mean(jnp.square(images[-1] - perturbed))
+    else:
+        return jnp.float32(0.0)
+    batch = z.shape[0]
+    return value if config.diversity_scale == "paper" else value * (batch * (batch - 1) / (len(features) - 1))
+
+
+def _mean_abs(x: jax.Array) -> jax.Array:
+    return jnp.mean(jnp.abs(x), axis=tuple(range(1, x.ndim)))
+
+
+def _over_pairs(distance_at, batch: int) -> jax.Array:
+    """Mean over unordered pairs, where distance_at(s) [B] compares each sample with the one s places on."""
+    total = jnp.float32(0.0)
+    for shift in range(1, batch // 2 + 1):
+        met_twice = 2 * shift == batch
+        total = total + jnp.sum(distance_at(shift)) * (0.5 if met_twice else 1.0)
+    return total / (batch * (batch - 1) / 2)

@@ -1,1 +1,0 @@
-"""Arithmetic that the networks are made of."""
