@@ -1,7 +1,5 @@
-"""siv_jax from Python: train, load, sample, walk between samples, evaluate, by the functions of the commands."""
+"""siv_jax from Python: train, load, sample, walk between samples, evaluate. The commands call these functions."""
 
-import dataclasses
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,14 +7,19 @@ import ml_collections
 import numpy as np
 
 from siv_jax import config as config_lib
-from siv_jax.cli import process as command_line
-from siv_jax.cli import training_flags as arguments
+from siv_jax.cli import command_text, process, training_flags
 from siv_jax.config import Config
 from siv_jax.errors import UserError
-from siv_jax.sampling import image_files as pictures
-from siv_jax.sampling import sample_files as sampling
+from siv_jax.models import registry
+from siv_jax.sampling import pictures, sample_files
+from siv_jax.sampling.latents_file import read_latents
 from siv_jax.sampling.trained_model import TrainedModel
-from siv_jax.train import single as training
+from siv_jax.sampling.walk import walk
+from siv_jax.train import fleet, single
+from siv_jax.workdir import imported
+
+_FRAMES_BETWEEN = 30
+_FRAMES_PER_SECOND = 25
 
 
 class Model(TrainedModel):
@@ -26,17 +29,12 @@ class Model(TrainedModel):
       workdir: folder of the run.
       step: completed training steps.
       config: of the run.
-      model: its plan (height, width, channels, ...), pixel format and source.
+      record: its plan (height, width, channels, ...), pixel format and input.
     """
 
-    def __init__(self, workdir: Path):
-        """See `load`."""
-        super().__init__(workdir)
-        self.workdir = workdir
-
     def __repr__(self) -> str:
-        plan = self.model.plan
-        return f"<siv_jax.Model of {self.model.source} at {plan.width}x{plan.height} after {self.step} steps>"
+        plan = self.record.plan
+        return f"<siv_jax.Model of {self.record.source} at {plan.width}x{plan.height} after {self.step} steps>"
 
     def sample(self, n: int = 20, seed: int = 0, start: int = 0) -> np.ndarray:
         """Samples number `start` to `start + n` of `seed`: uint8 [n, H, W, C].
@@ -70,7 +68,7 @@ class Model(TrainedModel):
             anchors = self.latents(anchors, seed)
         self.check_latents(anchors)
         _whole("the number of anchors", len(anchors), 2, 1000)
-        return pictures.to_uint8(self.generate(sampling.walk(anchors, frames_between)))
+        return pictures.to_uint8(self.generate(walk(anchors, frames_between)))
 
 
 def train(
@@ -102,19 +100,42 @@ def train(
     Raises:
       UserError: input, settings or a workdir that cannot be used; nothing is changed.
       DivergedError: a loss or a weight is not finite; the last good checkpoint is kept.
-      KeyboardInterrupt, SystemExit: SIGINT or SIGTERM stopped the run after its state was saved; the same call
-        goes on from there.
+      KeyboardInterrupt, SystemExit: SIGINT, or another signal, stopped the run after its state was saved; the same
+        call goes on from there.
     """
-    typed = with_overrides(_config(config), {**(overrides or {}), **settings})
-    _whole("devices", devices, 0, 10**6)
-    command_line.cache_compiled_programs()
-    folder = Path(workdir) if workdir is not None else training.default_folder(typed)
-    stopped = training.train(typed, folder, devices, dry_run=False, say=say, watch=watch)
+    typed = config_lib.with_overrides(_config(config), {**(overrides or {}), **settings})
+    if typed.fleet.enabled:
+        raise UserError("a fleet is trained by python -m siv_jax.main; for one model set fleet.enabled to False")
+    folder = Path(workdir) if workdir is not None else single.default_folder(typed)
+    stopped = run_training(typed, folder, devices, say=say, watch=watch)
     if stopped == "SIGINT":
         raise KeyboardInterrupt
     if stopped:
-        raise SystemExit(command_line.STOPPED_BY[stopped])
+        raise SystemExit(process.STOPPED_BY[stopped])
     return load(folder)
+
+
+def run_training(
+    config: Config,
+    workdir: Path | None,
+    devices: int = 0,
+    dry_run: bool = False,
+    say: Callable[[str], None] = print,
+    watch: Callable[[int], None] | None = None,
+) -> str | None:
+    """Trains one model, or a fleet of them.
+
+    Returns:
+      None, or the name of the signal that stopped training after its state was saved.
+
+    Raises: see `train`.
+    """
+    _whole("devices", devices, 0, 10**6)
+    process.cache_compiled_programs()
+    folder = workdir or single.default_folder(config)
+    if config.fleet.enabled:
+        return fleet.train(config, folder, devices, dry_run, say)
+    return single.train(config, folder, devices, dry_run, say, watch)
 
 
 def load(workdir: str | Path) -> Model:
@@ -123,70 +144,49 @@ def load(workdir: str | Path) -> Model:
     Raises:
       UserError: `workdir` is not the workdir of a run, or holds no usable checkpoint.
     """
-    command_line.cache_compiled_programs()
+    process.cache_compiled_programs()
     return Model(Path(workdir))
 
 
-def evaluate(
-    workdir: Model | str | Path | None = None,
-    *,
-    real: str | Path | None = None,
-    fake: str | Path | None = None,
+def write_samples(
+    workdir: Path,
     num: int | None = None,
     seed: int | None = None,
-    size: tuple[int, int] | None = None,
-    pairing: str | None = None,
-    lpips: str = "alex",
-    cache: str | Path | None = None,
-    out: str | Path | None = None,
-) -> dict:
-    """Measures samples as `python -m siv_jax.evaluate` does, with its options; returns what metrics.json holds.
-
-        siv_jax.evaluate("runs/photo", num=100)["mean"]["lpips_diversity"]["value"]
-        siv_jax.evaluate(real="photo.jpg", fake="samples_of_another_model", out="measured")
-
-    Args:
-      workdir: of a run, or a folder of workdirs; or a loaded model. Not with `fake`.
-      real: training picture, clip or folder of frames, or a folder of several.
-      fake: folder of samples, or a folder with one for each name in `real`.
-      num: samples that are drawn from each run (100), with latents of `seed` (0). Not with `fake`.
-      size: (height, width) that samples and training images are brought to.
-      pairing: "names" or "set": which of the training images each sample of `fake` belongs to.
-      lpips: "alex", "vgg" or "alex01", the network of LPIPS.
-      cache: folder of the weights.
-      out: folder for metrics.json and report.html; WORKDIR/evaluation if not given.
+    out: Path | None = None,
+    latents: Path | None = None,
+    format: str | None = None,
+    interpolate: int | None = None,
+) -> list[str]:
+    """Draws samples into files as `python -m siv_jax.sample` does, with its options; returns lines for people.
 
     Raises:
-      UserError: input that cannot be used, or weights that are not fetched: python -m siv_jax.weights fetch.
+      UserError: options that do not go together, or a workdir or latents that cannot be used.
     """
-    from siv_jax.evaluate import measure_as_asked
+    for name, given in (("--num", num), ("--seed", seed), ("--interpolate", interpolate)):
+        if latents is not None and given is not None:
+            raise UserError(f"{name} does not go with --latents, which gives the samples itself")
+    for name, given in (("--num", num), ("--format", format)):
+        if interpolate is not None and given is not None:
+            raise UserError(f"{name} does not go with --interpolate, which writes a GIF and an MP4")
+    model, seed = load(workdir), seed or 0
+    out = out or workdir / f"samples_seed{seed}"
+    if interpolate:
+        frames = model.generate(walk(model.latents(interpolate, seed), _FRAMES_BETWEEN))
+        return list(map(str, sample_files.write_animation(out, frames, _FRAMES_PER_SECOND)))
+    z = read_latents(latents) if latents else model.latents(num or 20, seed)
+    sheet = sample_files.write_samples(out, model.batches(z), len(z), model.record.format, format or "png")
+    return [f"{len(z)} samples after {model.step} training steps in {out}, all together in {sheet}"]
 
-    folder = workdir.workdir if isinstance(workdir, Model) else workdir
-    options = {
-        **{"workdir": folder, "real": real, "fake": fake, "num": num, "seed": seed, "pairing": pairing},
-        **{"size": size and f"{size[1]}x{size[0]}", "lpips": lpips, "cache": cache, "out": out},
-    }
-    return measure_as_asked([f"--{name}={value}" for name, value in options.items() if value is not None])
 
-
-def with_overrides(config: Config, overrides: dict[str, object]) -> Config:
-    """`config` with other values under dotted names, checked.
+def import_weights(weights: Path, workdir: Path, model: str | None = None) -> str:
+    """Makes a workdir of weights of an original implementation, see siv_jax.import_reference; a line for people.
 
     Raises:
-      UserError: an unknown name, or a value that it cannot have.
+      UserError: the file holds no such weights, or `workdir` is not empty or cannot be written.
     """
-    values = dataclasses.asdict(config)
-    known = config_lib.flatten(config)
-    for key, value in overrides.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-            raise UserError(f"unknown config key {key}{f'; did you mean {near[0]}?' if near else ''}")
-        *groups, last = key.split(".")
-        group = values
-        for name in groups:
-            group = group[name]
-        group[last] = str(value) if isinstance(value, Path) else value
-    return config_lib.from_dict(values)
+    plan = imported.import_weights(weights, workdir, model or registry.DEFAULT)
+    following = command_text.shell("siv_jax.sample", "--workdir", workdir, "--num", 20)
+    return f"imported a generator of {plan.width}x{plan.height} pictures as {workdir}; next: {following}"
 
 
 def _config(given: object) -> Config:
@@ -197,9 +197,9 @@ def _config(given: object) -> Config:
     if not isinstance(given, str | Path):
         raise UserError(f"train takes a config, its name or a path, not {type(given).__name__}")
     stem = str(given).partition(":")[0]
-    if stem.endswith(".py") or stem in arguments.config_names():
-        return arguments.parse(["--config", str(given)]).config
-    return with_overrides(Config(), {"data.path": str(given)})
+    if stem.endswith(".py") or stem in training_flags.config_names():
+        return training_flags.parse(["--config", str(given)]).config
+    return config_lib.with_overrides(config_lib.from_config_dict(config_lib.default()), {"data.path": str(given)})
 
 
 def _whole(name: str, value: object, lowest: int, highest: int) -> None:

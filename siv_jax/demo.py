@@ -141,7 +141,7 @@ class _Handlers:
     def _draw_strip(self, kind: str, start: tuple[int, int], end: tuple[int, int]) -> bytes:
         from PIL import Image
 
-        from siv_jax.sampling import image_files as pictures
+        from siv_jax.sampling import pictures
 
         z = self._lib.way(self._model, start, end) if kind == "way" else self._model.latents(SHOWN, *start)
         images = pictures.viewable(pictures.to_uint8(self._model.generate(z)))

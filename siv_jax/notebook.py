@@ -10,7 +10,7 @@ from PIL import Image
 
 from siv_jax.errors import UserError
 from siv_jax.report import run_page as page
-from siv_jax.sampling import image_files as pictures
+from siv_jax.sampling import pictures
 from siv_jax.workdir import layout as workdir
 
 _CURVES = (

@@ -21,7 +21,7 @@ from siv_jax.errors import UserError
 from siv_jax.models.siv_gan.plan import make_plan
 from siv_jax.models.siv_gan.state import Layouts, generator_shapes
 from siv_jax.nn.flat import Layout
-from siv_jax.sampling import image_files as pictures
+from siv_jax.sampling import pictures
 from siv_jax.sampling import sample_files as sampling
 from siv_jax.sampling.trained_model import TrainedModel
 from siv_jax.web.favourites import STEPS, Favourites, Place

@@ -16,7 +16,7 @@ from siv_jax.config import Config
 from siv_jax.data.pixel_format import PICTURE
 from siv_jax.models.siv_gan.plan import make_plan
 from siv_jax.report import run_page as page
-from siv_jax.sampling import image_files as pictures
+from siv_jax.sampling import pictures
 from siv_jax.workdir import layout as workdir
 
 NASTY = 'a & b</script><i>"c"'

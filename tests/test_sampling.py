@@ -14,7 +14,7 @@ from siv_jax.cli import process as command_line
 from siv_jax.data import load_frames
 from siv_jax.data.pixel_format import PICTURE, PixelFormat
 from siv_jax.models.siv_gan.state import init_state
-from siv_jax.sampling import image_files as pictures
+from siv_jax.sampling import pictures
 from siv_jax.sampling import sample_files as sampling
 from siv_jax.sampling.trained_model import TrainedModel, latents
 from siv_jax.workdir import layout as workdir

@@ -18,7 +18,7 @@ def command(config: Config, folder: Path) -> str:
 
 def equivalent(config: Config, folder: Path) -> str:
     """A siv_jax.main command for `config` in `folder`: every setting that is not the single_image config's."""
-    usual = config_lib.flatten(Config())
+    usual = config_lib.flatten(type(config)())
     changed = {key: value for key, value in config_lib.flatten(config).items() if value != usual[key]}
     settings = [f"--config.{key}={value}" for key, value in changed.items()]
     return shell("siv_jax.main", "--config", "single_image", *settings, "--workdir", folder)

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import platformdirs
+
 from siv_jax.errors import DivergedError, UserError
 
-STOPPED_BY = {"SIGINT": 130, "SIGTERM": 143}
+STOPPED_BY = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}
 
 
 def run(main: Callable[[list[str]], int | None]) -> None:
@@ -57,8 +59,8 @@ def cache_compiled_programs() -> None:
 
 
 def cache_folder() -> Path:
-    """Where siv_jax keeps what it can make or fetch again: $SIV_JAX_CACHE or ~/.cache/siv_jax."""
-    return Path(os.environ.get("SIV_JAX_CACHE") or Path.home() / ".cache" / "siv_jax")
+    """Where siv_jax keeps what it can make or fetch again: $SIV_JAX_CACHE or the system's place for such files."""
+    return Path(os.environ.get("SIV_JAX_CACHE") or platformdirs.user_cache_dir("siv_jax"))
 
 
 class Parser(argparse.ArgumentParser):

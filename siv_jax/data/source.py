@@ -30,6 +30,20 @@ class Reel:
     channels: int
     format: PixelFormat
     fill: Callable[[np.ndarray, Notes], None]
+    notes: Notes = dataclasses.field(default_factory=Notes)
+
+    name = property(lambda self: self.source)
+    num_frames = property(lambda self: self.frames_used)
+
+    def resized(self, height, width):
+        dtype = np.uint8 if self.format.dtype == "uint8" else np.float32
+        pixels = np.empty((self.frames_used, height, width, self.channels), dtype)
+        self.fill(pixels, self.notes)
+        return pixels
+
+    def digest(self, text=""):
+        import hashlib
+        return hashlib.sha256(text.encode() + self.resized(*self.size).tobytes()).hexdigest()[:16]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,3 +108,6 @@ def _array_format(stills: list[Still], notes: Notes) -> PixelFormat:
     if not math.isfinite(high - low) or (np.dtype(dtype).kind in "iu" and max(-low, high) > 2**53):
         raise UserError(f"{stills[0].name} holds values from {low:g} to {high:g}, too far apart: rescale it")
     return PixelFormat(kind, dtype, low, high)
+
+
+Source = Reel

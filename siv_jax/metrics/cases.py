@@ -12,7 +12,7 @@ from siv_jax.data.notes import Notes
 from siv_jax.data.resize import resize
 from siv_jax.errors import UserError
 from siv_jax.metrics.measure import SMALLEST_SIDE
-from siv_jax.sampling import image_files as pictures
+from siv_jax.sampling import pictures
 
 Size = tuple[int, int]  # height, width
 

@@ -1,13 +1,5 @@
-"""What a model family gives the rest of the package, and how it is found by its name.
+"""What a model family gives the rest of the package; siv_jax/models/registry.py finds it by its name."""
 
-A family is one folder, siv_jax/models/NAME, whose package has the attributes of `Family`. Nothing else names it:
-`config.model.name` chooses it and `get` finds it. A family may also come from another installed package, which
-declares it as an entry point of the group `siv_jax.models`.
-"""
-
-import importlib
-import importlib.metadata
-import pkgutil
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -15,10 +7,7 @@ import jax
 import numpy as np
 
 from siv_jax.data.source import Source
-from siv_jax.errors import UserError
 
-DEFAULT = "siv_gan"
-ENTRY_POINTS = "siv_jax.models"
 # Name of the mapped axis over which a step averages gradients and metrics where it is one of several shards.
 AXIS = "shards"
 
@@ -104,17 +93,15 @@ class Sampler(Protocol):
 
 
 class Family(Protocol):
-    """The attributes of a family's package.
+    """The attributes of a family's module NAME/family.py.
 
     title: its name for people.
-    Config: dataclass of its settings, see siv_jax.config.
     Plan: its class of plans.
     inputs: what it learns from: {"image"}, or {"image", "mask"}.
     headline: label -> metric, for the progress bar and the top of the page.
     """
 
     title: str
-    Config: type
     Plan: type
     inputs: frozenset[str]
     headline: Mapping[str, str]
@@ -139,26 +126,5 @@ class Family(Protocol):
     def memory(self, config: Any, plan: Plan, num_frames: int, shards: int = 1) -> int:
         """Bytes that training takes on each device, estimated before anything is compiled."""
 
-    def describe(self, config: Any, plan: Plan) -> list[str]:
-        """Lines for people about the networks and their shapes."""
-
-
-def names() -> list[str]:
-    """Names of the families there are."""
-    import siv_jax.models
-
-    own = [module.name for module in pkgutil.iter_modules(siv_jax.models.__path__) if module.ispkg]
-    return sorted({*own, *(entry.name for entry in importlib.metadata.entry_points(group=ENTRY_POINTS))})
-
-
-def get(name: str) -> Family:
-    """The family of this name.
-
-    Raises:
-      UserError: there is none.
-    """
-    if name not in names():
-        raise UserError(f"config key model.name is {name!r}; the models there are: {', '.join(names())}")
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
-        return entry.load()
-    return importlib.import_module(f"siv_jax.models.{name}")
+    def describe(self, config: Any, plan: Plan, source: Source) -> list[str]:
+        """Lines for people about the networks, and what the plan made of the source's shape."""

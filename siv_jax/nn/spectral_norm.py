@@ -44,6 +44,16 @@ def init(params: dict, rng: np.random.Generator, iterations: int = 15) -> dict:
     return vectors
 
 
+def shapes(params: dict) -> dict:
+    """Tree of `jax.ShapeDtypeStruct` for the vectors of parameters with these shapes."""
+    vectors = {}
+    for path, kernel in _kernels(params).items():
+        rows, columns = _matrix_shape(kernel)
+        pair = {"u": jax.ShapeDtypeStruct((columns,), jnp.float32), "v": jax.ShapeDtypeStruct((rows,), jnp.float32)}
+        _put(vectors, path, pair)
+    return vectors
+
+
 def power_step(params: dict, vectors: dict) -> dict:
     """One power iteration for every normalized kernel: v <- W u / |W u|, then u <- W^T v / |W^T v|."""
     stepped = {}
@@ -99,9 +109,13 @@ def _groups(params: dict) -> list[tuple[list[Path], jax.Array]]:
 
 @functools.cache
 def _similar(counts: tuple[tuple[tuple[int, int], int], ...]) -> list[list[tuple[int, int]]]:
-    """Groups of similar ones of the shapes, each given with how many matrices have it.
+    """Groups of shapes that are padded to one size and worked on together.
 
-    The two groups whose union takes the fewest zeros become one, until the zeros would be more than _PADDING.
+    Args:
+      counts: (shape, number of matrices of that shape) for each shape.
+
+    Greedy: the two groups whose union needs the fewest padding zeros are merged, as long as all padding together
+    stays below _PADDING of the weights.
     """
     groups = [([shape], count) for shape, count in counts]
     size = sum(rows * columns * count for (rows, columns), count in counts)

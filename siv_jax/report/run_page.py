@@ -18,8 +18,9 @@ from siv_jax import config as config_lib
 from siv_jax.cli import command_text
 from siv_jax.config import Config
 from siv_jax.data.folders import natural_key
-from siv_jax.sampling import image_files as pictures
+from siv_jax.sampling import pictures
 from siv_jax.workdir import layout as workdir
+from siv_jax.workdir import logs
 
 PAGE, PICTURE = "index.html", "training.png"
 _WEB = Path(__file__).parent.parent / "web"
@@ -40,9 +41,9 @@ class RunPage:
           UserError: `folder` is no workdir with frames.
         """
         self._folder = folder
-        self._config = config_lib.load(folder / workdir.CONFIG)
-        self._model = workdir.load_model(folder)
-        frames = workdir.load_frames(folder)
+        self._config = workdir.load_config(folder)
+        self._model = workdir.load_record(folder)
+        frames = workdir.load_source(folder).resized(self._model.plan.height, self._model.plan.width)
         self._caption = _caption(self._model.source, len(frames))
         pictures.save_png(folder / PICTURE, _sheet(frames))
 
@@ -129,12 +130,8 @@ def fill(page: str, data: dict, **parts: str) -> str:
     return text
 
 
-def scalars(folder: Path) -> list[dict]:
-    """Entries of scalars.jsonl, without one that is being written; none where there is no such file."""
-    path = folder / workdir.SCALARS
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("}\n")]
+scalars = logs.entries
+seconds_trained = logs.seconds_trained
 
 
 def grids(folder: Path) -> list[tuple[int, str]]:
@@ -154,12 +151,6 @@ def thinned(entries: list[dict], points: int = _POINTS) -> tuple[dict[str, list]
     names = dict.fromkeys(name for entry in entries for name in entry if name not in ("step", "seconds"))
     columns = {name: [_mean([entry[name] for entry in group if name in entry]) for group in groups] for name in names}
     return {"step": [group[-1]["step"] for group in groups]} | columns, size
-
-
-def seconds_trained(entries: list[dict]) -> float:
-    """Time in training over all resumptions: each of them counts its seconds from nought."""
-    clock = [*(entry["seconds"] for entry in entries), 0.0]
-    return sum(now for now, after in itertools.pairwise(clock) if after < now)
 
 
 def _mean(values: list[float]) -> float | None:
@@ -188,7 +179,7 @@ def _commands(config: Config, folder: Path) -> list[list[str]]:
 
 def _settings(config: Config) -> list[list[str]]:
     """[key, value, usual value] as text."""
-    usual = config_lib.flatten(Config())
+    usual = config_lib.flatten(type(config)())
     return [[key, str(value), str(usual[key])] for key, value in config_lib.flatten(config).items()]
 
 

@@ -1,78 +1,53 @@
-"""Samples as files: pictures in the input's own type, a contact sheet, arrays, and walks between latents."""
+"""Samples as files: pictures in the input's own type, a contact sheet, arrays, and walks between samples."""
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from siv_jax.data.pixel_format import PixelFormat
-from siv_jax.sampling import image_files as pictures
-from siv_jax.workdir.layout import write_atomically
+from siv_jax.sampling import pictures
+from siv_jax.workdir.layout import write_atomically, write_text
 
 SHEET = "contact_sheet.png"
+# Names of the files that a draw wrote, so that the next one into the same folder can replace them and nothing else.
+_MANIFEST = ".samples.json"
 # Most pictures on one contact sheet.
 _ON_SHEET = 100
+_SUFFIXES = {"picture": "png", "npy": "npy", "tiff": "tif"}
 
 
 def write_samples(
-    folder: Path, images: np.ndarray, pixel_format: PixelFormat, file_format: str, first: int = 0
+    folder: Path, batches: Iterable[np.ndarray], count: int, pixel_format: PixelFormat, file_format: str = "png"
 ) -> Path:
-    """Writes images float32 [n, H, W, C] in [-1, 1] and a contact sheet.
+    """Writes samples as they come, and a contact sheet of the first of them.
+
+    Samples that an earlier draw left in the folder are removed first; other files stay.
 
     Args:
-      folder: made if it does not exist; files of other names in it stay.
-      images: at least one.
+      folder: made if it does not exist.
+      batches: images float32 [n, H, W, C] in [-1, 1]; one batch is in memory at a time.
+      count: of all images, at least one.
       pixel_format: of the training input: samples are written as it came in (PNG, .npy or TIFF).
       file_format: "png" writes a file per sample; "npy" one float32 array, samples.npy, as it is.
-      first: number of the first sample in the file names.
 
     Returns:
       The contact sheet's path.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if file_format == "npy":
-        write_atomically(folder / "samples.npy", lambda file: np.save(file, images))
-    else:
-        native = pixel_format.to_source(images)
-        for i, sample in enumerate(native, start=first):
-            _write_native(folder, f"sample_{i:05d}", sample, pixel_format)
-    sheet = folder / SHEET
-    pictures.save_png(sheet, pictures.grid(pictures.to_uint8(images[:_ON_SHEET])))
-    return sheet
-
-
-def _write_native(folder: Path, name: str, sample: np.ndarray, pixel_format: PixelFormat) -> None:
-    if pixel_format.kind == "picture":
-        pictures.save_png(folder / f"{name}.png", sample)
-    elif pixel_format.kind == "npy":
-        write_atomically(folder / f"{name}.npy", lambda file: np.save(file, sample))
-    else:
-        import tifffile
-
-        options = {"photometric": "minisblack"}
-        if sample.shape[-1] == 1:
-            sample = sample[..., 0]
-        else:
-            options["planarconfig"] = "contig"
-        write_atomically(folder / f"{name}.tif", lambda file: tifffile.imwrite(file, sample, **options))
-
-
-def walk(anchors: np.ndarray, frames_between: int) -> np.ndarray:
-    """Latents along a closed walk through `anchors` [k, d], k >= 2: float32 [k * frames_between, d].
-
-    Great-circle steps between neighbours: points on straight lines between normal latents are shorter than
-    any that the generator was trained on.
-    """
-    points = []
-    for start, end in zip(anchors, np.roll(anchors, -1, axis=0), strict=True):
-        cosine = np.dot(start, end) / (np.linalg.norm(start) * np.linalg.norm(end))
-        angle = np.arccos(np.clip(cosine, -1.0, 1.0))
-        for share in np.arange(frames_between) / frames_between:
-            if np.sin(angle) < 1e-4:  # equal or opposite latents: no great circle is theirs
-                points.append((1 - share) * start + share * end)
-            else:
-                weights = np.sin((1 - share) * angle), np.sin(share * angle)
-                points.append((weights[0] * start + weights[1] * end) / np.sin(angle))
-    return np.asarray(points, np.float32)
+    _remove_earlier(folder)
+    suffix = _SUFFIXES[pixel_format.kind]
+    names = ["samples.npy"] if file_format == "npy" else [f"sample_{i:05d}.{suffix}" for i in range(count)]
+    write_text(folder / _MANIFEST, json.dumps([*names, SHEET]))
+    on_sheet: list[np.ndarray] = []
+    write = _write_array if file_format == "npy" else _write_files
+    try:
+        write(folder, _noted(batches, on_sheet), names, count, pixel_format)
+    finally:  # an interrupted draw keeps what is done
+        if on_sheet:
+            pictures.save_png(folder / SHEET, pictures.grid(np.stack(on_sheet)))
+    return folder / SHEET
 
 
 def write_animation(folder: Path, images: np.ndarray, frames_per_second: int) -> list[Path]:
@@ -83,3 +58,56 @@ def write_animation(folder: Path, images: np.ndarray, frames_per_second: int) ->
     pictures.save_gif(gif, frames, frames_per_second)
     pictures.save_mp4(mp4, frames, frames_per_second)
     return [gif, mp4]
+
+
+def _noted(batches: Iterable[np.ndarray], on_sheet: list[np.ndarray]) -> Iterable[np.ndarray]:
+    for batch in batches:
+        on_sheet += list(pictures.to_uint8(batch[: max(0, _ON_SHEET - len(on_sheet))]))
+        yield batch
+
+
+def _write_files(
+    folder: Path, batches: Iterable[np.ndarray], names: list[str], count: int, pixel_format: PixelFormat
+) -> None:
+    waiting = iter(names)
+    for batch in batches:
+        for sample in pixel_format.to_source(batch):
+            _write_native(folder / next(waiting), sample, pixel_format)
+
+
+def _write_array(
+    folder: Path, batches: Iterable[np.ndarray], names: list[str], count: int, pixel_format: PixelFormat
+) -> None:
+    hidden, array, done = folder / f".{names[0]}", None, 0
+    for batch in batches:
+        if array is None:
+            array = np.lib.format.open_memmap(hidden, "w+", np.float32, (count, *batch.shape[1:]))
+        array[done : done + len(batch)] = batch
+        done += len(batch)
+    del array
+    hidden.replace(folder / names[0])
+
+
+def _write_native(path: Path, sample: np.ndarray, pixel_format: PixelFormat) -> None:
+    if pixel_format.kind == "picture":
+        pictures.save_png(path, sample)
+    elif pixel_format.kind == "npy":
+        write_atomically(path, lambda file: np.save(file, sample))
+    else:
+        import tifffile
+
+        options = {"photometric": "minisblack"}
+        if sample.shape[-1] == 1:
+            sample = sample[..., 0]
+        else:
+            options["planarconfig"] = "contig"
+        write_atomically(path, lambda file: tifffile.imwrite(file, sample, **options))
+
+
+def _remove_earlier(folder: Path) -> None:
+    try:
+        names = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    for name in names:
+        (folder / Path(str(name)).name).unlink(missing_ok=True)

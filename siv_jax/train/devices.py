@@ -1,28 +1,54 @@
-"""The only file that knows devices: where a step runs, on how many of them, and how often per call.
+"""Where training runs: the only file that knows devices.
 
-One device runs a jitted loop over steps; several run the same loop under pmap. Either they train one model, with
-replicated state, a share of the batch and other random draws on each, and gradients averaged over all of them; or
-each trains models of its own.
+A stage of one model is compiled for one device by jit, or under pmap for several that share each batch: state and data
+are then replicated, each device draws its own randomness, and the step averages gradients over all of them.
 """
 
-import dataclasses
 import functools
+import os
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from siv_jax.config import Config
 from siv_jax.errors import UserError
-from siv_jax.models.siv_gan.plan import Plan
-from siv_jax.models.siv_gan.step import make_train_step, metric_names
+from siv_jax.models.interface import AXIS, Stage
 
-AXIS = "devices"
+Tree = Any
+
+
+def use(count: int) -> list[jax.Device]:
+    """The devices used: the first `count`, or all there are for 0, over all processes.
+
+    Raises:
+      UserError: more than there are, or part of a multi-process job's.
+    """
+    there = jax.devices()
+    if count > len(there):
+        kind = jax.default_backend()
+        raise UserError(f"--devices {count} asks for more than the {len(there)} {kind} devices there are")
+    if count and jax.process_count() > 1 and count != len(there):
+        raise UserError(f"--devices {count}: a job of several processes uses all its {len(there)} devices")
+    return there[: count or None]
+
+
+def available_memory() -> int:
+    """Bytes that the devices of this process offer, the least of them; on a CPU those that the system can give."""
+    stats = [device.memory_stats() for device in jax.local_devices()]
+    if all(stats) and all("bytes_limit" in entry for entry in stats):
+        return min(entry["bytes_limit"] for entry in stats)
+    try:
+        with open("/proc/meminfo", encoding="utf-8") as file:
+            kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in file}
+        return kilobytes["MemAvailable"] * 1024
+    except OSError:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def compiler_options() -> dict[str, int | bool]:
-    """What the step is compiled with on the default backend.
+    """What steps are compiled with on the default backend.
 
     On a CPU both options together halve the compile time and quarter its memory and cost the steps nothing: the
     step is hundreds of small operations, and its time goes into convolutions that a library computes.
@@ -35,170 +61,92 @@ def compiler_options() -> dict[str, int | bool]:
     return options
 
 
-def compute_dtype(name: str) -> jnp.dtype:
-    """model.dtype as a dtype: "auto" is bfloat16 on accelerators, float32 on a CPU."""
-    if name == "auto":
-        name = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    return jnp.dtype(name)
+class Program:
+    """Many steps of one stage as one compiled program, on given devices."""
 
-
-def use_devices(count: int) -> int:
-    """How many devices are used: `count`, or all there are for 0.
-
-    Raises:
-      UserError: more than there are, or part of a multi-process job's.
-    """
-    there = jax.device_count()
-    if count > there:
-        raise UserError(f"--devices {count} asks for more than the {there} {jax.default_backend()} devices there are")
-    if count and jax.process_count() > 1 and count != there:
-        raise UserError(f"--devices {count}: a job of several processes uses all its {there} devices")
-    return count or there
-
-
-def require_equal_shares(config: Config, num_devices: int) -> None:
-    """Checks that the batch of one model can be shared out over its devices.
-
-    Raises:
-      UserError: it does not divide over the devices, or leaves each a single sample where pairs are compared.
-    """
-    batch, fewest = config.batch_size, 1 if config.loss.diversity in ("none", "zcr") else 2
-    if batch % num_devices == 0 and batch // num_devices >= fewest:
-        return
-    fitting = {max(fewest, batch // num_devices) * num_devices, max(fewest, batch // num_devices + 1) * num_devices}
-    nearest = " or ".join(map(str, sorted(fitting)))
-    if batch % num_devices:
-        problem = f"does not divide over {num_devices} devices: the nearest that does is {nearest}"
-    else:
-        problem = (
-            f"leaves 1 sample to each of {num_devices} devices, and loss.diversity {config.loss.diversity} compares "
-            f"pairs: take {fewest * num_devices}"
-        )
-    raise UserError(f"batch_size {batch} {problem}; or use fewer devices with --devices")
-
-
-class Trainer:
-    """The training step, compiled: for one model on all its devices, or for a fleet of models.
-
-    In a fleet each device trains `lanes` models on its own, each with the whole batch and as if alone.
-
-    Attributes:
-      slots: how many models are trained at once; `put` and `fetch` count them device by device.
-    """
-
-    def __init__(self, plan: Plan, config: Config, num_devices: int, lanes: int = 0, mapped: bool = False):
-        """Prepares the step of `config`.
-
-        Args:
-          plan: of the model, or of each of them.
-          config: of the run; its batch is shared out over the devices, but in a fleet each model has one of its own.
-          num_devices: over all processes.
-          lanes: models on each device; 0: one model on all devices together.
-          mapped: the models of a device take a step as one vmapped computation, not one after another.
-        """
-        share = 1 if lanes else num_devices
-        self.slots = max(1, lanes * num_devices)
-        self._lanes, self._vmapped = lanes, mapped and lanes > 0
-        self._spread = num_devices > 1
-        local = dataclasses.replace(config, batch_size=config.batch_size // share)
-        axis = AXIS if share > 1 else None
-        dtype = compute_dtype(config.model.dtype)
-        self._step = make_train_step(plan, local, dtype, axis)
-        self._devices = jax.devices()[:num_devices]
-        self._sharding = NamedSharding(Mesh(np.array(self._devices), (AXIS,)), PartitionSpec(AXIS))
+    def __init__(self, stage: Stage, devices: list[jax.Device]):
+        """`stage` was made for as many shards as there are devices."""
+        self._stage, self._devices, self._spread = stage, devices, len(devices) > 1
+        self._sharding = NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec(AXIS))
         self._compiled = None
-        self._zeros = {name: np.zeros((), np.float32) for name in metric_names(config)}
+        self._zeros: dict[str, np.ndarray] = {}
 
-    def put(self, *trees):
-        """Numpy arrays on this process's devices, where `advance` wants them: a tree for each slot."""
-        if not self._lanes:
-            local = [device for device in self._devices if device.process_index == jax.process_index()]
-            on_devices = trees * len(local)
-        else:
-            starts = range(0, self.slots, self._lanes)
-            on_devices = [self._join(trees[start : start + self._lanes]) for start in starts]
+    def put(self, tree: Tree) -> Tree:
+        """Numpy arrays on this process's devices, where `advance` wants them."""
         if self._spread:
-            stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *on_devices)
+            local = sum(device.process_index == jax.process_index() for device in self._devices)
             place = functools.partial(jax.make_array_from_process_local_data, self._sharding)
-            return jax.tree.map(place, stacked)
+            return jax.tree.map(lambda leaf: place(np.stack([leaf] * local)), tree)
         # A copy: on a CPU device_put may share numpy's memory, which donation would then hand to the device.
-        copy = jax.tree.map(np.array, on_devices[0])
+        copy = jax.tree.map(np.array, tree)
         return jax.device_put(jax.tree.map(jnp.array, copy), self._devices[0])
 
-    def snapshot(self, tree, slot: int = 0):
-        """One slot's part of arrays that `put` placed or a step returned, copied on its device.
+    def snapshot(self, tree: Tree) -> Tree:
+        """A copy, on one device, of arrays that `put` placed or a step returned.
 
         Does not wait, and later steps, which take over the memory of the arrays, cannot change it.
         """
-        device, lane = divmod(slot, max(1, self._lanes))
-        if self._lanes and not self._vmapped:
-            tree = tree[lane]
         if self._spread:
-            tree = jax.tree.map(lambda leaf: leaf.addressable_data(device), tree)
-        return _copied(tree, (0,) * self._spread + (lane,) * self._vmapped)
+            tree = jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+        return _copied(tree, self._spread)
 
-    def fetch(self, tree, slot: int = 0):
+    def fetch(self, tree: Tree) -> Tree:
         """As `snapshot`, as numpy arrays."""
-        return jax.device_get(self.snapshot(tree, slot))
+        return jax.device_get(self.snapshot(tree))
 
-    def compile(self, state, frames) -> jax.stages.Compiled:
-        """Compiles for arguments as `put` returned them, or fetches the program from the cache on disk; returns it."""
-        step = self._step_of_all()
+    def compile(self, state: Tree, data: Tree) -> jax.stages.Compiled:
+        """Compiles for numpy arrays like these, or fetches the program from the cache on disk; returns it."""
+        step = jax.jit(self._stage.step)  # so that asking for its metrics and compiling it share one trace
 
-        def advance(state, totals, frames, count):
-            def body(_, carry):
-                state, metrics = step(carry[0], frames)
+        def one(state, data, key, at):
+            key = jax.random.fold_in(key, at)
+            if self._spread:
+                key = jax.random.fold_in(key, jax.lax.axis_index(AXIS))
+            return step(state, data, key, at)
+
+        def advance(state, totals, data, key, start, count):
+            key = jax.random.wrap_key_data(key, impl="threefry2x32")
+
+            def body(at, carry):
+                state, metrics = one(carry[0], data, key, at)
                 return state, jax.tree.map(jnp.add, carry[1], metrics)
 
-            state, totals = jax.lax.fori_loop(0, count, body, (state, totals))
+            state, totals = jax.lax.fori_loop(start, start + count, body, (state, totals))
             return state, totals, jax.tree.leaves(state)[0]
 
-        donated = {"donate_argnums": (0, 1)}
+        def metrics(state, data):
+            return one(state, data, jax.random.key(0, impl="threefry2x32"), jnp.int32(0))[1]
+
         if self._spread:
-            advance = jax.pmap(advance, AXIS, in_axes=(0, 0, 0, None), devices=self._devices, **donated)
+            metrics = jax.vmap(metrics, in_axes=None, axis_name=AXIS, axis_size=1)
+        self._zeros = {name: np.zeros((), np.float32) for name in jax.eval_shape(metrics, state, data)}
+        options = {"donate_argnums": (0, 1)}
+        if self._spread:
+            advance = jax.pmap(advance, AXIS, in_axes=(0, 0, 0, None, None, None), devices=self._devices, **options)
         else:
-            advance = jax.jit(advance, **donated)
-        self._compiled = advance.lower(state, self.zero_totals(), frames, np.int32(1)).compile(
-            compiler_options=compiler_options()
-        )
+            advance = jax.jit(advance, **options)
+        one_step = np.zeros(2, np.uint32), np.int32(0), np.int32(1)
+        lowered = advance.lower(self.put(state), self.zero_totals(), self.put(data), *one_step)
+        self._compiled = lowered.compile(compiler_options=compiler_options())
         return self._compiled
 
     def zero_totals(self) -> dict[str, jax.Array]:
-        """Sums of no metrics yet, as `advance` takes and returns them."""
-        return self.put(*[self._zeros] * self.slots)
+        """Sums of no metrics yet, as `advance` takes and returns them; after `compile`."""
+        return self.put(self._zeros)
 
-    def restart_totals(self, totals, slots: set[int]):
-        """`totals` with nothing yet in these slots; the arrays in `totals` stay as they are."""
-        if len(slots) == self.slots:
-            return self.zero_totals()
-        return self.put(*[self._zeros if i in slots else self.fetch(totals, i) for i in range(self.slots)])
-
-    def advance(self, state, totals, frames, count: int):
-        """(state, totals, ticket) after `count` further steps, whose metrics are added to `totals`.
+    def advance(self, state: Tree, totals: Tree, data: Tree, key: np.ndarray, start: int, count: int):
+        """(state, totals, ticket) after steps `start` to `start + count`, whose metrics are added to `totals`.
 
         Does not wait; the ticket is ready when the steps are done. One program serves every count, so how a
         run is cut into calls does not change its arithmetic. `state` and `totals` are given up to the call.
+
+        Args:
+          key: uint32 [2], root of all randomness of the stage: a step's own key is fold_in(key, step).
         """
-        return self._compiled(state, totals, frames, np.int32(count))
-
-    def _join(self, trees: tuple):
-        """What one device holds: its models' trees side by side, or stacked for a vmapped step."""
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *trees) if self._vmapped else tuple(trees)
-
-    def _step_of_all(self):
-        if not self._lanes:
-            return self._step
-        if self._vmapped:
-            return jax.vmap(self._step)
-        step = jax.jit(self._step)  # so that all lanes share one trace
-
-        def one_after_another(states, frames):
-            return tuple(zip(*map(step, states, frames), strict=True))
-
-        return one_after_another
+        return self._compiled(state, totals, data, key, np.int32(start), np.int32(count))
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _copied(tree, index: tuple[int, ...]):
-    """New arrays with the entries at `index` of all."""
-    return jax.tree.map(lambda leaf: jnp.copy(leaf[index]), tree)
+def _copied(tree: Tree, first: bool) -> Tree:
+    """New arrays; of stacked ones the first entries."""
+    return jax.tree.map(lambda leaf: jnp.copy(leaf[0] if first else leaf), tree)

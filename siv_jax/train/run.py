@@ -1,167 +1,271 @@
 """One model in training: where it stands, and what is logged, drawn and saved as it goes on."""
 
-import time
+import contextlib
+import dataclasses
+import functools
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from siv_jax.config import Config
-from siv_jax.errors import DivergedError
-from siv_jax.models.siv_gan.state import TrainState
-from siv_jax.sampling import image_files as pictures
-from siv_jax.sampling.trained_model import Sampler, latents
-from siv_jax.workdir.checkpoint import Checkpoints, require_finite
-from siv_jax.workdir.logs import Writer
+from siv_jax.data import Source
+from siv_jax.errors import DivergedError, UserError
+from siv_jax.models.interface import Family, Plan, Stage
+from siv_jax.sampling import pictures
+from siv_jax.sampling.drawer import Drawer
+from siv_jax.train import processes
+from siv_jax.train.devices import Program
+from siv_jax.train.mean_metrics import MeanMetrics
+from siv_jax.train.pace import Pace
+from siv_jax.train.profile import Profile
+from siv_jax.workdir import layout
+from siv_jax.workdir.checkpoint import Checkpoints, Saved, require_finite
+from siv_jax.workdir.logs import Logs
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What is trained: a family's model of one source, shared out over so many devices."""
+
+    config: Config
+    family: Family
+    plan: Plan
+    source: Source
+    stages: list[Stage]
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """Where a run leaves its traces; only the first process of a job has one.
+
+    report: called with the completed steps after each new sample grid, and at the end with `ended` true.
+    """
+
+    folder: Path
+    checkpoints: Checkpoints
+    logs: Logs
+    report: Callable[..., None]
 
 
 class Run:
-    """A run, which a loop takes up at `state` and leaves at `state`.
+    """A run of a task on some devices, from where its workdir stands.
 
     Attributes:
-      state: numpy arrays.
-      step: completed steps.
-      frames: what it trains on, [N, H, W, C].
+      step: completed steps over all stages.
+      num_steps: of all stages.
+      name: of the picture, for the progress bar of a fleet.
       error: what ended it before its last step, if anything did; its last good checkpoint stays.
+      shown: the latest headline metrics, for the progress bar.
     """
 
     def __init__(
         self,
-        config: Config,
-        state: TrainState,
-        frames: np.ndarray,
-        checkpoints: Checkpoints | None,
-        writer: Writer | None,
-        sampler: Sampler,
+        task: Task,
+        devices: list[jax.Device],
+        output: Output | None,
+        programs: dict,
+        profile: Profile | None = None,
         name: str = "",
     ):
-        """`checkpoints` and `writer` are None in processes that write nothing; `name` goes before the losses shown."""
-        self.state, self.frames = state, frames
-        self.step = int(state.step)
+        """`programs` keeps what is compiled, for runs of the same shapes and settings on the same devices."""
+        self.task, self.name, self.shown = task, name, ""
         self.error: DivergedError | None = None
-        self.name = name
-        self._config, self._checkpoints, self._writer, self._sampler = config, checkpoints, writer, sampler
-        self._log = _Log(self.step, writer)
+        self.num_steps = sum(stage.num_steps for stage in task.stages)
+        self.drawer = Drawer(task.family.sampler(task.config, task.plan), task.plan)
+        self._devices, self._output, self._programs, self._profile = devices, output, programs, profile
+        self._pace = Pace()
         self._due: list[Callable[[], None]] = []  # what is written once it has arrived from the devices
-        self._latents = latents(config.seed, 0, config.num_samples, config.model.noise_dim)
+        self._noise = self.drawer.sampler.noise(task.config.seed, 0, task.config.num_samples)
+        self._stage, self._at, self._state, self._data = self._taken_up()
+        self._log = MeanMetrics(self.step, output.logs if output else None, task.family.headline)
+        self._program: Program | None = None  # of the stage, once begun
 
     @property
-    def finished(self) -> bool:
-        """Whether its last step is done."""
-        return self.step >= self._config.num_steps
+    def step(self) -> int:
+        """Completed steps over all stages."""
+        return self._before(self._stage) + self._at
+
+    @property
+    def ended(self) -> bool:
+        """Whether its last step is done, or it diverged."""
+        return self.step >= self.num_steps or self.error is not None
 
     def begin(self) -> None:
-        """Starts the clock of its log, which leaves out compilation."""
+        """Compiles the stage's program, unless that has been done, and moves the state to the devices."""
+        shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), jax.tree.leaves(self._data))
+        same = self._stage, self.task.plan, str(shapes), tuple(device.id for device in self._devices)
+        if same not in self._programs:
+            program = Program(self.task.stages[self._stage], self._devices)
+            program.compile(self._state, self._data)
+            self._programs[same] = program
+        self._program = program = self._programs[same]
+        self._state, self._placed_data = program.put(self._state), program.put(self._data)
+        self._totals = program.zero_totals()
         self._log.begin()
 
-    def until_event(self) -> int:
-        """Steps until something is to be done."""
-        config, step = self._config, self.step
+    @property
+    def begun(self) -> bool:
+        """Whether `begin` was called for the present stage."""
+        return self._program is not None
+
+    def steps_wanted(self) -> int:
+        """Steps for the next call: no further than the next event, and what takes about two seconds."""
+        config, step = self.task.config, self.step
         events = [every - step % every for every in (config.log_every, config.sample_every, config.checkpoint_every)]
-        return min(*events, config.num_steps - step)
+        left = self.task.stages[self._stage].num_steps - self._at
+        wanted = min(*events, left, self._pace.steps_per_call())
+        return self._profile.steps_per_call(wanted) if self._profile else wanted
 
-    def advanced(self, count: int, state, totals, snapshot: Callable) -> bool:
-        """Notes what is due after `count` further steps; says whether the sums of the metrics begin anew.
+    def advance(self, count: int) -> None:
+        """Dispatches `count` more steps, at most `steps_wanted()`, and does what was due before them meanwhile.
 
-        Does not wait: `flush`, called when the next steps are under way, writes it.
-
-        Args:
-          count: at most until_event().
-          state, totals: what the steps returned, on the devices.
-          snapshot: gives copies on the device of this run's part of these, see Trainer.snapshot.
+        Waits for the steps of the call before, so that two calls at most are in flight.
         """
-        config = self._config
-        self.step += count
-        logs = self.step % config.log_every == 0 or self.finished
-        if logs:
-            self._log.due(self.step, snapshot(totals))
-        draws = self.step % config.sample_every == 0 or self.finished
-        saves = self.step % config.checkpoint_every == 0 and not self.finished
-        part = snapshot(state) if draws or saves else None
-        if draws and self._writer is not None:
-            images = self._sampler.start(part.ema, part.vectors_g, self._latents)
-            self._due.append(lambda step=self.step: self._writer.grid(step, pictures.to_uint8(images())))
-        if saves:
-            self._due.append(lambda: self._save(jax.device_get(part)))
-        return logs
+        if self._profile:
+            self._profile.before_call()
+        self._state, self._totals, ticket = self._program.advance(
+            self._state, self._totals, self._placed_data, self._key(self._stage), self._at, count
+        )
+        if self._profile:
+            self._profile.after_call(ticket, count)
+        with self._noting_divergence():
+            self._flush()
+            self._pace.wait(ticket, count)
+            self._at += count
+            self._notice()
+            if self._at == self.task.stages[self._stage].num_steps and self.step < self.num_steps:
+                self._flush()
+                self._enter_next_stage()
 
-    def flush(self, bar: tqdm) -> None:
-        """Writes what is due, once it has arrived; `bar` shows the losses.
+    def finish(self) -> None:
+        """Writes and saves the rest; returns when everything is on disk."""
+        if self.begun:
+            self._state = self._program.fetch(self._state)
+        if self.error is None:
+            with self._noting_divergence():
+                self._flush()
+                self._save(self.step, self._stage, self._at, self._state)
+        self.last_checkpoint()
+
+    def last_checkpoint(self) -> int | None:
+        """Steps of the newest checkpoint, once everything begun is on disk; None without one."""
+        if self._output is None:
+            return None
+        self._output.checkpoints.wait()
+        return self._output.checkpoints.latest_step()
+
+    def weights(self) -> Any:
+        """What sampling needs, after `finish` or before `begin`."""
+        return self.task.stages[self._stage].weights(self._state)
+
+    def _taken_up(self) -> tuple[int, int, Any, Any]:
+        """(stage, completed steps in it, state, data): new, or from the newest checkpoint.
+
+        Of a job's processes the first alone uses the workdir; the others get its state and data.
+        """
+        stages, saved = self.task.stages, None
+        if self._output is not None and self._output.checkpoints.latest_step() is not None:
+            saved = self._output.checkpoints.restore()
+        at = np.array([saved.stage, saved.step] if saved else [0, 0], np.int32)
+        number, step = map(int, processes.from_first(at))
+        with processes.together():
+            moved = saved and self._before(number) + step != self._output.checkpoints.latest_step()
+            if moved or number >= len(stages):
+                raise UserError("num_steps cannot change here: it moved the stages of training")
+        data = self._data_of(number)
+        if number == 0 and step == 0 and saved is None:
+            state = stages[0].init(self._key(0), data, None)
+        else:
+            state = self._restored(saved, number, data)
+        state = processes.from_first(state)
+        return number, step, state, data
+
+    def _restored(self, saved: Saved | None, number: int, data: Any) -> Any:
+        """The state of stage `number`, filled from `saved` where this process has it."""
+        stages, like = self.task.stages, None
+        for i in range(number + 1):
+            its_data = data if i == number else stages[i].data(self.task.source)
+            like = jax.eval_shape(functools.partial(stages[i].init, self._key(i)), its_data, like)
+        if saved is None:
+            return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
+        try:
+            return saved.state(like, stages[number].weights)
+        except (ValueError, KeyError) as error:
+            folder = self._output.folder
+            raise UserError(
+                f"the checkpoint in {folder} does not fit its {layout.CONFIG} and {layout.PLAN}: {error}; put these "
+                "files back as they were"
+            ) from None
+
+    def _data_of(self, number: int) -> Any:
+        """Data of a stage, the same in all processes of a job."""
+        return processes.from_first(self.task.stages[number].data(self.task.source))
+
+    def _before(self, number: int) -> int:
+        return sum(stage.num_steps for stage in self.task.stages[:number])
+
+    def _key(self, number: int) -> np.ndarray:
+        """Raw key data of a stage."""
+        return np.array([number, self.task.config.seed], np.uint32)
+
+    def _enter_next_stage(self) -> None:
+        previous = self._program.fetch(self._state)
+        self._stage, self._at, self._program = self._stage + 1, 0, None
+        stage = self.task.stages[self._stage]
+        self._data = self._data_of(self._stage)
+        self._state = jax.tree.map(np.asarray, stage.init(self._key(self._stage), self._data, previous))
+        self._pace = Pace()
+
+    def _notice(self) -> None:
+        """Takes copies of what is due now; `_flush`, called when the next steps are under way, writes it."""
+        config, step, program = self.task.config, self.step, self._program
+        stage, at = self._stage, self._at
+        last_of_stage = at == self.task.stages[stage].num_steps
+        if step % config.log_every == 0 or last_of_stage:
+            self._log.due(step, program.snapshot(self._totals))
+            self._totals = program.zero_totals()
+        draws = step % config.sample_every == 0 or step == self.num_steps
+        saves = step % config.checkpoint_every == 0 and step < self.num_steps
+        if not (draws or saves):
+            return
+        copy = program.snapshot(self._state)
+        if draws and self._output is not None:
+            samples = self.drawer.start(self.task.stages[stage].weights(copy), self._noise)
+            self._due.append(lambda: self._write_grid(step, samples().images))
+        if saves:
+            self._due.append(lambda: self._save(step, stage, at, jax.device_get(copy)))
+
+    def _flush(self) -> None:
+        """Writes what is due, once it has arrived.
 
         Raises:
           DivergedError: a loss, or a weight that was to be saved, is not finite.
         """
-        shown = self._log.flush()
-        if shown:
-            bar.set_postfix_str(f"{self.name} {shown}".strip(), refresh=False)
+        self.shown = self._log.flush() or self.shown
         due, self._due = self._due, []
         for write in due:
             write()
 
-    def finish(self, state: TrainState, bar: tqdm) -> None:
-        """Writes and saves the rest; returns when everything is on disk.
+    def _write_grid(self, step: int, images: np.ndarray) -> None:
+        folder = self._output.folder / layout.GRIDS
+        folder.mkdir(exist_ok=True)
+        sheet = pictures.grid(pictures.to_uint8(images))
+        pictures.save_png(folder / f"step_{step:08d}.png", sheet)
+        self._output.logs.image(step, sheet)
+        self._output.report(step)
 
-        Raises:
-          DivergedError: a loss or a weight is not finite.
-        """
-        self.flush(bar)
-        self.state = state
-        self._save(state)
-        self.wait()
-
-    def wait(self) -> int | None:
-        """Steps of the newest checkpoint, once everything begun is on disk; None without one."""
-        if self._checkpoints is None:
-            return None
-        self._checkpoints.wait()
-        return self._checkpoints.latest_step()
-
-    def draw(self, state: TrainState, z: np.ndarray) -> np.ndarray:
-        """Samples of `state` for latents z, see Sampler."""
-        return self._sampler(state.ema, state.vectors_g, z)
-
-    def _save(self, state: TrainState) -> None:
+    def _save(self, total: int, stage: int, at: int, state: Any) -> None:
         # Every process of a job looks, so that all of them end alike.
-        require_finite(state)
-        if self._checkpoints is not None:
-            self._checkpoints.save(state)
+        require_finite(state, total)
+        if self._output is not None:
+            self._output.checkpoints.save(total, stage, at, state, self.task.stages[stage].weights)
 
-
-class _Log:
-    """Means of the metrics since the last entry, written when their values have arrived."""
-
-    def __init__(self, step: int, writer: Writer | None):
-        self._writer = writer
-        self._step = step
-        self._pending: tuple[int, dict] | None = None
-        self.begin()
-
-    def begin(self) -> None:
-        """Counts seconds from now on."""
-        self._time = self._begun = time.monotonic()
-
-    def due(self, step: int, totals: dict) -> None:
-        """Notes the sums of the metrics up to `step`; does not wait for them."""
-        self._pending = (step, totals)
-
-    def flush(self) -> str:
-        """Writes what is due and returns it for the progress bar; empty where nothing is.
-
-        Raises:
-          DivergedError: a loss since the last entry is not finite.
-        """
-        if self._pending is None:
-            return ""
-        step, totals = self._pending
-        self._pending = None
-        count = step - self._step
-        means = {name: float(value) / count for name, value in sorted(jax.device_get(totals).items())}
-        if means.pop("finite") < 1.0 or not np.isfinite(list(means.values())).all():
-            raise DivergedError(f"the loss is not finite between steps {self._step} and {step}")
-        now = time.monotonic()
-        speed = count / max(now - self._time, 1e-9)
-        self._step, self._time = step, now
-        if self._writer is not None:
-            self._writer.scalars(step, now - self._begun, speed, means)
-        return f"G {means['loss_g']:.3f} D {means['loss_d']:.3f} diversity {means['diversity']:.3f}"
+    @contextlib.contextmanager
+    def _noting_divergence(self):
+        try:
+            yield
+        except DivergedError as error:
+            self.error = error

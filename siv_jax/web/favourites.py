@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from siv_jax.errors import UserError
-from siv_jax.sampling import image_files as pictures
+from siv_jax.sampling import pictures
 from siv_jax.sampling import sample_files as sampling
 from siv_jax.sampling.trained_model import TrainedModel
 from siv_jax.workdir.layout import write_atomically

@@ -1,26 +1,30 @@
 """Orbax checkpoints of a run: written in the background, complete or absent, the last few kept.
 
-A checkpoint holds two items: `generator`, the averaged weights and their spectral-norm vectors, which is all
-that sampling reads, and `training`, the rest of the state.
+A checkpoint holds two items: `weights`, all that sampling reads, and `rest`, the other arrays of the training state,
+with the stage and the steps completed in it.
 """
 
 import contextlib
+import dataclasses
 import errno
 import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
 from siv_jax.errors import DivergedError, UserError
-from siv_jax.models.siv_gan.state import TrainState
 
-_GENERATOR = ("ema", "vectors_g")
+Tree = Any
+Weights = Callable[[Tree], Tree]  # see siv_jax.models.interface.Stage.weights
+
+_ITEMS = ("weights", "rest")
 # Free space that a checkpoint wants beyond its arrays: it is some thirty files.
 _SPARE_BYTES = 1_000_000
 
@@ -28,10 +32,42 @@ _SPARE_BYTES = 1_000_000
 logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """A checkpoint's content, as numpy arrays.
+
+    stage: number of the stage, from 0. step: completed steps of that stage.
+    """
+
+    stage: int
+    step: int
+    weights: Tree
+    rest: dict[str, np.ndarray]
+
+    def state(self, like: Tree, weights: Weights) -> Tree:
+        """The training state.
+
+        Args:
+          like: a state of the same stage, of arrays or `jax.ShapeDtypeStruct`.
+          weights: that stage's.
+
+        Raises:
+          ValueError: the arrays are those of another model.
+        """
+        leaves, treedef = jax.tree.flatten(like)
+        in_weights = zip(_positions(leaves, weights(like)), jax.tree.leaves(self.weights), strict=True)
+        saved = dict(in_weights) | self.rest
+        found = [saved.get(str(i)) for i in range(len(leaves))]
+        for leaf, ours in zip(found, leaves, strict=True):
+            if leaf is None or leaf.shape != ours.shape or leaf.dtype != ours.dtype:
+                raise ValueError("its arrays are of another model's shapes")
+        return treedef.unflatten(found)
+
+
 class Checkpoints:
     """The checkpoints under a folder, as a context manager that finishes its writing before it closes.
 
-    Of a job of several processes the first alone makes one.
+    In a job of several processes only the first makes one.
     """
 
     def __init__(self, folder: Path, keep: int):
@@ -46,9 +82,7 @@ class Checkpoints:
             create=False,
             multiprocessing_options=ocp.options.MultiprocessingOptions(primary_host=first, active_processes={first}),
         )
-        self._manager = ocp.CheckpointManager(
-            self._folder, options=options, item_names=("generator", "training")
-        )
+        self._manager = ocp.CheckpointManager(self._folder, options=options, item_names=_ITEMS)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -58,30 +92,30 @@ class Checkpoints:
             self._manager.close()
 
     def latest_step(self) -> int | None:
-        """Completed steps of the newest checkpoint; None without one."""
+        """Completed steps, over all stages, of the newest checkpoint; None without one."""
         return self._manager.latest_step()
 
-    def save(self, state: TrainState) -> None:
+    def save(self, total: int, stage: int, step: int, state: Tree, weights: Weights) -> None:
         """Starts writing `state`, a tree of numpy arrays that nothing changes any more.
 
-        Does nothing where its step is saved already.
+        Does nothing where `total`, the completed steps over all stages, is saved already.
 
         Raises:
           OSError: the disk refused this checkpoint or the one before; those that were complete stay.
         """
-        step = int(state.step)
-        if step == self.latest_step():
+        if total == self.latest_step():
             return
-        args = ocp.args.Composite(
-            generator=ocp.args.StandardSave(_generator_item(state)),
-            training=ocp.args.StandardSave(_training_item(state)),
-        )
-        _require_space(self._folder, sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + _SPARE_BYTES)
+        leaves, of_sampling = jax.tree.leaves(state), weights(state)
+        in_weights = set(_positions(leaves, of_sampling))
+        rest = {str(i): np.asarray(leaf) for i, leaf in enumerate(leaves) if str(i) not in in_weights}
+        rest |= {"stage": np.array(stage, np.int32), "step": np.array(step, np.int32)}
+        _require_space(self._folder, sum(leaf.nbytes for leaf in leaves) + _SPARE_BYTES)
         with _disk_errors(self._folder):
-            saved = self._manager.save(step, args=args)
+            args = {"weights": ocp.args.StandardSave(of_sampling), "rest": ocp.args.StandardSave(rest)}
+            saved = self._manager.save(total, args=ocp.args.Composite(**args))
         if not saved:
             raise UserError(
-                f"{self._folder} already holds step {self.latest_step()}, later than step {step}: another run "
+                f"{self._folder} already holds step {self.latest_step()}, later than step {total}: another run "
                 "writes there; use another --workdir"
             )
 
@@ -94,24 +128,13 @@ class Checkpoints:
         with _disk_errors(self._folder):
             self._manager.wait_until_finished()
 
-    def restore(self, like: TrainState) -> TrainState:
-        """The newest checkpoint, as numpy arrays of the shapes and dtypes of `like`.
+    def restore(self) -> Saved:
+        """The newest checkpoint.
 
         Raises:
-          UserError: it is damaged, or of a model of other shapes.
+          UserError: it is damaged.
         """
-        step = self.latest_step()
-        args = ocp.args.Composite(
-            generator=ocp.args.StandardRestore(_generator_item(like)),
-            training=ocp.args.StandardRestore(_training_item(like)),
-        )
-        try:
-            items = self._manager.restore(step, args=args)
-            state = TrainState(**items["generator"], **items["training"])
-            _require_shapes(state, like)
-        except Exception as error:  # Orbax raises many kinds for a damaged folder
-            raise _damaged(self._folder, step, error) from None
-        return state
+        return _restored(self._manager, self._folder, self.latest_step(), _ITEMS)
 
 
 def completed_steps(folder: Path) -> int:
@@ -120,7 +143,7 @@ def completed_steps(folder: Path) -> int:
     return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
-def require_finite(state: TrainState) -> None:
+def require_finite(state: Tree, step: int) -> None:
     """Checks a state that is to be saved.
 
     Raises:
@@ -129,48 +152,48 @@ def require_finite(state: TrainState) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         if not np.isfinite(leaf).all():
             name = jax.tree_util.keystr(path, simple=True, separator="/")
-            raise DivergedError(f"{name} is not finite after step {int(state.step)}")
+            raise DivergedError(f"{name} is not finite after step {step}")
 
 
-def restore_generator(folder: Path, like: dict) -> tuple[dict, int]:
-    """({"ema", "vectors_g"}, step) of the newest checkpoint under `folder`.
-
-    Args:
-      folder: of the checkpoints.
-      like: the same tree with arrays of the right shapes.
+def restore_weights(folder: Path) -> tuple[Tree, int]:
+    """(weights, completed steps) of the newest checkpoint under `folder`.
 
     Raises:
       UserError: no checkpoint there, or a damaged one.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder.parent} holds no checkpoint: train there first")
-    with ocp.CheckpointManager(
-        folder.absolute(), options=ocp.CheckpointManagerOptions(read_only=True)
-    ) as manager:
-        step = manager.latest_step()
-        if step is None:
-            raise UserError(f"{folder.parent} holds no finished checkpoint: train there first")
-        args = ocp.args.Composite(generator=ocp.args.StandardRestore(like))
-        try:
-            weights = manager.restore(step, args=args)["generator"]
-            _require_shapes(weights, like)
-        except Exception as error:  # as above
-            raise _damaged(folder, step, error) from None
-    return weights, step
+    steps = completed_steps(folder)
+    if not folder.is_dir() or (not steps and not (folder / "0").is_dir()):
+        raise UserError(f"{folder.parent} holds no finished checkpoint: train there first")
+    options = ocp.CheckpointManagerOptions(read_only=True)
+    with ocp.CheckpointManager(folder.absolute(), options=options, item_names=_ITEMS) as manager:
+        return _restored(manager, folder, steps, ("weights",)).weights, steps
 
 
-def save_generator(folder: Path, params: np.ndarray, vectors: np.ndarray) -> None:
-    """Writes generator weights alone, as step 0 of a workdir that can be sampled from but not resumed."""
-    with ocp.CheckpointManager(folder.absolute()) as manager:
-        item = {"ema": params, "vectors_g": vectors}
-        manager.save(0, args=ocp.args.Composite(generator=ocp.args.StandardSave(item)))
+def save_weights(folder: Path, weights: Tree) -> None:
+    """Writes weights alone, as step 0 of a workdir that can be sampled from but not resumed."""
+    with ocp.CheckpointManager(folder.absolute(), item_names=_ITEMS) as manager:
+        manager.save(0, args=ocp.args.Composite(weights=ocp.args.StandardSave(weights)))
 
 
-def _require_shapes(found, like) -> None:
-    # Orbax gives numpy arrays as they lie on disk, whatever their target's shape.
-    ours, theirs = (jax.tree.map(np.shape, tree) for tree in (like, found))
-    if ours != theirs:
-        raise ValueError("its arrays are of another model's shapes")
+def _restored(manager: ocp.CheckpointManager, folder: Path, step: int, items: tuple[str, ...]) -> Saved:
+    try:
+        # Without a target Orbax gives numpy arrays as they lie on disk.
+        args = {item: ocp.args.StandardRestore() for item in items}
+        found = manager.restore(step, args=ocp.args.Composite(**args))
+        rest = found["rest"] if "rest" in items else {"stage": 0, "step": step}
+        return Saved(int(rest["stage"]), int(rest["step"]), found["weights"], rest)
+    except Exception as error:  # Orbax raises many kinds for a damaged folder
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"cannot restore the checkpoint {folder / str(step)}: {reason}; if it is damaged, move that folder away to "
+            "go on from the one before"
+        ) from None
+
+
+def _positions(leaves: list, weights: Tree) -> list[str]:
+    """Where each leaf of `weights` stands among the state's, by identity."""
+    numbers = {id(leaf): str(i) for i, leaf in enumerate(leaves)}
+    return [numbers[id(leaf)] for leaf in jax.tree.leaves(weights)]
 
 
 def _require_space(folder: Path, needed: int) -> None:
@@ -193,19 +216,3 @@ def _disk_errors(folder: Path) -> Iterator[None]:
             raise
         number = int(code.group(1))
         raise OSError(number, os.strerror(number), str(folder)) from None
-
-
-def _damaged(folder: Path, step: int, error: Exception) -> UserError:
-    reason = " ".join(str(error).split())[:200]
-    return UserError(
-        f"cannot restore the checkpoint {folder / str(step)}: {reason}; if it is damaged, delete that folder to "
-        "go on from the one before"
-    )
-
-
-def _generator_item(state: TrainState) -> dict:
-    return {name: getattr(state, name) for name in _GENERATOR}
-
-
-def _training_item(state: TrainState) -> dict:
-    return {name: value for name, value in vars(state).items() if name not in _GENERATOR}

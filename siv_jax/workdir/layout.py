@@ -1,45 +1,58 @@
 """The folder of a run: what lies where in it, and who may write there.
 
 config.json        every setting, resolved
-plan.json          shapes of the model and how its samples are written
-frames.npz         the training frames at the training resolution
+plan.json          the model's shapes, and what is known of the input
+source/            the picture, or the frames of the clip, that the run learns from
 checkpoints/       Orbax, the last few
-grids/             samples of the same latents as training goes on
+grids/             samples of the same noise as training goes on
 samples/           the final samples
 scalars.jsonl      losses; tensorboard/ holds the same as events
 profile/           a trace of some steps, where one was asked for
-index.html         all this as a page, with training.png, what the run trains on
+index.html         all this as a page, with training.png, what the run learns from
 """
 
 import dataclasses
-import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import filelock
 
 from siv_jax import config as config_lib
-from siv_jax.data.pixel_format import PixelFormat
+from siv_jax.data import PixelFormat, Source, stored
 from siv_jax.errors import UserError
-from siv_jax.models.siv_gan.plan import Plan
+from siv_jax.models import registry
+from siv_jax.models.interface import Plan
 
-CONFIG, PLAN, FRAMES = "config.json", "plan.json", "frames.npz"
+CONFIG, PLAN, SOURCE = "config.json", "plan.json", "source"
 CHECKPOINTS, GRIDS, SAMPLES = "checkpoints", "grids", "samples"
 SCALARS, TENSORBOARD, PROFILE = "scalars.jsonl", "tensorboard", "profile"
 _LOCK = ".lock"
+# Of the files of a workdir; 0.1 of the package had none.
+VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class Model:
-    """What sampling needs to know of a run besides its weights and its config."""
+class Record:
+    """What a workdir knows of its model and its input, beside its config.
 
-    plan: Plan
+    source: name of the input.
+    num_frames: frames that the run learns from, 1 for a picture; 0 for imported weights, which have none.
+    frames_found: frames of the input before stride and data.max_frames.
+    source_size, kept_size: (height, width) of the input and of the frames in source/.
+    digest: of the input's pixels; empty for imported weights.
+    """
+
+    plan: Any
     format: PixelFormat
-    source: str  # name of the input
-    digest: str  # of the training frames; empty for imported weights
+    source: str
+    num_frames: int = 0
+    frames_found: int = 0
+    source_size: tuple[int, int] = (0, 0)
+    kept_size: tuple[int, int] = (0, 0)
+    digest: str = ""
 
 
 def default_workdir(data_path: str) -> Path:
@@ -50,38 +63,8 @@ def default_workdir(data_path: str) -> Path:
     return Path("runs") / (name or "run")
 
 
-def open_for_training(workdir: Path, config: config_lib.Config, model: Model, frames: np.ndarray) -> "Lock":
-    """Makes `workdir` ready for a run of `config`, new or resumed, and locks it.
-
-    Raises:
-      UserError: it holds something else, a run that differs, a run of other frames, or is in use.
-    """
-    lock = lock_folder(workdir)
-    try:
-        _make_ready(workdir, config, model, frames)
-    except BaseException:
-        lock.release()
-        raise
-    return lock
-
-
-def _make_ready(workdir: Path, config: config_lib.Config, model: Model, frames: np.ndarray) -> None:
-    if (workdir / CONFIG).exists():
-        config_lib.refuse_changes(config_lib.load(workdir / CONFIG), config, workdir)
-    if (workdir / PLAN).exists():
-        there = load_model(workdir)
-        if there.digest != model.digest or there.plan != model.plan:
-            raise UserError(
-                f"{workdir} holds a run trained on other frames ({there.source}); use another --workdir"
-            )
-    else:
-        write_atomically(workdir / FRAMES, lambda file: np.savez_compressed(file, frames=frames))
-    save_config(workdir, config)
-    save_model(workdir, model)
-
-
-def lock_folder(workdir: Path, settings: str = CONFIG) -> "Lock":
-    """Makes the folder if need be and claims it for this process; the claim ends with the process.
+def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
+    """Makes the folder if need be and claims it for this process, until `release` or the end of the process.
 
     Args:
       workdir: of a run, or of a fleet.
@@ -92,86 +75,96 @@ def lock_folder(workdir: Path, settings: str = CONFIG) -> "Lock":
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        handle = open(workdir / _LOCK, "w")  # noqa: SIM115 (stays open as long as the run)
+        claim = filelock.FileLock(workdir / _LOCK, blocking=False)
+        claim.acquire()
     except FileExistsError:
         raise UserError(f"{workdir} is a file: choose another --workdir") from None
+    except filelock.Timeout:
+        raise UserError(f"{workdir} is in use by another run: wait for it or choose another --workdir") from None
     except OSError as error:
         raise UserError(f"cannot write to {workdir}: {error.strerror}; choose another --workdir") from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
-        raise UserError(
-            f"{workdir} is in use by another run: wait for it or choose another --workdir"
-        ) from None
-    foreign = [entry.name for entry in workdir.iterdir() if not entry.name.startswith(".")]
-    # frames.npz is the first file of a new run, so a run that was killed there holds it alone.
-    if set(foreign) - {FRAMES} and not (workdir / settings).exists():
-        handle.close()
-        (workdir / _LOCK).unlink()
-        raise UserError(f"{workdir} holds {sorted(foreign)[0]} but no {settings}: choose a new or empty --workdir")
-    return Lock(handle)
+    foreign = sorted(entry.name for entry in workdir.iterdir() if not entry.name.startswith("."))
+    # The settings are written last, so a run that was killed before leaves the others without them.
+    if set(foreign) - {SOURCE, PLAN} and not (workdir / settings).exists():
+        claim.release()
+        (workdir / _LOCK).unlink(missing_ok=True)
+        raise UserError(f"{workdir} holds {foreign[0]} but no {settings}: choose a new or empty --workdir")
+    return claim
 
 
-class Lock:
-    """A claim on a folder, given back by `release` or when the process ends."""
+def begin(workdir: Path, config: config_lib.Config, plan: Plan, source: Source) -> Record:
+    """Writes into a locked workdir what a run of `config` on `source` needs; of an older run there, checks it.
 
-    def __init__(self, handle):
-        self._handle = handle
+    Raises:
+      UserError: the workdir holds a run that differs, a run of another input, or one of another version.
+    """
+    if (workdir / CONFIG).exists():
+        config_lib.refuse_changes(load_config(workdir), config, workdir)
+        record, digest = load_record(workdir), source.digest()
+        # The input may be the workdir's own copy of it, when the original is gone.
+        if digest != record.digest and digest != load_source(workdir).digest():
+            raise UserError(f"{workdir} holds a run trained on another input ({record.source}); use another --workdir")
+    else:
+        kept_size = stored.store(source, workdir / SOURCE)
+        record = Record(
+            plan=plan,
+            format=source.format,
+            source=source.name,
+            num_frames=source.num_frames,
+            frames_found=source.frames_found,
+            source_size=source.size,
+            kept_size=kept_size,
+            digest=source.digest(),
+        )
+    save(workdir, config, record)
+    return record
 
-    def release(self) -> None:
-        """Lets other processes write there."""
-        self._handle.close()
+
+def save(workdir: Path, config: config_lib.Config, record: Record) -> None:
+    """Writes plan.json and config.json."""
+    values = {"version": VERSION, **dataclasses.asdict(record)}
+    write_text(workdir / PLAN, json.dumps(values, indent=2) + "\n")
+    write_text(workdir / CONFIG, config_lib.to_json(config))
 
 
-def save_config(workdir: Path, config: config_lib.Config, name: str = CONFIG) -> None:
-    """Writes config.json, or the same under another name."""
-    write_atomically(workdir / name, lambda file: file.write(config_lib.to_json(config).encode()))
+def load_config(workdir: Path) -> config_lib.Config:
+    """Reads config.json.
+
+    Raises:
+      UserError: it is missing or of another version.
+    """
+    _require_version(workdir)
+    return config_lib.load(workdir / CONFIG)
 
 
-def save_model(workdir: Path, model: Model) -> None:
-    """Writes plan.json."""
-    text = json.dumps(dataclasses.asdict(model), indent=2) + "\n"
-    write_atomically(workdir / PLAN, lambda file: file.write(text.encode()))
-
-
-def load_model(workdir: Path) -> Model:
+def load_record(workdir: Path) -> Record:
     """Reads plan.json.
 
     Raises:
-      UserError: it is missing or not of this version.
+      UserError: it is missing or of another version.
     """
-    path = workdir / PLAN
+    _require_version(workdir)
+    path, family = workdir / PLAN, registry.get(load_config(workdir).model.name)
     try:
-        values = json.loads(path.read_text())
-        plan, pixel_format = Plan(**values.pop("plan")), PixelFormat(**values.pop("format"))
-        return Model(plan=plan, format=pixel_format, **values)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: {workdir} is not the workdir of a run") from None
+        values = json.loads(path.read_text(encoding="utf-8"))
+        del values["version"]
+        sizes = {key: tuple(values.pop(key)) for key in ("source_size", "kept_size")}
+        plan, pixel_format = family.Plan(**values.pop("plan")), PixelFormat(**values.pop("format"))
+        return Record(plan=plan, format=pixel_format, **sizes, **values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path} cannot be read as the plan of a run: {error}") from None
 
 
-def load_frames(workdir: Path) -> np.ndarray:
-    """The frames [N, H, W, C] that the run trains on, uint8 or float32 in [-1, 1].
+def load_source(workdir: Path) -> Source:
+    """The picture or the frames that the run learns from, as the workdir keeps them.
 
     Raises:
       UserError: they are missing, as for imported weights, or damaged.
     """
-    path = workdir / FRAMES
-    try:
-        # Opened here, since numpy leaves a damaged archive open.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            return archive["frames"]
-    except FileNotFoundError:
-        raise UserError(f"{workdir} holds no training frames") from None
-    except Exception as error:  # a damaged archive raises zipfile's, zlib's and numpy's errors
-        raise UserError(f"{path} cannot be read: {error}") from None
-
-
-def digest(frames: np.ndarray, text: str = "") -> str:
-    """Fingerprint of the training frames, by which a resumed run knows its own; or of frames and a text."""
-    return hashlib.sha256(f"{frames.shape}{frames.dtype}{text}".encode() + frames.tobytes()).hexdigest()[:16]
+    record = load_record(workdir)
+    if not record.num_frames:
+        raise UserError(f"{workdir} holds imported weights, which have no training picture")
+    return stored.stored(workdir / SOURCE, record.source, record.frames_found, record.format)
 
 
 def write_atomically(path: Path, write: Callable) -> None:
@@ -184,3 +177,21 @@ def write_atomically(path: Path, write: Callable) -> None:
     except OSError:
         hidden.unlink(missing_ok=True)
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 text, complete or not at all."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def _require_version(workdir: Path) -> None:
+    path = workdir / PLAN
+    try:
+        version = json.loads(path.read_text(encoding="utf-8")).get("version")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: {workdir} is not the workdir of a run") from None
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read as the plan of a run: {error}") from None
+    if version != VERSION:
+        older = "siv_jax 0.1" if version is None else f"another version of siv_jax (files of version {version})"
+        raise UserError(f"{workdir} is the workdir of {older}: use it there, or train anew in another --workdir")

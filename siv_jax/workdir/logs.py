@@ -1,70 +1,59 @@
-"""What a run leaves to look at while it goes on: scalars, sample grids and a page that shows them."""
+"""Logs of a run: scalars.jsonl and TensorBoard's events."""
 
 import contextlib
+import itertools
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from siv_jax.report import run_page as page
-from siv_jax.sampling import image_files as pictures
-from siv_jax.workdir import layout as workdir
-from siv_jax.workdir.events import EventFile
+from siv_jax.workdir import layout
+from siv_jax.workdir.event_file import EventFile
 
 
-class Writer:
-    """Appends to the logs of one workdir, from `start` completed steps on, and calls `watch` after each grid.
+class Logs:
+    """Appends to the logs of one workdir, from `start` completed steps on; a context manager.
 
     A run that was stopped after its last checkpoint repeats some steps: what it had logged of them is dropped.
     """
 
-    def __init__(self, folder: Path, start: int, watch: Callable[[int], None] | None = None):
-        self._folder = folder
-        path = folder / workdir.SCALARS
-        kept = [line for line in _complete_lines(path) if json.loads(line)["step"] <= start]
-        workdir.write_atomically(path, lambda file: file.write("".join(kept).encode()))
-        self._step, self._watch = start, watch
-        self._page = page.RunPage(folder)
+    def __init__(self, folder: Path, start: int):
+        path = folder / layout.SCALARS
+        kept = [json.dumps(entry) + "\n" for entry in entries(folder) if entry["step"] <= start]
+        layout.write_text(path, "".join(kept))
         with contextlib.ExitStack() as stack:
-            self._scalars = stack.enter_context(open(path, "a", buffering=1))
-            self._events = EventFile(folder / workdir.TENSORBOARD, first_step=start + 1)
+            self._scalars = stack.enter_context(open(path, "a", buffering=1, encoding="utf-8"))
+            self._events = EventFile(folder / layout.TENSORBOARD, first_step=start + 1)
             stack.callback(self._events.close)
-            self._page.write(start)
             self._files = stack.pop_all()  # open as long as the run
 
-    def __enter__(self) -> "Writer":
+    def __enter__(self) -> "Logs":
         return self
 
     def __exit__(self, *_) -> None:
         self._files.close()
-        self._page.write(self._step, ended=True)
 
     def scalars(self, step: int, seconds: float, steps_per_second: float, metrics: dict[str, float]) -> None:
         """One line of scalars.jsonl, and the same as TensorBoard scalars."""
-        self._step = step
         speed = {"seconds": round(seconds, 2), "steps_per_second": round(steps_per_second, 3)}
         self._scalars.write(json.dumps({"step": step} | speed | metrics) + "\n")
         self._events.scalars(step, metrics | {"steps_per_second": steps_per_second})
 
-    def grid(self, step: int, images: np.ndarray) -> Path:
-        """Writes a grid of uint8 images [N, H, W, C] and the page anew; returns the grid's path."""
-        self._step = step
-        folder = self._folder / workdir.GRIDS
-        folder.mkdir(exist_ok=True)
-        path = folder / f"step_{step:08d}.png"
-        sheet = pictures.grid(images)
-        pictures.save_png(path, sheet)
+    def image(self, step: int, sheet: np.ndarray) -> None:
+        """A sheet of samples, uint8 [H, W, 3], for TensorBoard."""
         self._events.image(step, "samples", sheet)
-        self._page.write(step)
-        if self._watch is not None:
-            self._watch(step)
-        return path
 
 
-def _complete_lines(path: Path) -> list[str]:
-    """Lines of `path` that hold an entry; a killed run can leave the last one half written."""
+def entries(folder: Path) -> list[dict]:
+    """Entries of scalars.jsonl; none where there is no such file. A killed run can leave the last one half written."""
+    path = folder / layout.SCALARS
     if not path.exists():
         return []
-    lines = path.read_text(errors="replace").splitlines(keepends=True)
-    return [line for line in lines if line.endswith("}\n") and line.startswith('{"step": ')]
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("}\n") and line.startswith('{"step": ')]
+
+
+def seconds_trained(logged: list[dict]) -> float:
+    """Time in training over all resumptions, each of which starts its clock at zero."""
+    clock = [entry["seconds"] for entry in logged] + [0.0]
+    return sum(now for now, after in itertools.pairwise(clock) if after < now)

@@ -1,1 +1,1 @@
-"""SIV-GAN (One-Shot GAN)."""
+"""SIV-GAN (One-Shot GAN): a generator against a discriminator with a content and a layout branch."""

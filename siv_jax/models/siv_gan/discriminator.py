@@ -6,8 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from siv_jax.config import ModelConfig
 from siv_jax.models.siv_gan.blocks import Conv, DiscriminatorBlock
+from siv_jax.models.siv_gan.config import ModelConfig
 from siv_jax.models.siv_gan.plan import Plan
 
 # Channel multipliers from the full resolution down; N_D blocks use the first N_D + 1.

@@ -4,8 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from siv_jax.config import ModelConfig
 from siv_jax.models.siv_gan.blocks import Conv, GeneratorBlock, kernel_init
+from siv_jax.models.siv_gan.config import ModelConfig
 from siv_jax.models.siv_gan.plan import Plan
 
 # Channel multipliers from the coarsest map to the finest; g blocks use the last g + 1.

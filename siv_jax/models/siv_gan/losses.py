@@ -3,22 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from siv_jax.config import LossConfig
+from siv_jax.models.siv_gan.config import LossConfig
 from siv_jax.models.siv_gan.discriminator import Logits
-
-# Each maps a logit map to the loss per position of a sample that should count as real, or as fake.
-_REAL = {
-    "bce": lambda logit: jax.nn.softplus(-logit),
-    "hinge": lambda logit: jax.nn.relu(1.0 - logit),
-    "wasserstein": lambda logit: -logit,
-}
-_FAKE = {
-    "bce": jax.nn.softplus,
-    "hinge": lambda logit: jax.nn.relu(1.0 + logit),
-    "wasserstein": lambda logit: logit,
-}
-# The generator wants its fakes to count as real: for BCE the non-saturating form.
-_GENERATOR = _REAL | {"hinge": _REAL["wasserstein"]}
+from siv_jax.nn import gan_losses
 
 # zCR: standard deviation of the latent's perturbation (Zhao et al., 2021).
 ZCR_NOISE = 0.05
@@ -26,17 +13,17 @@ ZCR_NOISE = 0.05
 
 def generator_loss(logits: Logits, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
     """Adversarial loss of the generator by part, weighted; `logits` of fakes."""
-    return _by_part(logits, _GENERATOR[config.adversarial], config, num_blocks_d)
+    return _by_part(logits, gan_losses.GENERATOR[config.adversarial], config, num_blocks_d)
 
 
 def real_loss(logits: Logits, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
     """Loss of the discriminator on real samples by part, weighted."""
-    return _by_part(logits, _REAL[config.adversarial], config, num_blocks_d)
+    return _by_part(logits, gan_losses.REAL[config.adversarial], config, num_blocks_d)
 
 
 def fake_loss(logits: Logits, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
     """Loss of the discriminator on fakes by part, weighted."""
-    return _by_part(logits, _FAKE[config.adversarial], config, num_blocks_d)
+    return _by_part(logits, gan_losses.FAKE[config.adversarial], config, num_blocks_d)
 
 
 def part_weight(part: str, num_blocks: int, config: LossConfig, num_blocks_d: int) -> float:

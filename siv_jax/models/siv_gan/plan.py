@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from siv_jax.config import ModelConfig
 from siv_jax.errors import UserError
+from siv_jax.models.siv_gan.config import Config, ModelConfig
 
 SMALLEST_SIDE = 48
 LARGEST_SIDE = 1792
@@ -113,3 +113,24 @@ def _discriminator_blocks(num_blocks_g: int, model: ModelConfig) -> tuple[int, i
             "makes images at only as many scales"
         )
     return num_blocks_d, num_blocks_low_level
+
+
+def require_equal_shares(config: Config, shards: int) -> None:
+    """Checks that the batch can be shared out over so many devices.
+
+    Raises:
+      UserError: it does not divide, or leaves each a single sample where pairs are compared.
+    """
+    batch, fewest = config.batch_size, 1 if config.loss.diversity in ("none", "zcr") else 2
+    if batch % shards == 0 and batch // shards >= fewest:
+        return
+    fitting = {max(fewest, batch // shards) * shards, max(fewest, batch // shards + 1) * shards}
+    nearest = " or ".join(map(str, sorted(fitting)))
+    if batch % shards:
+        problem = f"does not divide over {shards} devices: the nearest that does is {nearest}"
+    else:
+        problem = (
+            f"leaves 1 sample to each of {shards} devices, and loss.diversity {config.loss.diversity} compares "
+            f"pairs: take {fewest * shards}"
+        )
+    raise UserError(f"batch_size {batch} {problem}; or use fewer devices with --devices")

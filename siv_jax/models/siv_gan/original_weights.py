@@ -6,11 +6,62 @@ A convolution there holds `weight_orig` [out, in, kh, kw], `bias` and spectral n
 
 import re
 
+import jax
 import numpy as np
 
 from siv_jax.errors import UserError
+from siv_jax.models.siv_gan import network
+from siv_jax.models.siv_gan.config import Config, ModelConfig
+from siv_jax.models.siv_gan.plan import Plan
+from siv_jax.nn import flat
 
+# Part of every generator's state_dict; what stands before it in a name is a prefix.
+_FIRST = "first_linear.weight"
 _LAYERS = {"conv1": "conv1", "conv2": "conv2", "conv_sc": "shortcut"}
+
+
+def import_weights(tensors: dict[str, np.ndarray]) -> tuple[Config, Plan, dict[str, np.ndarray]]:
+    """Settings, plan and sampling weights of a generator's state_dict; names may carry a common prefix.
+
+    Raises:
+      UserError: these are not the weights of one SIV-GAN generator.
+    """
+    params, vectors = generator(_without_prefix(tensors))
+    noise_dim, noise_height, noise_width, _ = params["dense"]["kernel"].shape
+    blocks = sum(name.startswith("block_") for name in params)
+    cell = 2 ** (blocks - 1)
+    plan = Plan(
+        height=noise_height * cell,
+        width=noise_width * cell,
+        channels=params[f"to_image_{blocks - 1}"]["kernel"].shape[-1],
+        noise_height=noise_height,
+        noise_width=noise_width,
+        num_blocks_g=blocks,
+        # There is no discriminator; sampling reads neither of these.
+        num_blocks_d=2,
+        num_blocks_low_level=1,
+    )
+    last = params[f"block_{blocks - 1}"]["conv2"]["kernel"].shape[-1]
+    config = Config(model=ModelConfig(ch_g=last, noise_dim=noise_dim))
+    wanted = network.generator(plan, config.model).shapes if 5 <= blocks <= 9 else {}
+    if jax.tree.map(lambda leaf: leaf.shape, wanted) != jax.tree.map(np.shape, params):
+        raise UserError("these weights have the shapes of no SIV-GAN generator")
+    return config, plan, {"ema": flat.joined(params), "vectors_g": flat.joined(vectors)}
+
+
+def _without_prefix(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The generator's tensors under their own names."""
+    prefixes = [name.removesuffix(_FIRST) for name in tensors if name.endswith(_FIRST)]
+    # Copies of the tensors after something was done to them, such as gradients, are not weights.
+    prefixes = [prefix for prefix in prefixes if f"{prefix}body.0.conv1.weight_u" in tensors]
+    if len(prefixes) != 1:
+        found = ", ".join(prefixes) or "none"
+        raise UserError(f"there should be the weights of one SIV-GAN generator, but there is {found}")
+    return {
+        name.removeprefix(prefixes[0]): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefixes[0]) and not name.endswith("num_batches_tracked")
+    }
 
 
 def convolution(tensors: dict[str, np.ndarray], name: str) -> tuple[dict, dict]:

@@ -1,0 +1,23 @@
+"""Latents from a file."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from siv_jax.errors import UserError
+
+
+def read_latents(path: Path) -> np.ndarray:
+    """The array in an .npy file, or `latents` of an .npz file such as the favourites of siv_jax.demo.
+
+    Raises:
+      UserError: no such file, or no array of numbers in it.
+    """
+    try:
+        found = np.load(path, allow_pickle=False)
+        return found if isinstance(found, np.ndarray) else found["latents"]
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        raise UserError(f"{path} is not an .npy array of numbers, nor an .npz with latents") from None

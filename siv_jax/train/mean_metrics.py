@@ -1,0 +1,47 @@
+"""Means of a run's metrics between two entries of its log."""
+
+import time
+
+import jax
+import numpy as np
+
+from siv_jax.errors import DivergedError
+from siv_jax.workdir.logs import Logs
+
+
+class MeanMetrics:
+    """Means of the metrics since the last entry, written when their values have arrived."""
+
+    def __init__(self, step: int, logs: Logs | None, headline: dict[str, str]):
+        self._logs, self._headline, self._step = logs, headline, step
+        self._pending: tuple[int, dict] | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Starts the clock."""
+        self._time = self._begun = time.monotonic()
+
+    def due(self, step: int, totals: dict) -> None:
+        """Notes the sums of the metrics up to `step`; does not wait for them."""
+        self._pending = (step, totals)
+
+    def flush(self) -> str:
+        """Writes what is due and returns it for the progress bar; empty where nothing is.
+
+        Raises:
+          DivergedError: a metric since the last entry is not finite.
+        """
+        if self._pending is None:
+            return ""
+        step, totals = self._pending
+        self._pending = None
+        count = step - self._step
+        means = {name: float(value) / count for name, value in sorted(jax.device_get(totals).items())}
+        if not np.isfinite(list(means.values())).all():
+            raise DivergedError(f"the loss is not finite between steps {self._step} and {step}")
+        now = time.monotonic()
+        speed = count / max(now - self._time, 1e-9)
+        self._step, self._time = step, now
+        if self._logs is not None:
+            self._logs.scalars(step, now - self._begun, speed, means)
+        return " ".join(f"{label} {means[name]:.3f}" for label, name in self._headline.items() if name in means)
