@@ -82,6 +82,8 @@ class Run:
         self._stage, self._at, self._state, self._data = self._taken_up()
         self._log = MeanMetrics(self.step, output.logs if output else None, task.family.headline)
         self._program: Program | None = None  # of the stage, once begun
+        if self._stage_done and not self.ended:
+            self._enter_next_stage()
 
     @property
     def step(self) -> int:
@@ -105,6 +107,10 @@ class Run:
         self._state, self._placed_data = program.put(self._state), program.put(self._data)
         self._totals = program.zero_totals()
         self._log.begin()
+
+    @property
+    def _stage_done(self) -> bool:
+        return self._at == self.task.stages[self._stage].num_steps
 
     @property
     def begun(self) -> bool:
@@ -136,7 +142,7 @@ class Run:
             self._pace.wait(ticket, count)
             self._at += count
             self._notice()
-            if self._at == self.task.stages[self._stage].num_steps and self.step < self.num_steps:
+            if self._stage_done and not self.ended:
                 self._flush()
                 self._enter_next_stage()
 
@@ -212,7 +218,7 @@ class Run:
         return np.array([number, self.task.config.seed], np.uint32)
 
     def _enter_next_stage(self) -> None:
-        previous = self._program.fetch(self._state)
+        previous = self._program.fetch(self._state) if self.begun else self._state
         self._stage, self._at, self._program = self._stage + 1, 0, None
         stage = self.task.stages[self._stage]
         self._data = self._data_of(self._stage)
@@ -223,8 +229,7 @@ class Run:
         """Takes copies of what is due now; `_flush`, called when the next steps are under way, writes it."""
         config, step, program = self.task.config, self.step, self._program
         stage, at = self._stage, self._at
-        last_of_stage = at == self.task.stages[stage].num_steps
-        if step % config.log_every == 0 or last_of_stage:
+        if step % config.log_every == 0 or self._stage_done:
             self._log.due(step, program.snapshot(self._totals))
             self._totals = program.zero_totals()
         draws = step % config.sample_every == 0 or step == self.num_steps
