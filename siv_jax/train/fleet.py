@@ -92,7 +92,7 @@ class _Queue:
                 closing.close()
 
     def _open_next(self, devices: list[jax.Device]) -> Run | None:
-        for member in self._waiting:
+        while self._stop.name is None and (member := next(self._waiting, None)) is not None:
             with contextlib.ExitStack() as closing:
                 try:
                     opened = single.open_run(

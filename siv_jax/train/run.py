@@ -237,11 +237,11 @@ class Run:
         if not (draws or saves):
             return
         copy = program.snapshot(self._state)
+        if saves:
+            self._due.append(lambda: self._save(step, stage, at, jax.device_get(copy)))
         if draws and self._output is not None:
             samples = self.drawer.start(self.task.stages[stage].weights(copy), self._noise)
             self._due.append(lambda: self._write_grid(step, samples().images))
-        if saves:
-            self._due.append(lambda: self._save(step, stage, at, jax.device_get(copy)))
 
     def _flush(self) -> None:
         """Writes what is due, once it has arrived.
@@ -255,6 +255,8 @@ class Run:
             write()
 
     def _write_grid(self, step: int, images: np.ndarray) -> None:
+        if not np.isfinite(images).all():
+            raise DivergedError(f"the samples are not finite after step {step}")
         folder = self._output.folder / layout.GRIDS
         folder.mkdir(exist_ok=True)
         sheet = pictures.grid(pictures.to_uint8(images))
