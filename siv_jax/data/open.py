@@ -1,31 +1,52 @@
-"""Every input of a run, from the path in the config to frames at the training resolution."""
+"""Every input of a run: which reader a path needs."""
 
 import dataclasses
 
 import numpy as np
 
-from siv_jax.config import DataConfig, ModelConfig
+from siv_jax.config import DataConfig
 from siv_jax.data.decoding import one_line
 from siv_jax.data.notes import Notes
 from siv_jax.data.pixel_format import PixelFormat
-from siv_jax.data.selection import choose, note_choice, refuse_times
-from siv_jax.data.source import Reel
+from siv_jax.data.source import Source
 from siv_jax.errors import UserError
-from siv_jax.models.siv_gan.plan import Plan, make_plan
 
-__all__ = ["Frames", "PixelFormat", "load_frames"]
+
+def open_source(data: DataConfig) -> Source:
+    """The frames that `data.path` names, chosen as `data` says, by the content of the file.
+
+    Raises:
+      UserError: nothing readable there; one line that names the file.
+    """
+    # Each package that decodes is imported where it is needed, not by those that only name the types.
+    from siv_jax.data import animations, arrays, clips, drawn, files, folders, pictures, selection, tfds_examples
+    from siv_jax.data.source import source_of_stills
+
+    notes = Notes()
+    if data.path.startswith(tfds_examples.PREFIX):
+        return tfds_examples.tfds_source(data, notes)
+    if data.path.startswith(drawn.PREFIX):
+        return drawn.drawn_source(data, notes)
+    path, is_folder = files.resolve(data.path)
+    if is_folder:
+        return folders.folder_source(path, data, notes)
+    name, kind = one_line(path.name), files.sniff(path)
+    if kind == "other":
+        frames = pictures.count_frames(path, name, notes)
+        if frames != 1:
+            return (animations.animation_source if frames else clips.clip_source)(path, name, data, notes)
+        stills = pictures.picture_stills([(name, path)], data.background, notes)
+    else:
+        stills = (arrays.npy_stills if kind == "npy" else arrays.tiff_stills)(path, name, notes)
+    numbers = selection.select(name, len(stills), data, notes)
+    return source_of_stills(name, len(stills), [stills[number] for number in numbers], notes)
+
+
+# ---- Until the merge: what the rest of the tree still calls. ----
 
 
 @dataclasses.dataclass(frozen=True)
 class Frames:
-    """What a run trains on.
-
-    pixels: [N,H,W,C] at the plan's size, uint8; float32 in [-1,1] where the source is not 8-bit.
-    frames_found: frames of the source between data.start and data.end, before stride and max_frames.
-    source_size: (height, width) of the source as shown, before scaling.
-    notes: what to say before training about choices that the reading made.
-    """
-
     pixels: np.ndarray
     format: PixelFormat
     source: str
@@ -35,56 +56,41 @@ class Frames:
     notes: tuple[str, ...]
 
 
-def load_frames(data: DataConfig, model: ModelConfig) -> tuple[Frames, Plan]:
-    """Reads `data.path` and plans its model. One source frame is in memory at a time.
+def load_frames(data: DataConfig, model) -> tuple:
+    from siv_jax.models.siv_gan.plan import make_plan
 
-    Raises:
-      UserError: nothing readable there, or a size that no plan fits; one line that names the file.
-    """
-    notes = Notes()
-    reel = _open(data, notes)
+    source = open_source(data)
     try:
-        plan = make_plan(*reel.size, reel.channels, data.max_size, model)
+        plan = make_plan(*source.size, source.channels, data.max_size, model)
     except UserError as error:
-        raise UserError(f"{reel.source}: {error}") from None
-    dtype = np.uint8 if reel.format.dtype == "uint8" else np.float32
-    pixels = np.empty((reel.frames_used, plan.height, plan.width, plan.channels), dtype)
-    reel.fill(pixels, notes)
+        raise UserError(f"{source.name}: {error}") from None
+    pixels = source.resized(plan.height, plan.width)
     frames = Frames(
-        pixels=pixels,
-        format=reel.format,
-        source=reel.source,
-        is_video=reel.frames_used > 1,
-        frames_found=reel.frames_found,
-        source_size=reel.size,
-        notes=notes.lines(),
+        pixels,
+        source.format,
+        source.name,
+        source.num_frames > 1,
+        source.frames_found,
+        source.size,
+        source.notes.lines(),
     )
     return frames, plan
 
 
-def _open(data: DataConfig, notes: Notes) -> Reel:
-    # Pillow and the others are imported by those that read, not by those that only name the types.
-    from siv_jax.data import animations, arrays, clips, drawn, files, folders, pictures, tfds_examples
-    from siv_jax.data import source as reel
+@dataclasses.dataclass(frozen=True)
+class _Reel:
+    opened: Source
+    remarks: Notes
 
-    if data.path.startswith(tfds_examples.PREFIX):
-        return tfds_examples.tfds_reel(data, notes)
-    if data.path.startswith(drawn.PREFIX):
-        return drawn.drawn_reel(data, notes)
-    path, is_folder = files.resolve(data.path)
-    if is_folder:
-        return folders.folder_reel(path, data, notes)
-    name, kind = one_line(path.name), files.sniff(path)
-    if kind != "other":
-        array = (arrays.open_npy if kind == "npy" else arrays.open_tiff)(path, name, notes)
-        refuse_times(name, data)
-        numbers = choose(array.shape[0], data)
-        note_choice(name, array.shape[0], len(numbers), data, notes)
-        return reel.reel_of_stills(name, array.shape[0], array.stills(numbers), notes)
-    frames = pictures.count_frames(path, name, notes)
-    if frames == 0:
-        return clips.clip_reel(path, data, notes)
-    if frames > 1:
-        return animations.animation_reel(path, data, notes)
-    refuse_times(name, data)
-    return reel.reel_of_stills(name, 1, pictures.picture_stills([(name, path)], data.background, notes), notes)
+    def __getattr__(self, name):
+        names = {"source": "name", "frames_used": "num_frames"}
+        return getattr(self.opened, names.get(name, name))
+
+    def fill(self, out, notes) -> None:
+        out[...] = self.opened.resized(*out.shape[1:3])
+        for line in self.opened.notes.lines():
+            notes.add(*line.split(": ", 1))
+
+
+def _open(data: DataConfig, notes: Notes) -> _Reel:
+    return _Reel(open_source(data), notes)
