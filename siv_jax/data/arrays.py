@@ -157,15 +157,15 @@ def _stills(
 def _logged(name: str, notes: Notes) -> Iterator[None]:
     """Turns what tifffile logs into notes."""
 
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
+    def note(record: logging.LogRecord) -> bool:
+        # The value for missing samples is read here, with ranges that tifffile does not admit.
+        if "GDAL_NODATA" not in record.getMessage():
             notes.add(name, one_line(record.getMessage()))
+        return False
 
-    logger, handler = logging.getLogger("tifffile"), Handler(logging.WARNING)
-    propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
+    logger = logging.getLogger("tifffile")
+    logger.addFilter(note)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
+        logger.removeFilter(note)

@@ -11,7 +11,7 @@ from PIL import Image
 from siv_jax.config import DataConfig
 from siv_jax.data.decoding import check_pixels, decoded
 from siv_jax.data.notes import Notes
-from siv_jax.data.pictures import over_background, upright
+from siv_jax.data.pictures import over_background
 from siv_jax.data.pixel_format import PICTURE
 from siv_jax.data.resize import resize
 from siv_jax.data.selection import select
@@ -26,16 +26,6 @@ _THREADS = 4
 _MAX_PIXELS = 50_000_000
 _COLORSPACE_UNSPECIFIED = 2
 _HDR_TRANSFERS = (16, 18)  # PQ and HLG
-# Signs of a, b, c, d in the display matrix (x, y) -> (a x + c y, b x + d y), y downwards -> EXIF orientation.
-_ORIENTATIONS = {
-    (-1, 0, 0, 1): 2,
-    (-1, 0, 0, -1): 3,
-    (1, 0, 0, -1): 4,
-    (0, 1, 1, 0): 5,
-    (0, 1, -1, 0): 6,
-    (0, -1, -1, 0): 7,
-    (0, -1, 1, 0): 8,
-}
 
 
 def clip_source(path: Path, name: str, data: DataConfig, notes: Notes) -> Source:
@@ -46,13 +36,13 @@ def clip_source(path: Path, name: str, data: DataConfig, notes: Notes) -> Source
     Raises:
       UserError: not a clip, one without frames in that time, or damaged.
     """
-    found, damaged, size, orientation = 0, 0, (0, 0), 1
+    found, damaged, size, matrix = 0, 0, (0, 0), np.eye(2)
     with contextlib.closing(decoded(name, notes, _frames(path, name, data))) as frames:
         for frame, pixel_shape in frames:
             if found == 0:
-                orientation = _orientation(frame)
+                matrix = _display_matrix(frame)
                 size = (frame.height, max(1, round(frame.width * pixel_shape)))
-                size = size[::-1] if orientation >= 5 else size
+                size = size[::-1] if _is_transposed(matrix) else size
                 if frame.color_trc in _HDR_TRANSFERS:
                     notes.add(name, "its high dynamic range is not tone-mapped, colours will look pale")
             found += 1
@@ -71,7 +61,7 @@ def clip_source(path: Path, name: str, data: DataConfig, notes: Notes) -> Source
             for number, (frame, _) in enumerate(frames):
                 if number in wanted:
                     rgb = over_background(_to_image(frame), name, data.background, notes)
-                    yield resize(np.asarray(upright(rgb, orientation)), *size)
+                    yield resize(_turned(np.asarray(rgb), matrix), *size)
                 if number == chosen[-1]:
                     return
         raise UserError(f"{name} decodes to fewer frames the second time: it is damaged")
@@ -81,9 +71,9 @@ def clip_source(path: Path, name: str, data: DataConfig, notes: Notes) -> Source
 
 def _frames(path: Path, name: str, data: DataConfig) -> Iterator[tuple]:
     """(decoded frame, width of its pixels over their height) in order of time."""
-    time = 0.0
     import av
 
+    time = 0.0
     with contextlib.ExitStack() as closing:
         container = closing.enter_context(_opened(path, name, closing))
         stream = _picture_stream(container, name)
@@ -171,13 +161,23 @@ def _decoded(container, stream) -> Iterator:
         yield from frames
 
 
-def _orientation(frame) -> int:
+def _display_matrix(frame) -> np.ndarray:
+    """[[a, b], [c, d]] of (x, y) -> (a x + c y, b x + d y), y downwards, which shows the clip upright."""
     # To be asked of one frame only: it then refers to itself and stays until the garbage collector comes.
     matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return 1
-    a, b, _, c, d = np.sign(np.frombuffer(memoryview(matrix), np.int32)[:5])
-    return _ORIENTATIONS.get((int(a), int(b), int(c), int(d)), 1)
+    return np.eye(2) if matrix is None else np.frombuffer(memoryview(matrix), np.int32).reshape(3, 3)[:2, :2]
+
+
+def _is_transposed(matrix: np.ndarray) -> bool:
+    return not matrix.diagonal().any()
+
+
+def _turned(samples: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """`samples` [H,W,C] turned by quarters and mirrored as `matrix` says, left alone where that is not all."""
+    if _is_transposed(matrix):
+        samples, matrix = samples.swapaxes(0, 1), matrix[::-1]
+    (a, b), (c, d) = np.sign(matrix)
+    return samples if b or c or not a or not d else np.ascontiguousarray(samples[:: int(d), :: int(a)])
 
 
 def _to_image(frame) -> Image.Image:

@@ -1,14 +1,19 @@
 """Calls into the decoding libraries: whatever they raise or warn becomes one clear line."""
 
 import contextlib
+import re
+import traceback
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 from siv_jax.data.notes import Notes
 from siv_jax.errors import UserError
 
 # Larger frames are refused before they are decoded: 200 million pixels are 600 MB as 8-bit RGB.
 MAX_PIXELS = 200_000_000
+# Raised in this package itself they are no fault of the file.
+_MISTAKES = (AttributeError, KeyError, NameError, TypeError)
 
 
 def one_line(text: object, limit: int = 300) -> str:
@@ -35,9 +40,19 @@ def decoding(name: str, notes: Notes) -> Iterator[None]:
             raise
         except MemoryError:
             raise UserError(f"{name} asks for more memory than there is: too large or damaged") from None
-        except ModuleNotFoundError as error:
-            raise UserError(f"{name}: reading it needs a package: pip install {one_line(error.name)}") from None
+        except ImportError as error:
+            missing = re.search(r"No module named '(\w+)", str(error))
+            package = missing[1] if missing else error.name or one_line(error)
+            raise UserError(
+                f"{name} needs a package that is not installed: pip install {package.replace('_', '-')}"
+            ) from None
         except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            if Path(where.filename).parent == Path(__file__).parent and isinstance(error, _MISTAKES):
+                raise UserError(
+                    f"{name} cannot be read by a mistake of siv_jax, please report it: {type(error).__name__} "
+                    f"{one_line(error)} ({Path(where.filename).name}, line {where.lineno})"
+                ) from None
             reason = one_line(getattr(error, "strerror", None) or error)
             if not isinstance(error, (OSError, RuntimeError, ValueError)) or not reason:
                 # Texts such as that of a KeyError say nothing without the name of the class.

@@ -15,8 +15,8 @@ FULL = (0.0, 65535.0)
 def deep_samples(image: Image.Image, file: Path | io.BytesIO) -> np.ndarray | None:
     """[H,W] of deep gray, uint16 [H,W,C] of 16-bit colour or gray with alpha; None of a picture with 8 bits.
 
-    Pillow opens 16-bit colour as if it had 8 bits, so that it is decoded without it. Shallower samples of such files
-    are scaled to 16 bits, as Pillow does with gray ones.
+    Pillow opens 16-bit colour as if it had 8 bits, so it is decoded without Pillow here. `image` must not have been
+    loaded yet: it then no longer tells how its samples are stored.
     """
     if image.mode in GRAY_MODES:
         return np.asarray(image)
@@ -26,17 +26,14 @@ def deep_samples(image: Image.Image, file: Path | io.BytesIO) -> np.ndarray | No
         import imagecodecs
 
         return imagecodecs.png_decode(content)
-    if image.format == "PPM" and content.startswith(b"P6") and layout[-1] in range(256, 65536):
-        samples = np.frombuffer(content, ">u2", image.width * image.height * 3, image.tile[0].offset)
-        scaled = samples.reshape(image.height, image.width, 3) * (65535 / layout[-1])
-        return np.rint(np.minimum(scaled, 65535)).astype(np.uint16)
     if image.format == "JPEG2000":
-        size_segment = content.find(b"\xff\x4f\xff\x51")
-        bits = (content[size_segment + 42] & 127) + 1
-        if size_segment >= 0 and 8 < bits <= 16:
-            import imagecodecs
+        import imagecodecs
 
-            return imagecodecs.jpeg2k_decode(content) << (16 - bits)
+        samples = imagecodecs.jpeg2k_decode(content)
+        return samples if samples.dtype == np.uint16 else None
+    if image.format == "PPM" and content.startswith(b"P6") and isinstance(layout, tuple) and layout[-1] > 255:
+        samples = np.frombuffer(content, ">u2", image.height * image.width * 3, image.tile[0].offset)
+        return samples.reshape(image.height, image.width, 3).astype(np.uint16)
     return None
 
 

@@ -1,6 +1,5 @@
 """From the path in the config to a file or folder that is safe to open."""
 
-import errno
 import os
 import re
 import stat
@@ -78,10 +77,5 @@ def sniff(path: Path) -> str:
 
 
 def _refusal(path: Path, error: Exception) -> str:
-    name = one_line(path)
-    if isinstance(error, PermissionError):
-        return f"{name} cannot be opened: permission denied"
-    if isinstance(error, OSError) and error.errno == errno.ELOOP:
-        return f"{name} cannot be opened: its symbolic links go round in a circle"
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-    return f"{name} cannot be opened: {one_line(reason)}"
+    reason = one_line(getattr(error, "strerror", None) or error)
+    return f"{one_line(path)} cannot be opened: {reason[:1].lower()}{reason[1:]}"

@@ -64,17 +64,6 @@ def frames_in(image: Image.Image) -> int:
     return getattr(image, "n_frames", 1) if image.format in _ANIMATED_FORMATS else 1
 
 
-def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """`image` turned as the EXIF value `orientation` says."""
-    if orientation not in range(2, 9):
-        return image
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation
-    # The picture's own EXIF data is left out: where it is damaged, Pillow stops at it.
-    image.info = {"exif": exif.tobytes()}
-    return ImageOps.exif_transpose(image)
-
-
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """(height, width) of a picture once it is upright."""
     turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
@@ -95,9 +84,9 @@ def picture_stills(files: list[tuple[str, File]], background: tuple[int, int, in
         with decoding(name, notes), opened(file, name) as image:
             if image is None:
                 raise UserError(f"{name} is not a picture that can be read: it is damaged or of another kind")
-            sizes.append(upright_size(image))
             samples = deep_samples(image, file)
             found += [] if samples is None else extremes(samples, name)
+            sizes.append(upright_size(image))
             if frames_in(image) > 1:
                 notes.add(name, "animated, only its first frame is used")
     deep = shared_range(found) if found else FULL
@@ -134,7 +123,14 @@ def to_rgb(
     rgb = _to_srgb(image, profile, name, notes)
     if alpha is not None:
         rgb.putalpha(alpha)
-    return upright(over_background(rgb, name, background, notes), orientation)
+    rgb = over_background(rgb, name, background, notes)
+    if orientation in range(2, 9):
+        # The rest of the picture's EXIF data is left out: Pillow stops where it is damaged.
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        rgb.info = {"exif": exif.tobytes()}
+        ImageOps.exif_transpose(rgb, in_place=True)
+    return rgb
 
 
 def over_background(image: Image.Image, name: str, background: tuple[int, int, int], notes: Notes) -> Image.Image:

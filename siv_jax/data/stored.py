@@ -39,7 +39,7 @@ def store(source: Source, folder: Path) -> tuple[int, int]:
     try:
         partial.mkdir(parents=True)
         for number, frame in enumerate(source.frames(), start=1):
-            path = partial / f"{number:05d}-of-{source.num_frames:05d}{suffix}"
+            path = partial / f"{number:06d}-of-{source.num_frames:06d}{suffix}"
             frame = resize(frame, height, width)
             if suffix == ".npy":
                 np.save(path, frame)
@@ -65,8 +65,9 @@ def stored(folder: Path, name: str, frames_found: int, pixel_format: PixelFormat
       UserError: files are missing, or damaged as far as that is seen; `frames` raises it for what is seen later.
     """
     paths = sorted([*folder.glob("*-of-*.png"), *folder.glob("*-of-*.npy")])
-    count = int(paths[0].stem.rpartition("-")[2]) if paths and paths[0].stem[-5:].isdecimal() else 0
-    if not paths or [path.stem for path in paths] != [f"{number:05d}-of-{count:05d}" for number in range(1, count + 1)]:
+    last = paths[0].stem.rpartition("-")[2] if paths else ""
+    count = int(last) if last.isdecimal() else 0
+    if not paths or [path.stem for path in paths] != [f"{number:06d}-of-{count:06d}" for number in range(1, count + 1)]:
         raise UserError(
             f"{one_line(folder)} does not hold all frames of {name} ({len(paths)} of {count or 'an unknown number'}): "
             "copy the folder again, or start in a new workdir"

@@ -4,7 +4,6 @@ import contextlib
 import importlib
 import io
 import os
-import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -32,7 +31,8 @@ def tfds_source(data: DataConfig, notes: Notes) -> Source:
       UserError: names what to install or to prepare, or which names there are.
     """
     source = one_line(data.path)
-    with decoding(source, notes), _packages_named(source):
+    printed = io.StringIO()
+    with decoding(source, notes), contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
         builder = _builder(source.removeprefix(PREFIX))
         feature = _choose_feature(source, data.tfds_feature, builder.info.features)
         value = _example(source, builder, data)
@@ -141,16 +141,3 @@ def _undecoded(features):
         return decoders(feature.feature) if isinstance(feature, tfds.features.Sequence) else None
 
     return decoders(features)
-
-
-@contextlib.contextmanager
-def _packages_named(source: str) -> Iterator[None]:
-    """Turns an import that fails into the package to install; what is printed beside it is dropped."""
-    try:
-        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-            yield
-    except ImportError as error:
-        # TensorFlow Datasets wraps the error that knows the name.
-        missing = re.search(r"No module named '(\w+)", str(error))
-        package = missing.group(1).replace("_", "-") if missing else "tensorflow"
-        raise UserError(f"{source} needs a package that is not installed: pip install {package}") from None
