@@ -83,7 +83,8 @@ def test_times_need_a_clip(tmp_path):
 
 def test_cut_off_files(tmp_path):
     samples = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    for kind in ("png", "jpg", "webp", "bmp", "tif", "gif", "avif", "jp2"):
+    kinds = ["png", "jpg", "webp", "bmp", "tif", "gif", "avif", "jp2"]
+    for kind in [kind for kind in kinds if f".{kind}" in Image.registered_extensions()]:
         path = tmp_path / f"whole.{kind}"
         Image.fromarray(samples).save(path)
         cut = tmp_path / f"cut.{kind}"

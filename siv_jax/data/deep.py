@@ -10,6 +10,8 @@ from siv_jax.errors import UserError
 
 GRAY_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 FULL = (0.0, 65535.0)
+# JPEG 2000: start of the codestream and its segment SIZ, in which byte 42 tells the bits of a sample.
+_CODESTREAM = b"\xff\x4f\xff\x51"
 
 
 def deep_samples(image: Image.Image, file: Path | io.BytesIO) -> np.ndarray | None:
@@ -20,20 +22,23 @@ def deep_samples(image: Image.Image, file: Path | io.BytesIO) -> np.ndarray | No
     """
     if image.mode in GRAY_MODES:
         return np.asarray(image)
-    layout = image.tile[0].args if image.tile else None
+    if image.format not in ("JPEG2000", "PNG", "PPM") or not image.tile:
+        return None
+    tile = image.tile[0]
     content = file.getvalue() if isinstance(file, io.BytesIO) else file.read_bytes()
-    if image.format == "PNG" and str(layout).endswith(";16B"):
+    if image.format == "PNG" and str(tile.args).endswith(";16B"):
         import imagecodecs
 
         return imagecodecs.png_decode(content)
-    if image.format == "JPEG2000":
+    if image.format == "PPM" and tile.codec_name == "ppm" and content.startswith(b"P6") and tile.args[-1] > 255:
+        samples = np.frombuffer(content, ">u2", image.height * image.width * 3, tile.offset)
+        return samples.reshape(image.height, image.width, 3).astype(np.uint16)
+    start = content.find(_CODESTREAM) if image.format == "JPEG2000" else -1
+    bits = (content[start + 42] & 127) + 1 if start >= 0 else 8
+    if 8 < bits <= 16:
         import imagecodecs
 
-        samples = imagecodecs.jpeg2k_decode(content)
-        return samples if samples.dtype == np.uint16 else None
-    if image.format == "PPM" and content.startswith(b"P6") and isinstance(layout, tuple) and layout[-1] > 255:
-        samples = np.frombuffer(content, ">u2", image.height * image.width * 3, image.tile[0].offset)
-        return samples.reshape(image.height, image.width, 3).astype(np.uint16)
+        return imagecodecs.jpeg2k_decode(content).astype(np.uint16) << (16 - bits)
     return None
 
 
@@ -62,10 +67,13 @@ def shared_range(found: list[float]) -> tuple[float, float]:
 
 def to_8_bits(samples: np.ndarray, low: float, high: float) -> Image.Image:
     """Deep samples as an image of mode L, LA, RGB or RGBA: `low` becomes 0 and `high` 255, alpha is only rounded."""
-    share = (samples.astype(np.float64) - low) / max(high - low, 1e-30)
-    if samples.ndim == 3:
-        share[:, :, _colours(samples) :] = samples[:, :, _colours(samples) :] / FULL[1]
-    return Image.fromarray(np.rint(np.clip(share, 0.0, 1.0) * 255.0).astype(np.uint8))
+    result = np.empty(samples.shape, np.uint8)
+    for row, values in zip(result, samples, strict=True):
+        share = (values.astype(np.float64) - low) / max(high - low, 1e-30)
+        if samples.ndim == 3:
+            share[:, _colours(samples) :] = values[:, _colours(samples) :] / FULL[1]
+        row[...] = np.rint(np.clip(share, 0.0, 1.0) * 255.0)
+    return Image.fromarray(result)
 
 
 def _colours(samples: np.ndarray) -> int:

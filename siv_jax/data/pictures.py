@@ -148,8 +148,9 @@ def _load(
     file: File, name: str, background: tuple[int, int, int], deep: tuple[float, float], notes: Notes
 ) -> np.ndarray:
     with decoding(name, notes), opened(file, name) as image:
-        # Of 16-bit colour that fills its range Pillow makes 8 bits itself.
-        samples = deep_samples(image, file) if deep != FULL or image.mode in GRAY_MODES else None
+        # Pillow brings 16-bit colour that fills its range to 8 bits well, but for JPEG 2000, whose white becomes black.
+        by_pillow = deep == FULL and image.mode not in GRAY_MODES and image.format != "JPEG2000"
+        samples = None if by_pillow else deep_samples(image, file)
         pixels = None if samples is None else to_8_bits(samples, *deep)
         return np.asarray(to_rgb(image, name, background, notes, pixels))
 
