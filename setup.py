@@ -44,6 +44,7 @@ setup(
         "cuda": ["jax[cuda12]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
         "demo": ["aiohttp>=3.11"],
+        "heic": ["pillow-heif>=1.0"],
         "notebook": ["ipywidgets>=8.1", "matplotlib>=3.9"],
         "test": [
             "aiohttp>=3.11",

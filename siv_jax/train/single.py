@@ -71,7 +71,7 @@ def train(
             say(line)
         memory.require(task, len(used))
     without_path = dataclasses.replace(config, data=dataclasses.replace(config.data, path=""))
-    processes.require_same(task.source.digest(config_lib.to_json(without_path)), "settings or pictures")
+    processes.require_same(lambda: config_lib.to_json(without_path) + task.source.digest(), "settings or pictures")
     if dry_run:
         say(json.dumps(dataclasses.asdict(config), indent=2))
         return None

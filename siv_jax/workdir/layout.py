@@ -14,6 +14,7 @@ index.html         all this as a page, with training.png, what the run learns fr
 import dataclasses
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,8 @@ def begin(workdir: Path, config: config_lib.Config, plan: Plan, source: Source) 
         if digest != record.digest and digest != load_source(workdir).digest():
             raise UserError(f"{workdir} holds a run trained on another input ({record.source}); use another --workdir")
     else:
+        # A run that was killed before it had settings may have left one.
+        shutil.rmtree(workdir / SOURCE, ignore_errors=True)
         kept_size = stored.store(source, workdir / SOURCE)
         record = Record(
             plan=plan,
