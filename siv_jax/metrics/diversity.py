@@ -1,4 +1,4 @@
-"""How different the samples of one training image are from one another (metrics.md)."""
+"""How different the samples of one training image are from one another."""
 
 import math
 
