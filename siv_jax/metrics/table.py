@@ -60,16 +60,16 @@ def number(value: dict | None, column: Column) -> str:
 
 def spread(value: dict | None, column: Column) -> str:
     """Half the width of the 95% interval, or nothing."""
-    if value is None or value["low"] is None:
-        return ""
-    return f"±{(value['high'] - value['low']) / 2:.{column.decimals}f}"
+    return f"±{(value['high'] - value['low']) / 2:.{column.decimals}f}" if _has_interval(value) else ""
 
 
 def interval(value: dict | None, column: Column) -> str:
     """The 95% interval, or nothing."""
-    if value is None or value["low"] is None:
-        return ""
-    return f"[{value['low']:.{column.decimals}f}, {value['high']:.{column.decimals}f}]"
+    return "[{low:.{n}f}, {high:.{n}f}]".format(n=column.decimals, **value) if _has_interval(value) else ""
+
+
+def _has_interval(value: dict | None) -> bool:
+    return value is not None and None not in (value["low"], value["high"])
 
 
 def rows_of(names: list[str], metrics: list[dict], keys: tuple[str, ...] = SHORT) -> list[list[str]]:
