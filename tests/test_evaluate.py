@@ -17,11 +17,13 @@ import tiny
 from PIL import Image
 
 from siv_jax import evaluate
+from siv_jax.data.notes import Notes
 from siv_jax.errors import UserError
 from siv_jax.metrics import cases, measure, nearest, record, run_cases, sample_folders
 from siv_jax.metrics.cases import Case
 from siv_jax.report.charts import histogram
 from siv_jax.train import single as training
+from siv_jax.workdir import layout
 
 SIZE = (48, 64)  # of the tiny run too, so that all tests share compiled programs
 
@@ -356,6 +358,22 @@ def test_gray_and_lossy_samples_are_named(real, tmp_path):
     assert case.fakes.shape == (2, *SIZE, 3)
     assert any("2 of 2 samples are gray, the training images are not" in note for note in case.notes)
     assert any(note.startswith("0.jpg: samples in a lossy format") for note in case.notes)
+
+
+def test_training_images_of_a_run_at_another_size(fleet):
+    (pending,) = run_cases.pending_cases(fleet / "run1", None, 2, 0, (40, 56))
+    case = pending()
+    (frame,) = layout.load_frames(fleet / "run1")
+    expected = Image.fromarray(frame).resize((56, 40), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(case.reals, np.asarray(expected)[None])
+    assert case.fakes.shape == (2, 40, 56, 3) and case.notes == ("run1: samples are brought from 64x48 to 56x40",)
+
+
+def test_training_images_come_at_the_size_of_rendered_samples():
+    reals = {(48, 64): pictures(1, 0), (96, 128): pictures(1, 0, (96, 128))}
+    for size, images in reals.items():
+        case = cases.make_case("a", pictures(2, 1, size), ("0", "1"), reals.get, {}, Notes())
+        np.testing.assert_array_equal(case.reals, images)
 
 
 def test_an_unfinished_run_says_so(fleet, tmp_path):
