@@ -10,6 +10,7 @@ from siv_jax import config as config_lib
 from siv_jax.cli import command_text, process, training_flags
 from siv_jax.config import Config
 from siv_jax.errors import UserError
+from siv_jax.metrics.evaluation import evaluate
 from siv_jax.models import registry
 from siv_jax.sampling import pictures, sample_files
 from siv_jax.sampling.latents_file import read_latents
@@ -17,6 +18,8 @@ from siv_jax.sampling.trained_model import TrainedModel
 from siv_jax.sampling.walk import walk
 from siv_jax.train import fleet, single
 from siv_jax.workdir import imported
+
+__all__ = ["Model", "evaluate", "import_weights", "load", "run_training", "train", "write_samples"]
 
 _FRAMES_BETWEEN = 30
 _FRAMES_PER_SECOND = 25

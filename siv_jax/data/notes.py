@@ -11,6 +11,11 @@ class Notes:
         """Remembers `remark` on the file `name`, once."""
         self._names.setdefault(remark, {})[name] = None
 
+    def extend(self, others: "Notes") -> None:
+        """Remembers all that `others` do."""
+        for remark, names in others._names.items():
+            self._names.setdefault(remark, {}).update(names)
+
     def lines(self) -> tuple[str, ...]:
         """One line per remark, in the order of their first mention."""
         return tuple(

@@ -77,7 +77,7 @@ class _Queue:
         self._waiting = iter(sorted(waiting, key=lambda member: str(member.task.plan)))
         self._programs: dict = {}
         self._open: dict[Run, tuple[Member, contextlib.ExitStack]] = {}
-        steps = [sum(stage.num_steps for stage in member.task.stages) for member in members if member.task]
+        steps = [member.task.num_steps for member in members if member.task]
         begun = [completed_steps(member.folder / layout.CHECKPOINTS) for member in members if member.task]
         self._bar = loop.progress_bar(sum(steps), sum(map(min, begun, steps)))
 

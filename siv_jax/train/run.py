@@ -36,6 +36,11 @@ class Task:
     source: Source
     stages: list[Stage]
 
+    @property
+    def num_steps(self) -> int:
+        """Steps of all stages."""
+        return sum(stage.num_steps for stage in self.stages)
+
 
 @dataclasses.dataclass(frozen=True)
 class Output:
@@ -73,7 +78,7 @@ class Run:
         """`programs` keeps what is compiled, for runs of the same shapes and settings on the same devices."""
         self.task, self.name, self.shown = task, name, ""
         self.error: DivergedError | None = None
-        self.num_steps = sum(stage.num_steps for stage in task.stages)
+        self.num_steps = task.num_steps
         self.drawer = Drawer(task.family.sampler(task.config, task.plan), task.plan)
         self._devices, self._output, self._programs, self._profile = devices, output, programs, profile
         self._pace = Pace()

@@ -150,7 +150,7 @@ def open_run(
         with processes.together():
             if processes.is_first():
                 stack.callback(layout.lock(folder).release)
-                record = layout.begin(folder, task.config, task.plan, task.source)
+                record = layout.begin(folder, task.config, task.plan, task.num_steps, task.source)
                 # From the workdir's copy, so that a resumed run sees what the first one saw.
                 task = dataclasses.replace(task, plan=record.plan, source=layout.load_source(folder))
                 output = _output(folder, task, stack, watch)

@@ -40,6 +40,7 @@ class Record:
     """What a workdir knows of its model and its input, beside its config.
 
     source: name of the input.
+    num_steps: training steps of all stages together.
     num_frames: frames that the run learns from, 1 for a picture; 0 for imported weights, which have none.
     frames_found: frames of the input before stride and data.max_frames.
     source_size, kept_size: (height, width) of the input and of the frames in source/.
@@ -49,6 +50,7 @@ class Record:
     plan: Any
     format: PixelFormat
     source: str
+    num_steps: int = 0
     num_frames: int = 0
     frames_found: int = 0
     source_size: tuple[int, int] = (0, 0)
@@ -93,7 +95,7 @@ def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
     return claim
 
 
-def begin(workdir: Path, config: config_lib.Config, plan: Plan, source: Source) -> Record:
+def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, source: Source) -> Record:
     """Writes into a locked workdir what a run of `config` on `source` needs; of an older run there, checks it.
 
     Raises:
@@ -101,7 +103,7 @@ def begin(workdir: Path, config: config_lib.Config, plan: Plan, source: Source) 
     """
     if (workdir / CONFIG).exists():
         config_lib.refuse_changes(load_config(workdir), config, workdir)
-        record, digest = load_record(workdir), source.digest()
+        record, digest = dataclasses.replace(load_record(workdir), num_steps=num_steps), source.digest()
         # The input may be the workdir's own copy of it, when the original is gone.
         if digest != record.digest and digest != load_source(workdir).digest():
             raise UserError(f"{workdir} holds a run trained on another input ({record.source}); use another --workdir")
@@ -113,6 +115,7 @@ def begin(workdir: Path, config: config_lib.Config, plan: Plan, source: Source) 
             plan=plan,
             format=source.format,
             source=source.name,
+            num_steps=num_steps,
             num_frames=source.num_frames,
             frames_found=source.frames_found,
             source_size=source.size,
