@@ -54,24 +54,23 @@ def evaluate(pending: list, name: str, lpips: str, cache: Path | None, out: Path
     from siv_jax.metrics import record as record_lib
     from siv_jax.metrics import table
     from siv_jax.metrics.measure import Networks, Settings, measure
-    from siv_jax.report.evaluation_report import page
-    from siv_jax.report.sections import section
+    from siv_jax.report import evaluation_page
     from siv_jax.workdir.layout import write_atomically
 
     settings = Settings(lpips=lpips)
     networks = Networks(weights.load(VARIANTS[lpips].network, cache), weights.load("inception", cache))
-    images, sections = [], []
+    images, shown = [], []
     for case in (one.load() for one in pending):
         for note in case.notes:
             print(f"note: {note}", flush=True)
         found = measure(case.fakes, case.reals, settings, networks)
         images.append(record_lib.of_case(case, found))
-        sections.append(section(case, found, _SHOWN_OF_ONE if len(pending) == 1 else _SHOWN_OF_EACH))
+        shown.append(evaluation_page.image(case, found, _SHOWN_OF_ONE if len(pending) == 1 else _SHOWN_OF_EACH))
         if len(pending) > 1:
             print(f"{len(images)} of {len(pending)}: {case.name}, {len(case.fakes)} samples", flush=True)
     record = record_lib.of_all(name, images, settings)
     path = record_lib.write(out, record)
-    text = page(record, sections)
+    text = evaluation_page.page(record, shown)
     write_atomically(out / REPORT, lambda file: file.write(text.encode()))
     lines = table.listing(record["mean"]) if len(images) == 1 else _fleet_table(record)
     protocol = f"protocol {record['protocol']['id']}: LPIPS {lpips}, FID-2015 weights, {_extent(images)}"

@@ -23,7 +23,8 @@ from siv_jax.data.folders import natural_key
 from siv_jax.errors import DivergedError, UserError
 from siv_jax.models.siv_gan.plan import Plan
 from siv_jax.models.siv_gan.state import init_state
-from siv_jax.report import run_page as page
+from siv_jax.report import fleet_page
+from siv_jax.report.run_page import PAGE
 from siv_jax.sampling import sample_files as sampling
 from siv_jax.sampling.trained_model import Sampler
 from siv_jax.train import devices as parallel
@@ -113,7 +114,7 @@ def survey(config: Config, folder: Path) -> list[Member]:
 
 def name_folders(names: list[str], folder: Path) -> dict[str, str]:
     """A folder's name for each picture: its own, without ending where that is free, and the one it has already."""
-    taken = {fleet_summary.SUMMARY: "", SETTINGS: "", page.PAGE: ""}
+    taken = {fleet_summary.SUMMARY: "", SETTINGS: "", PAGE: ""}
     for path in sorted(folder.glob(f"*/{workdir.CONFIG}")):
         with contextlib.suppress(UserError):
             taken[path.parent.name.lower()] = Path(config_lib.load(path).data.path).name
@@ -206,7 +207,7 @@ class Training:
                 self._note(member, "done", "")
         fleet_summary.write(self._folder, entries(self._members))
         usable = sum(member.outcome != "failed" for member in self._members)
-        page.write_fleet_index(self._folder, planned=usable)
+        fleet_page.write(self._folder, planned=usable, notes=notes(self._members))
 
     def _note(self, member: Member, outcome: str, reason: str) -> None:
         member.outcome, member.reason = outcome, reason
@@ -220,6 +221,12 @@ class Training:
 def entries(members: list[Member]) -> list[dict]:
     """The summary's entries."""
     return [fleet_summary.entry(one.path.name, one.folder, one.outcome, one.reason) for one in members]
+
+
+def notes(members: list[Member]) -> dict[str, str]:
+    """Why members were not trained to the end: by folder, or by picture where there is none."""
+    named = [(one.folder.name if one.folder.exists() else one.path.name, one.reason) for one in members]
+    return {name: reason for name, reason in named if reason}
 
 
 def _look_at(member: Member) -> None:
@@ -242,7 +249,7 @@ def _look_at(member: Member) -> None:
 def _conclusion(folder: Path, members: list[Member], stop: StopSignal, say: Callable[[str], None]) -> str | None:
     found = entries(members)
     path = fleet_summary.write(folder, found)
-    index = page.write_fleet_index(folder, ended=True)
+    index = fleet_page.write(folder, ended=True, notes=notes(members))
     for line in ["", *fleet_summary.table(found), "", f"{path}", f"{index}"]:
         say(line)
     count = {outcome: sum(member.outcome == outcome for member in members) for outcome in ("done", "diverged")}

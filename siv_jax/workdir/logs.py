@@ -12,6 +12,8 @@ from siv_jax.sampling import image_files as pictures
 from siv_jax.workdir import layout as workdir
 from siv_jax.workdir.events import EventFile
 
+_HEADLINE = {"generator loss": "loss_g", "discriminator loss": "loss_d", "diversity": "diversity"}
+
 
 class Writer:
     """Appends to the logs of one workdir, from `start` completed steps on, and calls `watch` after each grid.
@@ -25,7 +27,7 @@ class Writer:
         kept = [line for line in _complete_lines(path) if json.loads(line)["step"] <= start]
         workdir.write_atomically(path, lambda file: file.write("".join(kept).encode()))
         self._step, self._watch = start, watch
-        self._page = page.RunPage(folder)
+        self._page = page.RunPage(folder, "SIV-GAN", _HEADLINE)
         with contextlib.ExitStack() as stack:
             self._scalars = stack.enter_context(open(path, "a", buffering=1))
             self._events = EventFile(folder / workdir.TENSORBOARD, first_step=start + 1)
