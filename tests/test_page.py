@@ -186,14 +186,15 @@ def test_rendered_samples_evaluation_and_next_steps(browser, tmp_path):
         pictures.save_png(folder / run_page.RENDERED / f"{name}.png", np.zeros((192, 250, 3), np.uint8))
     (folder / run_page.EVALUATION).mkdir()
     value = {"value": 0.25, "low": None, "high": None}
-    record = {"name": "run", "protocol": {"id": "x"}, "mean": {"near_copies": value}, "images": [{"samples": 40}]}
+    image = {"samples": 2, "per_sample": [{"near_copy": True}, {"near_copy": False}]}
+    record = {"name": "run", "protocol": {"id": "x"}, "mean": {"sifid_64": value}, "images": [image]}
     (folder / run_page.EVALUATION / "metrics.json").write_text(json.dumps(record))
     (folder / run_page.EVALUATION / "report.html").write_text("")
     text = read(browser, written(folder, 1000))
     assert "the photo's own patches at 250x192" in text and "network draws them, 64x48" in text
     assert text.index("Rendered samples") < text.index("network draws them")
     assert browser.value("document.querySelectorAll('.large img').length") == 2
-    assert "Of 40 samples" in text and "near copies\n0.25" in text
+    assert "1 of 2 samples is a near copy" in text and "SIFID 64\n0.250" in text
     links = browser.value("[...document.querySelectorAll('a')].map((a) => a.getAttribute('href'))")
     assert {"rendered/contact_sheet.png", "evaluation/report.html"} <= set(links)
     # What cannot be read is left out; it must not end a training.

@@ -34,6 +34,8 @@ def curves(title: str, steps: Sequence[int], lines: Sequence[Sequence[float | No
     """Lines over `steps` [N >= 1], each with a value or None for each step, drawn in the order of their `look`s."""
     values = [np.array([np.nan if value is None else value for value in line], float) for line in lines]
     figure, axes = _figure(AREA)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_formatter(lambda step, _: f"{step / 1000:g}k" if step >= 10_000 else f"{step:g}")
     for index, line in enumerate(values):
         colour, dashes = look(index)
         # A value with no neighbour is no line: it is shown as a dot.
@@ -61,9 +63,9 @@ def histogram(
     """
     edges = np.histogram_bin_edges(values, bins=min(_BINS, max(5, len(values) // 3)))
     counts, _ = np.histogram(values, edges)
-    figure, axes = _figure({"left": 0.03, "right": 0.03, "top": 0.12, "bottom": 0.13})
+    figure, axes = _figure({"left": 0.05, "right": 0.05, "top": 0.12, "bottom": 0.13})
     for i, (count, start, end) in enumerate(zip(counts, edges[:-1], edges[1:], strict=True)):
-        axes.bar(start, count, 0.96 * (end - start), align="edge", color=_BAR, gid=f"bar-{i}")
+        axes.bar(start, count, 0.96 * (end - start), align="edge", color=_BAR, clip_on=False, gid=f"bar-{i}")
     axes.set_yticks([])
     axes.set_ylim(0, counts.max())
     middle = np.mean([*axes.get_xlim(), *(marks or {}).values()])
@@ -87,7 +89,7 @@ def _figure(area: Mapping[str, float]):
     """A figure with bare axes; AREA says what `area` is."""
     # Imported when the first chart is drawn: half a second, which commands that draw none need not wait for.
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), dpi=72, frameon=False)
     width, height = 1 - area["left"] - area["right"], 1 - area["top"] - area["bottom"]
@@ -95,9 +97,8 @@ def _figure(area: Mapping[str, float]):
     axes.tick_params(length=0, labelsize=11, labelcolor=_TEXT, pad=5)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
-    axes.xaxis.set_major_formatter(EngFormatter(sep="") if area is AREA else StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.set_label_coords(0, 0)  # there is no label: finding its place would take a quarter of the time
     return figure, axes
 

@@ -11,7 +11,7 @@ from siv_jax.report.thumbnails import heat_map, ramp, thumbnail
 
 REPORT = "report.html"
 # Metrics that say most, for the page of a run.
-MAIN = ("sifid_64", "sifid_768", "lpips_diversity", "distance_to_train", "near_copies")
+MAIN = ("sifid_64", "sifid_768", "lpips_diversity", "distance_to_train")
 _SMALL, _LARGE = 150, 240  # longer sides in pixels
 _MOST_REALS = 12
 
@@ -27,7 +27,7 @@ def gather(record: dict) -> dict:
     video = any(image["training_images"] > 1 for image in record["images"])
     return {
         "name": record["name"],
-        "verdict": _verdict(record),
+        "verdict": verdict(record),
         "protocol": protocol,
         "weights": ", ".join(f"{name} {digest}" for name, digest in protocol["weights"].items()),
         "numbers": numbers(record["mean"]),
@@ -78,7 +78,7 @@ def copies(near: int, count: int) -> str:
     return f"{near} of {_number(count, 'sample')} {'is a near copy' if near == 1 else 'are near copies'}."
 
 
-def _verdict(record: dict) -> str:
+def verdict(record: dict) -> str:
     """The two things to know first: whether samples are copies, and how much they differ."""
     near = sum(sample["near_copy"] for image in record["images"] for sample in image["per_sample"])
     said = copies(near, sum(image["samples"] for image in record["images"]))
@@ -128,7 +128,7 @@ def _pair(case: Case, found: Measurement, i: int) -> dict:
     nearest = found.nearest
     which = f"training image {nearest.image[i] + 1}" if len(case.reals) > 1 else "training image"
     return {
-        "copy": bool(found.near_copies[i]),
+        "near": bool(found.near_copies[i]),
         "sample": thumbnail(case.fakes[i], _LARGE),
         "nearest": thumbnail(nearest.views[i], _LARGE),
         "distance": f"{nearest.distance[i]:.3f}",

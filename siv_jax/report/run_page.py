@@ -234,11 +234,11 @@ def _evaluation(folder: Path) -> dict | None:
     try:
         found = record.read(path)
         numbers = evaluation_page.numbers(found["mean"], evaluation_page.MAIN)
-        samples = sum(image["samples"] for image in found["images"])
+        verdict = evaluation_page.verdict(found)
     except (UserError, KeyError, TypeError, AttributeError):
         return None
     report = path.with_name(evaluation_page.REPORT)
-    return {"samples": samples, "numbers": numbers, "report": f"{EVALUATION}/{report.name}" if report.exists() else ""}
+    return {"verdict": verdict, "numbers": numbers, "report": f"{EVALUATION}/{report.name}" if report.exists() else ""}
 
 
 def _commands(config: Config, folder: Path) -> list[tuple[str, str]]:
