@@ -6,6 +6,9 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
+from siv_jax.metrics import nearest, record
+from siv_jax.metrics.cases import Case
+from siv_jax.metrics.measure import Measurement, Settings, Value
 from siv_jax.report import charts, evaluation_page, html
 
 NASTY = "<script>alert(1)</script>"
@@ -94,6 +97,21 @@ def fleet(name: str) -> dict:
     member |= {"step": 1, "num_steps": 2, "share": 50.0, "speed": None}
     numbers = {"count": 1, "finished": 0, "share": 50.0, "going": True, "updated": 0.0, "due": 1.0}
     return {"name": name, "members": [member], "skipped": {name: name}, **numbers}
+
+
+def test_a_report_shows_names_as_text():
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 40, 3), np.uint8)
+    case = Case(NASTY, pictures[:2], pictures[2:], (NASTY, "b"), {}, (NASTY,))
+    closest = nearest.Nearest(np.array([0.3, 0.1]), np.array([0, 0]), np.array([True, False]), pictures[:2])
+    pairs, sifid = np.array([[0, 0.5], [0.5, 0]]), np.array([1.0, 2.0])
+    found = Measurement({"sifid_64": Value(1.5)}, {"sifid_64": sifid}, pairs, closest, 0.2)
+    per_image = record.of_case(case, found)
+    whole = record.of_all(NASTY, [per_image, per_image], Settings())
+    text = evaluation_page.page(whole, [evaluation_page.image(case, found, 1)] * 2)
+    assert "<script" not in text and "2 of 4 samples are near copies." in text
+    # Of two pairs the nearest is shown, which is the copy.
+    assert text.count('class="copy"') == 2 and "0.100" in text and "0.300</b>" not in text
+    assert text.count('href="#&lt;script&gt;') == 2
 
 
 def test_links_are_quoted_and_pages_take_any_file_name(tmp_path):

@@ -85,7 +85,8 @@ def gather(
     entries = [entry for entry in scalars(folder) if entry["step"] <= step]
     speed = entries[-1][_SPEED] if entries else None
     curves, entries_per_point = thinned(entries)
-    size = f"{model.plan.width}x{model.plan.height}"
+    size, first_grid = f"{model.plan.width}x{model.plan.height}", min(config.sample_every, config.num_steps)
+    sheet = folder / workdir.SAMPLES / SHEET
     return {
         "name": folder.resolve().name,
         "state": "finished" if step >= config.num_steps else "stopped" if ended else "training",
@@ -94,14 +95,15 @@ def gather(
         "speed": speed,
         "seconds": _seconds(entries, step, seconds),
         "left": (config.num_steps - step) / speed if speed else None,
-        **freshness(config, speed),
+        "updated": time.time(),
+        "due": max(_LEAST_PATIENCE, _PATIENCE * first_grid / speed) if speed else _UNKNOWN_PATIENCE,
         "facts": f"{model.source} at {size}, batch {config.batch_size}",
         "rendered": _rendered(folder),
         "size": size,
         "picture": {"file": PICTURE, "caption": _caption(model.source, num_frames)},
         "grids": [{"step": at, "file": file} for at, file in grids(folder) if at <= step],
-        "samples": [f"{workdir.SAMPLES}/", f"{workdir.SAMPLES}/{SHEET}"] if _has(folder, workdir.SAMPLES) else [],
-        "first_grid": min(config.sample_every, config.num_steps),
+        "samples": str(sheet.relative_to(folder)) if sheet.exists() else "",
+        "first_grid": first_grid,
         "first_log": min(config.log_every, config.num_steps),
         "charts": [_chart(name, labels, curves) for name, labels in groups(curves, headline)],
         "area": charts.AREA,
@@ -112,13 +114,6 @@ def gather(
         "settings": _settings(config),
         "version": siv_jax.__version__,
     }
-
-
-def freshness(config: Config, speed: float | None) -> dict[str, float]:
-    """updated: now, in seconds since 1970; due: the age in seconds at which a page of a run in training is overdue."""
-    wait = min(config.sample_every, config.num_steps) / speed if speed else None
-    due = max(_LEAST_PATIENCE, _PATIENCE * wait) if wait else _UNKNOWN_PATIENCE
-    return {"updated": time.time(), "due": due}
 
 
 def scalars(folder: Path) -> list[dict]:
@@ -210,35 +205,31 @@ def _caption(source: str, count: int) -> str:
     return source if count == 1 else f"{source}: {min(count, _FRAMES)} of the {count} frames trained on"
 
 
-def _has(folder: Path, samples: str) -> bool:
-    return (folder / samples / SHEET).exists()
-
-
 def _rendered(folder: Path) -> dict | None:
     """The first rendered samples, how many there are, and their size."""
     files = sorted((folder / RENDERED).glob("sample_*.png"))
-    if not files or not _has(folder, RENDERED):
+    if not files:
         return None
     with Image.open(files[0]) as first:
         size = f"{first.width}x{first.height}"
-    shown = [f"{RENDERED}/{file.name}" for file in files[:_LARGE]]
-    return {"files": shown, "count": len(files), "size": size, "sheet": f"{RENDERED}/{SHEET}"}
+    return {"files": [f"{RENDERED}/{file.name}" for file in files[:_LARGE]], "count": len(files), "size": size}
 
 
 def _evaluation(folder: Path) -> dict | None:
     """The main numbers of the evaluation in the workdir; None without one, or where it cannot be read."""
+    if not (folder / EVALUATION).is_dir():
+        return None
     from siv_jax.metrics import record
     from siv_jax.report import evaluation_page
 
-    path = folder / EVALUATION / record.FILE
     try:
-        found = record.read(path)
+        found = record.read(folder / EVALUATION / record.FILE)
         numbers = evaluation_page.numbers(found["mean"], evaluation_page.MAIN)
         verdict = evaluation_page.verdict(found)
     except (UserError, KeyError, TypeError, AttributeError):
         return None
-    report = path.with_name(evaluation_page.REPORT)
-    return {"verdict": verdict, "numbers": numbers, "report": f"{EVALUATION}/{report.name}" if report.exists() else ""}
+    report = f"{EVALUATION}/{evaluation_page.REPORT}"
+    return {"verdict": verdict, "numbers": numbers, "report": report if (folder / report).exists() else ""}
 
 
 def _commands(config: Config, folder: Path) -> list[tuple[str, str]]:
@@ -254,10 +245,7 @@ def _commands(config: Config, folder: Path) -> list[tuple[str, str]]:
     return commands
 
 
-def _settings(config: Config) -> list[dict]:
-    """Each key with its value and its usual value as text."""
+def _settings(config: Config) -> list[tuple[str, str, str]]:
+    """(key, value, usual value) as texts."""
     usual = config_lib.flatten(Config())
-    return [
-        {"key": key, "value": str(value), "usual": str(usual[key]), "changed": value != usual[key]}
-        for key, value in config_lib.flatten(config).items()
-    ]
+    return [(key, str(value), str(usual[key])) for key, value in config_lib.flatten(config).items()]
