@@ -9,7 +9,7 @@ from pathlib import Path
 
 from siv_jax.cli import process as command_line
 from siv_jax.errors import UserError
-from siv_jax.report import run_page as page
+from siv_jax.report import html
 
 HOST, PORT = "127.0.0.1", 8765
 # Samples that the page shows at once.
@@ -96,7 +96,7 @@ class _Handlers:
             "folder": str(self._favourites.folder),
             "favourites": self._favourites.names(),
         }
-        return web.Response(text=page.fill("demo", data), content_type="text/html")
+        return web.Response(text=html.render("demo.html", title=data["name"], data=data), content_type="text/html")
 
     async def samples(self, request):
         """SHOWN samples from number `start` of `seed` on, one below the other."""

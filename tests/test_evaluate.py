@@ -120,6 +120,7 @@ def test_report_stands_alone(evaluated):
     assert not page.links and not {"script", "link"} & set(page.tags)
     assert "url(" not in text and "<h1>a&lt;b&gt;</h1>" in text
     assert page.tags.count("svg") == 4
+    assert text.count('class="copy"') == 1 and "1 of 6 samples is a near copy." in text
     assert "SIV-GAN, Places (paper)" in text and "not comparable in absolute value" in text
 
 
@@ -411,7 +412,7 @@ def test_flat_pictures_have_finite_values(networks):
     json.dumps(record.of_case(case, found), allow_nan=False)
     assert found.values["pixel_diversity"] is None and found.values["lpips_diversity"].value == 0
     assert found.values["sifid_64"].value == pytest.approx(0, abs=1e-9) and found.near_copies.all()
-    assert histogram(found.nearest.distance, "x", 3).startswith("<svg")
+    assert histogram(found.nearest.distance, "x", 3)["svg"].startswith("<svg")
 
 
 def test_deep_and_other_channel_counts_become_rgb():

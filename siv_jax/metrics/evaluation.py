@@ -98,21 +98,20 @@ def _measure_all(pending: list, name: str, networks, out: Path, say: Callable[[s
     """Measures each of `pending` (cases.PendingCase), one of which is in memory at a time, and writes the files."""
     from siv_jax.metrics import record, table
     from siv_jax.metrics.measure import measure
-    from siv_jax.report.evaluation_report import page
-    from siv_jax.report.sections import section
+    from siv_jax.report import evaluation_page
 
-    images, sections = [], []
+    images, shown = [], []
     for case in (load() for load in pending):
         for note in case.notes:
             say(f"note: {note}")
         found = measure(case.fakes, case.reals, networks)
         images.append(record.of_case(case, found))
-        sections.append(section(case, found, _SHOWN_OF_ONE if len(pending) == 1 else _SHOWN_OF_EACH))
+        shown.append(evaluation_page.image(case, found, _SHOWN_OF_ONE if len(pending) == 1 else _SHOWN_OF_EACH))
         if len(pending) > 1:
             say(f"{len(images)} of {len(pending)}: {case.name}, {len(case.fakes)} samples")
     whole = record.of_all(name, images, networks.form)
     path = record.write(out, whole)
-    record.write_file(out / REPORT, page(whole, sections))
+    record.write_file(out / REPORT, evaluation_page.page(whole, shown))
     rows = [*((image["name"], image["metrics"]) for image in images), ("mean", whole["mean"])]
     shapes = sorted({f"{width}x{height}" for height, width in (image["size"] for image in images)})
     extent = f"{sum(image['samples'] for image in images)} samples of {', '.join(shapes)}"

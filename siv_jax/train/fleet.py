@@ -120,7 +120,8 @@ class _Queue:
                 single.write_samples(run, member.folder)
                 self._note(member, "done", "")
         fleet_summary.write(self._folder, self._members)
-        fleet_page.write(self._folder, planned=sum(member.outcome != "failed" for member in self._members))
+        usable = sum(member.outcome != "failed" for member in self._members)
+        fleet_page.write(self._folder, planned=usable, notes=_notes(self._members))
 
     def _note(self, member: Member, outcome: str, reason: str) -> None:
         member.outcome, member.reason = outcome, reason
@@ -128,9 +129,18 @@ class _Queue:
             self._say(f"{outcome:9} {member.path.name}: {reason or member.folder}")
 
 
+def _notes(members: list[Member]) -> dict[str, str]:
+    """Why members are not trained on, or have stopped, by folder or, without one, by picture."""
+    return {
+        member.folder.name if member.folder.exists() else member.path.name: member.reason
+        for member in members
+        if member.reason
+    }
+
+
 def _conclusion(folder: Path, members: list[Member], stop: StopSignal, say: Callable[[str], None]) -> str | None:
     found = fleet_summary.write(folder, members)
-    index = fleet_page.write(folder, ended=True)
+    index = fleet_page.write(folder, ended=True, notes=_notes(members))
     for line in ["", *fleet_summary.table(found), "", f"{folder / fleet_summary.SUMMARY}", f"{index}"]:
         say(line)
     count = {outcome: sum(member.outcome == outcome for member in members) for outcome in ("done", "diverged")}

@@ -161,7 +161,7 @@ def open_run(
 
 
 def write_samples(run: Run, folder: Path) -> Path:
-    """Draws the final samples of a run into its workdir; returns their contact sheet."""
+    """Draws the final samples of a run that has ended into its workdir; returns their contact sheet."""
     config = run.task.config
     noise = run.drawer.sampler.noise(config.seed, 0, config.num_samples)
     images = run.drawer(run.weights(), noise).images
