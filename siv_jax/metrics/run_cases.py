@@ -9,7 +9,18 @@ import numpy as np
 from siv_jax.data.folders import natural_key
 from siv_jax.data.notes import Notes
 from siv_jax.errors import UserError
-from siv_jax.metrics.cases import Case, PendingCase, Size, as_rgb, brought_to, check_size, make_case, read_reals, resized, shown
+from siv_jax.metrics.cases import (
+    Case,
+    PendingCase,
+    Size,
+    as_rgb,
+    brought_to,
+    check_size,
+    make_case,
+    read_reals,
+    resized,
+    shown,
+)
 from siv_jax.workdir import layout
 
 

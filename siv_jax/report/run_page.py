@@ -14,8 +14,8 @@ from siv_jax.cli import command_text
 from siv_jax.config import Config
 from siv_jax.data import Source
 from siv_jax.errors import UserError
-from siv_jax.report import charts, html
 from siv_jax.models import registry
+from siv_jax.report import charts, html
 from siv_jax.sampling import pictures
 from siv_jax.sampling.sample_files import SHEET
 from siv_jax.workdir import layout as workdir
