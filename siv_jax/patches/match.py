@@ -20,9 +20,14 @@ Array = jax.Array
 
 def patches(pictures: Array) -> Array:
     """[n, h, w, c] -> every patch, [n, h - 6, w - 6, 49 c]."""
-    height, width = pictures.shape[1] - PATCH + 1, pictures.shape[2] - PATCH + 1
-    shifts = [(y, x) for y in range(PATCH) for x in range(PATCH)]
-    return jnp.concatenate([pictures[:, y : y + height, x : x + width] for y, x in shifts], axis=-1)
+    size = tuple(side - PATCH + 1 for side in pictures.shape[1:3])
+
+    def shifted(number: Array) -> Array:
+        y, x = jnp.divmod(number, PATCH)
+        return lax.dynamic_slice(pictures, (0, y, x, 0), (len(pictures), *size, pictures.shape[-1]))
+
+    taken = lax.map(shifted, jnp.arange(PATCH**2, dtype=jnp.int32))
+    return jnp.moveaxis(taken, 0, 3).reshape(len(pictures), *size, -1)
 
 
 def exact(query: Array, photo: Array, alpha: Array) -> tuple[Array, Array]:
@@ -62,14 +67,20 @@ def exact(query: Array, photo: Array, alpha: Array) -> tuple[Array, Array]:
     return jnp.stack(jnp.unravel_index(index, grid), axis=-1).reshape(*size, 3), d.reshape(size)
 
 
-def carry(field: Array, of: tuple[int, int], to: tuple[int, int], grid: tuple[int, int]) -> Array:
-    """Matches of a coarser level, [h, w, 3], at the patches of the next: each keeps its displacement, times the scale.
+def carry(
+    field: Array, weight: Array, of: tuple[int, int], to: tuple[int, int], grid: tuple[int, int]
+) -> tuple[Array, Array]:
+    """Matches of a coarser level at the patches of the next: each keeps its displacement, times the scale.
 
     Args:
-      field: matches at the coarser level.
+      field: matches at the coarser level, [h, w, 3].
+      weight: of these, [h, w].
       of: height and width of the picture at the coarser level.
       to: height and width of the picture at the finer level.
       grid: number of rows and columns of patches in the photo at the finer level.
+
+    Returns:
+      Matches and weights at the finer level.
     """
     middle = (PATCH - 1) // 2
     positions, nearest = [], []
@@ -78,14 +89,15 @@ def carry(field: Array, of: tuple[int, int], to: tuple[int, int], grid: tuple[in
         centre = (position.astype(jnp.float32) + (middle + 0.5)) * (coarse / fine) - (middle + 0.5)
         positions.append(position)
         nearest.append(jnp.clip(jnp.round(centre).astype(jnp.int32), 0, coarse - PATCH))
-    taken = field[nearest[0][:, None], nearest[1]]
+    there = nearest[0][:, None], nearest[1]
+    taken = field[there]
     moved = [taken[..., 0]]
     for axis, (fine, coarse) in enumerate(zip(to, of, strict=True)):
         across = (-1, 1) if axis == 0 else (1, -1)
         shift = (taken[..., axis + 1] - nearest[axis].reshape(across)).astype(jnp.float32) * (fine / coarse)
         place = positions[axis].reshape(across) + jnp.round(shift).astype(jnp.int32)
         moved.append(jnp.clip(place, 0, grid[axis] - 1))
-    return jnp.stack(moved, axis=-1)
+    return jnp.stack(moved, axis=-1), weight[there]
 
 
 def similar(photo: Array, count: int, apart: int) -> Array:
@@ -144,9 +156,9 @@ def refine(
 ) -> tuple[Array, Array]:
     """A better match of every patch among those that its present match and its neighbours' suggest.
 
-    Candidates are the matches of the four neighbours shifted back (coherence, Ashikhmin 2001), the present match shifted
-    by one pixel, and the patches most similar to the present match (k-coherence, Tong et al. 2002). Of a patch of the
-    photo that nobody has, the least distance is taken to be the candidate's own.
+    Candidates are the matches of the four neighbours shifted back (coherence, Ashikhmin 2001), the present match
+    shifted by one pixel, and the patches most similar to the present match (k-coherence, Tong et al. 2002). The least
+    distance of a patch of the photo that nobody has is taken to be the candidate's own.
 
     Args:
       query: patches of the picture in the axes of `basis`, [h, w, k].

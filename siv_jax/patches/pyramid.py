@@ -48,9 +48,7 @@ def level_sizes(size: Size, photo_size: Size, *, scale: float, start: float, rat
     first = max(start / math.sqrt(size[0] * size[1]), (PATCH + 1) / min(*size, *final))
     steps = max(0, math.ceil(math.log(1 / min(first, 1.0)) / math.log(1 / ratio) - 1e-9))
     factors = [min(first, 1.0) ** (1 - step / steps) for step in range(steps)] + [1.0]
-    return [
-        Level(tuple(round(f * side) for side in size), tuple(round(f * side) for side in final)) for f in factors
-    ]
+    return [Level(tuple(round(f * side) for side in size), tuple(round(f * side) for side in final)) for f in factors]
 
 
 def resize(pictures: np.ndarray, size: Size) -> np.ndarray:

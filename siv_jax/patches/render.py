@@ -90,7 +90,7 @@ class Renderer:
         self._of_frames = functools.lru_cache(maxsize=4)(self._prepare)
 
     def __call__(self, rough: np.ndarray) -> np.ndarray:
-        """Rough pictures [m, h, w, channels] in [-1, 1] -> float32 [m, height, width, channels] in the photo's range."""
+        """[m, h, w, channels] in [-1, 1] -> float32 [m, height, width, channels], within the photo's range."""
         return self._each(rough, masks=False)[0]
 
     def with_masks(self, rough: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -100,10 +100,10 @@ class Renderer:
         return self._each(rough, masks=True)
 
     def exact_at(self, level: pyramid.Level) -> bool:
-        """Whether the search at `level` is exact: where pairs of patches are few enough for the device's products."""
+        """Whether the search is exact: at the first level, and where the device can hold the pairs of patches."""
         count = [(h - pyramid.PATCH + 1) * (w - pyramid.PATCH + 1) for h, w in level]
         limit = self.settings.exact_pairs or _EXACT_PAIRS[jax.default_backend()]
-        return count[0] * count[1] * self.frames <= limit
+        return level is self.levels[0] or count[0] * count[1] * self.frames <= limit
 
     def _each(self, rough: np.ndarray, masks: bool) -> tuple[np.ndarray, np.ndarray | None]:
         rough = np.asarray(rough, np.float32)
@@ -134,34 +134,32 @@ class Renderer:
         photos = tuple(jnp.asarray(photo[list(frames)]) for photo in self._photos)
         fast = [not self.exact_at(level) for level in self.levels]
         if not any(fast):
-            return Source(photos, None, None)
+            return Source(photos, None)
         known = photos[max(0, fast.index(True) - 1)]
-        axes = _basis(known, min(_AXES, pyramid.PATCH**2 * known.shape[-1]))
-        return Source(photos, axes, _similar(known, axes))
+        return Source(photos, _known(known, count=min(_AXES, pyramid.PATCH**2 * known.shape[-1])))
 
     def _render(self, query: np.ndarray, source: "Source") -> tuple[Array, Array, Array]:
-        alpha = jnp.float32(self.alpha)
-        picture, field, weight, before = jnp.asarray(query), None, None, None
-        for level, photo in zip(self.levels, source.photos, strict=True):
-            if before is not None:
-                field, picture = _carry(photo, field, weight, before=before, to=level.output)
-            rounds = self.settings.first_rounds if before is None else self.settings.rounds
-            if self.exact_at(level):
-                picture, field, weight = _exact(picture, photo, alpha, rounds=rounds)
-            else:
-                if field is None:
-                    field = jnp.zeros((*(side - pyramid.PATCH + 1 for side in level.output), 3), jnp.int32)
-                picture, field, weight = _fast(picture, photo, field, source.axes, source.similar, alpha, rounds=rounds)
-            before = level.output
-        return picture, field, weight
+        alpha, settings = jnp.float32(self.alpha), self.settings
+        field, weight = _first(query, source.photos[0], alpha, rounds=settings.first_rounds)
+        for before, level, photo in zip(self.levels[:-1], self.levels[1:], source.photos[1:], strict=True):
+            known = None if self.exact_at(level) else source.known
+            sizes = before.output, level.output
+            field, weight = _finer(field, weight, photo, known, alpha, sizes=sizes, rounds=settings.rounds)
+        return _vote(source.photos[-1], field, weight), field, weight
+
+
+class Known(NamedTuple):
+    """Axes of patches and table of similar patches, of `match.basis` and `match.similar`."""
+
+    axes: Array
+    similar: Array
 
 
 class Source(NamedTuple):
-    """Frames on the device, [k, h, w, c] a level; axes and table of similar patches for fast levels."""
+    """Frames on the device, [k, h, w, c] a level, and what is known of them, unless every level is exact."""
 
     photos: tuple[Array, ...]
-    axes: Array | None
-    similar: Array | None
+    known: Known | None
 
 
 def noise(photos: np.ndarray, size: tuple[int, int], *, seed: int, numbers: Sequence[int]) -> np.ndarray:
@@ -187,65 +185,76 @@ def _checked(photos: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
     return photos
 
 
-@functools.partial(jax.jit, static_argnames=("before", "to"))
-def _carry(photo, field, weight, *, before, to):
-    grid = tuple(side - pyramid.PATCH + 1 for side in photo.shape[1:3])
-    field = match.carry(field, before, to, grid)
-    return field, vote.vote(photo, field, jnp.ones(field.shape[:2], photo.dtype))
-
-
 @functools.partial(jax.jit, static_argnames="rounds")
-def _exact(picture, photo, alpha, *, rounds):
-    keys = match.patches(photo)
+def _first(query, photo, alpha, *, rounds):
+    """Matches and weights at the coarsest level, found among all patches for the rough picture itself."""
+    search = _searcher(photo, None, alpha)
+    grid = tuple(side - pyramid.PATCH + 1 for side in query.shape[:2])
 
     def improve(state, _):
-        field, d = match.exact(match.patches(state[0][None])[0], keys, alpha)
-        weight = vote.weights(d)
+        field, weight = search(state[0], None)
         return (vote.vote(photo, field, weight), field, weight), None
 
-    grid = tuple(side - pyramid.PATCH + 1 for side in picture.shape[:2])
-    start = picture, jnp.zeros((*grid, 3), jnp.int32), jnp.zeros(grid, photo.dtype)
-    return lax.scan(improve, start, length=rounds)[0]
+    start = query, jnp.zeros((*grid, 3), jnp.int32), jnp.zeros(grid, photo.dtype)
+    return lax.scan(improve, start, length=rounds)[0][1:]
 
 
-@functools.partial(jax.jit, static_argnames="rounds")
-def _fast(picture, photo, field, axes, similar, alpha, *, rounds):
-    keys = match.describe(photo, axes)
-    elements = axes.shape[0]
+@functools.partial(jax.jit, static_argnames=("sizes", "rounds"))
+def _finer(field, weight, photo, known, alpha, *, sizes, rounds):
+    """Matches and weights at a level from those of the coarser level before it; `known` is None for an exact search."""
+    search = _searcher(photo, known, alpha)
+    grid = tuple(side - pyramid.PATCH + 1 for side in photo.shape[1:3])
+
+    def improve(state, _):
+        return search(vote.vote(photo, *state), state[0]), None
+
+    return lax.scan(improve, match.carry(field, weight, *sizes, grid), length=rounds)[0]
+
+
+def _searcher(photo, known, alpha):
+    """The search of one level: a function of a picture and of its present matches, to matches and weights."""
+    if known is None:
+        keys = match.patches(photo)
+
+        def search(picture, _):
+            field, d = match.exact(match.patches(picture[None])[0], keys, alpha)
+            return field, vote.weights(d)
+
+        return search
+    keys = match.describe(photo, known.axes)
     scale = jnp.asarray(
-        [(of + pyramid.PATCH - 1) / (to + pyramid.PATCH - 1) for of, to in zip(keys.shape[1:3], similar.shape[1:3])],
+        [
+            (fine + pyramid.PATCH - 1) / (coarse + pyramid.PATCH - 1)
+            for fine, coarse in zip(keys.shape[1:3], known.similar.shape[1:3], strict=True)
+        ],
         jnp.float32,
     )
 
-    def improve(state, _):
-        query = match.describe(state[0][None], axes)[0]
-        field, d = match.refine(query, keys, state[1], similar, scale, alpha, elements)
-        weight = vote.weights(d)
-        return (vote.vote(photo, field, weight), field, weight), None
+    def search(picture, field):
+        query = match.describe(picture[None], known.axes)[0]
+        field, d = match.refine(query, keys, field, known.similar, scale, alpha, len(known.axes))
+        return field, vote.weights(d)
 
-    start = picture, field, jnp.zeros(field.shape[:2], photo.dtype)
-    return lax.scan(improve, start, length=rounds)[0]
+    return search
 
 
-_basis = jax.jit(match.basis, static_argnames="count")
+@functools.partial(jax.jit, static_argnames="count")
+def _known(photo, *, count):
+    axes = match.basis(photo, count)
+    return Known(axes, match.similar(match.describe(photo, axes), _SIMILAR, _APART))
 
 
-@jax.jit
-def _similar(photo, axes):
-    return match.similar(match.describe(photo, axes), _SIMILAR, _APART)
+_vote = jax.jit(vote.vote)
 
 
 def _label_vote(masks: np.ndarray, field: Array, weight: Array) -> np.ndarray:
     """The label with the largest sum of weights among the patches that cover each pixel."""
     best, chosen = None, None
     for label in np.unique(masks):
-        share = np.asarray(_share(jnp.asarray(masks == label, jnp.float32)[..., None], field, weight))[..., 0]
+        share = np.asarray(_vote(jnp.asarray(masks == label, jnp.float32)[..., None], field, weight))[..., 0]
         if best is None:
             best, chosen = share, np.full(share.shape, label, masks.dtype)
         else:
             chosen[share > best] = label
             best = np.maximum(best, share)
     return chosen
-
-
-_share = jax.jit(vote.vote)
