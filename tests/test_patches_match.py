@@ -5,7 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from siv_jax.patches import match, pyramid
+from siv_jax.patches import border, match, pyramid
+
+exact, refine = jax.jit(match.exact), jax.jit(match.refine, static_argnums=5)
+patches, describe, framed = jax.jit(match.patches), jax.jit(match.describe), jax.jit(border.framed)
+basis, similar = jax.jit(match.basis, static_argnums=1), jax.jit(match.similar, static_argnums=(1, 2))
+carry = jax.jit(match.carry, static_argnums=(2, 3))
 
 
 def windows(picture: np.ndarray) -> np.ndarray:
@@ -40,7 +45,7 @@ def test_exact_search_is_brute_force(monkeypatch, alpha, frames, channels, chunk
     monkeypatch.setattr(match, "_CHUNK", chunk)
     rng = np.random.default_rng(frames)
     query, photos = smooth(rng, 1, 13, 15, channels)[0], smooth(rng, frames, 12, 17, channels)
-    field, d = match.exact(match.patches(query[None])[0], match.patches(photos), jnp.float32(alpha))
+    field, d = jax.jit(lambda *given: match.exact(*given))(patches(query[None])[0], patches(photos), jnp.float32(alpha))
     expected, distances = brute_force(query, photos, alpha)
     assert field.shape == (7, 9, 3) and field.dtype == jnp.int32
     assert flat(field, photos).tolist() == expected.tolist()
@@ -52,19 +57,19 @@ def test_a_small_alpha_uses_more_of_the_photo():
     query, photo = smooth(rng, 1, 20, 20, 3), smooth(rng, 1, 20, 20, 3)
     used = []
     for alpha in (1e2, 1e-3):
-        field, _ = match.exact(match.patches(query)[0], match.patches(photo), jnp.float32(alpha))
+        field, _ = exact(patches(query)[0], patches(photo), jnp.float32(alpha))
         used.append(len(np.unique(flat(field, photo))))
     assert used[1] > 1.3 * used[0]
 
 
 def test_patches_are_windows():
     picture = np.random.default_rng(4).random((1, 9, 11, 2), np.float32)
-    np.testing.assert_array_equal(match.patches(picture)[0].reshape(15, 98), windows(picture[0]))
+    np.testing.assert_array_equal(patches(picture)[0].reshape(15, 98), windows(picture[0]))
 
 
 def test_all_axes_keep_every_distance():
     photo = smooth(np.random.default_rng(5), 1, 20, 21, 1)
-    described = np.asarray(match.describe(photo, match.basis(photo, 49))).reshape(-1, 49)
+    described = np.asarray(describe(photo, basis(photo, 49))).reshape(-1, 49)
     rows = windows(photo[0])
     found, true = (((x[:50] - x[50:100]) ** 2).sum(axis=1) for x in (described, rows))
     np.testing.assert_allclose(found, true, rtol=1e-3, atol=1e-5)
@@ -72,7 +77,7 @@ def test_all_axes_keep_every_distance():
 
 def test_similar_patches_are_brute_force():
     photos = smooth(np.random.default_rng(6), 2, 14, 16, 1)
-    table = np.asarray(match.similar(match.patches(photos), 2, 3))
+    table = np.asarray(similar(patches(photos), 2, 3))
     assert table.shape == (2, 8, 10, 2, 2)
     for frame, photo in enumerate(photos):
         rows = windows(photo).astype(np.float64)
@@ -91,12 +96,14 @@ def positions(h: int, w: int) -> np.ndarray:
 
 def test_carrying_keeps_the_identity_and_scales_displacements():
     weight = jnp.arange(10 * 14, dtype=jnp.float32).reshape(10, 14)
-    field, carried = match.carry(jnp.asarray(positions(10, 14)), weight, (16, 20), (32, 40), (26, 34))
-    np.testing.assert_array_equal(field, positions(26, 34))
+    field, carried = carry(jnp.asarray(positions(10, 14)), weight, (20, 35), (20, 35))
+    np.testing.assert_array_equal(field, positions(20, 35))
     assert carried[0, 0] == weight[0, 0] and carried[-1, -1] == weight[-1, -1]
     moved = jnp.asarray(positions(10, 14) + np.int32([0, 3, 0]))
-    field, _ = match.carry(moved, weight, (16, 20), (32, 40), (40, 34))
-    np.testing.assert_array_equal(field, positions(26, 34) + np.int32([0, 6, 0]))
+    field, _ = carry(moved, weight, (20, 28), (40, 28))
+    np.testing.assert_array_equal(field, positions(20, 28) + np.int32([0, 6, 0]))
+    field, _ = carry(moved, weight, (20, 28), (20, 28))
+    assert np.asarray(field)[..., 1].max() == 19
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -107,17 +114,19 @@ def test_refinement_comes_near_to_the_exact_search(channels):
     query = np.concatenate([photo[:, ::-1, 20:44], photo[:, :, 4:28]], axis=2)
     query = query + rng.normal(0, 0.02, query.shape)
     small, rough = (pyramid.resize(picture, (24, picture.shape[2] // 2)) for picture in (photo, query))
-    alpha, query = jnp.float32(1e3), jnp.asarray(query, jnp.float32)
-    field, d = match.exact(match.patches(rough)[0], match.patches(small), alpha)
-    field, _ = match.carry(field, d, (24, 24), (48, 48), (42, 50))
-    axes = match.basis(photo, min(32, 49 * channels))
-    keys, described = match.describe(photo, axes), match.describe(query, axes)[0]
-    table = match.similar(match.describe(small, axes), 2, 4)
+    photo, query, small, rough = (framed(jnp.asarray(x, jnp.float32)) for x in (photo, query, small, rough))
+    alpha = jnp.float32(1e3)
+    field, d = exact(patches(rough)[0], patches(small), alpha)
+    field, _ = carry(field, d, (48, 48), (48, 56))
+    axes = basis(photo, min(32, 49 * channels))
+    keys, described = describe(photo, axes), describe(query, axes)[0]
+    table = similar(describe(small, axes), 2, 4)
     distances = []
     for _ in range(3):
-        field, d = match.refine(described, keys, field, table, jnp.full(2, 2, jnp.float32), alpha, len(axes))
+        field, d = refine(described, keys, field, table, alpha, len(axes))
         distances.append(np.asarray(d))
     assert (distances[2] <= distances[0] + 1e-6).all()
-    true = ((windows(np.asarray(query[0])) - windows(photo[0])[flat(field, photo)]) ** 2).mean(axis=1)
-    _, least = match.exact(match.patches(query)[0], match.patches(photo), alpha)
+    rows = windows(np.asarray(photo[0]))[flat(field, photo)]
+    true = ((windows(np.asarray(query[0])) - rows) ** 2).mean(axis=1)
+    _, least = exact(patches(query)[0], patches(photo), alpha)
     assert true.mean() < 1.5 * float(least.mean())

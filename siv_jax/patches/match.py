@@ -1,6 +1,7 @@
 """Which patch of the photo each patch of a picture takes.
 
-A match is int32 [..., 3]: frame, row and column of the upper left pixel of a patch that lies in the photo entirely.
+A match is int32 [..., 3]: frame, row and column in the grid of the photo's patches. Of framed pictures (`border`) the
+grid is that of their pixels.
 Distances are means of squared differences, of values in [0, 1]. The completeness score of GPNN (Granot et al., CVPR
 2022), d_ij / (alpha + min_l d_lj), makes a patch j dear that another patch l of the picture already has: with a small
 alpha every patch of the photo comes into use.
@@ -67,37 +68,34 @@ def exact(query: Array, photo: Array, alpha: Array) -> tuple[Array, Array]:
     return jnp.stack(jnp.unravel_index(index, grid), axis=-1).reshape(*size, 3), d.reshape(size)
 
 
-def carry(
-    field: Array, weight: Array, of: tuple[int, int], to: tuple[int, int], grid: tuple[int, int]
-) -> tuple[Array, Array]:
-    """Matches of a coarser level at the patches of the next: each keeps its displacement, times the scale.
+def carry(field: Array, weight: Array, size: tuple[int, int], grid: tuple[int, int]) -> tuple[Array, Array]:
+    """Matches of a coarser level at the pixels of the next: each keeps its displacement, times the scale.
 
     Args:
       field: matches at the coarser level, [h, w, 3].
       weight: of these, [h, w].
-      of: height and width of the picture at the coarser level.
-      to: height and width of the picture at the finer level.
-      grid: number of rows and columns of patches in the photo at the finer level.
+      size: height and width of the picture at the finer level.
+      grid: height and width of the photo at the finer level.
 
     Returns:
-      Matches and weights at the finer level.
+      Matches and weights at the finer level, [*size, 3] and `size`.
     """
-    middle = (PATCH - 1) // 2
-    positions, nearest = [], []
-    for fine, coarse in zip(to, of, strict=True):
-        position = jnp.arange(fine - PATCH + 1, dtype=jnp.int32)
-        centre = (position.astype(jnp.float32) + (middle + 0.5)) * (coarse / fine) - (middle + 0.5)
-        positions.append(position)
-        nearest.append(jnp.clip(jnp.round(centre).astype(jnp.int32), 0, coarse - PATCH))
+    nearest = [_nearest(to, of) for to, of in zip(size, field.shape[:2], strict=True)]
     there = nearest[0][:, None], nearest[1]
     taken = field[there]
     moved = [taken[..., 0]]
-    for axis, (fine, coarse) in enumerate(zip(to, of, strict=True)):
+    for axis, (to, of) in enumerate(zip(size, field.shape[:2], strict=True)):
         across = (-1, 1) if axis == 0 else (1, -1)
-        shift = (taken[..., axis + 1] - nearest[axis].reshape(across)).astype(jnp.float32) * (fine / coarse)
-        place = positions[axis].reshape(across) + jnp.round(shift).astype(jnp.int32)
+        shift = (taken[..., axis + 1] - nearest[axis].reshape(across)).astype(jnp.float32) * (to / of)
+        place = jnp.arange(to, dtype=jnp.int32).reshape(across) + jnp.round(shift).astype(jnp.int32)
         moved.append(jnp.clip(place, 0, grid[axis] - 1))
     return jnp.stack(moved, axis=-1), weight[there]
+
+
+def _nearest(to: int, of: int) -> Array:
+    """Index among `of` coarse pixels of the one at the centre of each of `to` fine pixels."""
+    centre = (jnp.arange(to, dtype=jnp.float32) + 0.5) * (of / to) - 0.5
+    return jnp.clip(jnp.round(centre).astype(jnp.int32), 0, of - 1)
 
 
 def similar(photo: Array, count: int, apart: int) -> Array:
@@ -151,9 +149,7 @@ def describe(pictures: Array, axes: Array) -> Array:
 _AROUND = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
-def refine(
-    query: Array, photo: Array, field: Array, table: Array, scale: Array, alpha: Array, elements: int
-) -> tuple[Array, Array]:
+def refine(query: Array, photo: Array, field: Array, table: Array, alpha: Array, elements: int) -> tuple[Array, Array]:
     """A better match of every patch among those that its present match and its neighbours' suggest.
 
     Candidates are the matches of the four neighbours shifted back (coherence, Ashikhmin 2001), the present match
@@ -164,8 +160,7 @@ def refine(
       query: patches of the picture in the axes of `basis`, [h, w, k].
       photo: patches of the photo, [n, h', w', k].
       field: present matches, [h, w, 3].
-      table: of `similar`, at a level whose sides are this level's over `scale`.
-      scale: [2], of rows and columns.
+      table: of `similar`, at a level that may be coarser.
       alpha: of the completeness score.
       elements: number of values in a patch.
 
@@ -175,6 +170,7 @@ def refine(
     grid = photo.shape[:3]
     flat = photo.reshape(-1, photo.shape[-1])
     edge = jnp.asarray(grid[1:], jnp.int32) - 1
+    scale = jnp.asarray([grid[1] / table.shape[1], grid[2] / table.shape[2]], jnp.float32)
 
     def index(matches: Array) -> Array:
         return (matches[..., 0] * grid[1] + matches[..., 1]) * grid[2] + matches[..., 2]
@@ -209,8 +205,7 @@ def refine(
         return consider(best, moved(field, shift)), None
 
     def alike(best: tuple, number: Array) -> tuple[tuple, None]:
-        middle = PATCH / 2
-        coarse = jnp.round((field[..., 1:].astype(jnp.float32) + middle) / scale - middle).astype(jnp.int32)
+        coarse = jnp.floor((field[..., 1:].astype(jnp.float32) + 0.5) / scale).astype(jnp.int32)
         coarse = jnp.clip(coarse, 0, jnp.asarray(table.shape[1:3], jnp.int32) - 1)
         found = table[field[..., 0], coarse[..., 0], coarse[..., 1], number]
         by = jnp.round((found - coarse).astype(jnp.float32) * scale).astype(jnp.int32)

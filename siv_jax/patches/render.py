@@ -11,6 +11,7 @@ the square of the area, so that fine levels of a CPU only look where the coarser
 """
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ import numpy as np
 from jax import lax
 
 from siv_jax.errors import UserError
-from siv_jax.patches import match, pyramid, vote
+from siv_jax.patches import border, match, pyramid, vote
 
 DEFAULT_FIDELITY = 3.5
 NOISE_STD = 0.75
@@ -79,7 +80,7 @@ class Renderer:
         photos = _checked(photos, masks)
         height, width = photos.shape[1:3]
         scale = min(size[0] / height, size[1] / width) if scale is None else scale
-        start = min(settings.start, float(np.sqrt(rough_size[0] * rough_size[1])))
+        start = min(settings.start, math.sqrt(rough_size[0] * rough_size[1]))
         self.levels = pyramid.level_sizes(size, (height, width), scale=scale, start=start, ratio=settings.ratio)
         self.rough_size, self.settings, self.alpha = tuple(rough_size), settings, 10.0**-fidelity
         small = len(photos) * height * width * scale**2 <= 4 * size[0] * size[1]
@@ -101,9 +102,8 @@ class Renderer:
 
     def exact_at(self, level: pyramid.Level) -> bool:
         """Whether the search is exact: at the first level, and where the device can hold the pairs of patches."""
-        count = [(h - pyramid.PATCH + 1) * (w - pyramid.PATCH + 1) for h, w in level]
         limit = self.settings.exact_pairs or _EXACT_PAIRS[jax.default_backend()]
-        return level is self.levels[0] or count[0] * count[1] * self.frames <= limit
+        return level is self.levels[0] or math.prod((*level.output, *level.photo, self.frames)) <= limit
 
     def _each(self, rough: np.ndarray, masks: bool) -> tuple[np.ndarray, np.ndarray | None]:
         rough = np.asarray(rough, np.float32)
@@ -131,7 +131,7 @@ class Renderer:
 
     def _prepare(self, frames: tuple[int, ...]) -> "Source":
         """The frames on the device at every level, and what fast levels need of them."""
-        photos = tuple(jnp.asarray(photo[list(frames)]) for photo in self._photos)
+        photos = tuple(_framed(photo[list(frames)]) for photo in self._photos)
         fast = [not self.exact_at(level) for level in self.levels]
         if not any(fast):
             return Source(photos, None)
@@ -141,10 +141,9 @@ class Renderer:
     def _render(self, query: np.ndarray, source: "Source") -> tuple[Array, Array, Array]:
         alpha, settings = jnp.float32(self.alpha), self.settings
         field, weight = _first(query, source.photos[0], alpha, rounds=settings.first_rounds)
-        for before, level, photo in zip(self.levels[:-1], self.levels[1:], source.photos[1:], strict=True):
+        for level, photo in zip(self.levels[1:], source.photos[1:], strict=True):
             known = None if self.exact_at(level) else source.known
-            sizes = before.output, level.output
-            field, weight = _finer(field, weight, photo, known, alpha, sizes=sizes, rounds=settings.rounds)
+            field, weight = _finer(field, weight, photo, known, alpha, size=level.output, rounds=settings.rounds)
         return _vote(source.photos[-1], field, weight), field, weight
 
 
@@ -156,7 +155,7 @@ class Known(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Frames on the device, [k, h, w, c] a level, and what is known of them, unless every level is exact."""
+    """Framed photos on the device, [k, h + 6, w + 6, c + 1] a level; `known` is None where every level is exact."""
 
     photos: tuple[Array, ...]
     known: Known | None
@@ -189,26 +188,26 @@ def _checked(photos: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
 def _first(query, photo, alpha, *, rounds):
     """Matches and weights at the coarsest level, found among all patches for the rough picture itself."""
     search = _searcher(photo, None, alpha)
-    grid = tuple(side - pyramid.PATCH + 1 for side in query.shape[:2])
 
     def improve(state, _):
         field, weight = search(state[0], None)
-        return (vote.vote(photo, field, weight), field, weight), None
+        return (border.unframed(vote.vote(photo, field, weight)), field, weight), None
 
-    start = query, jnp.zeros((*grid, 3), jnp.int32), jnp.zeros(grid, photo.dtype)
+    size = query.shape[:2]
+    start = query, jnp.zeros((*size, 3), jnp.int32), jnp.zeros(size, photo.dtype)
     return lax.scan(improve, start, length=rounds)[0][1:]
 
 
-@functools.partial(jax.jit, static_argnames=("sizes", "rounds"))
-def _finer(field, weight, photo, known, alpha, *, sizes, rounds):
+@functools.partial(jax.jit, static_argnames=("size", "rounds"))
+def _finer(field, weight, photo, known, alpha, *, size, rounds):
     """Matches and weights at a level from those of the coarser level before it; `known` is None for an exact search."""
     search = _searcher(photo, known, alpha)
     grid = tuple(side - pyramid.PATCH + 1 for side in photo.shape[1:3])
 
     def improve(state, _):
-        return search(vote.vote(photo, *state), state[0]), None
+        return search(border.unframed(vote.vote(photo, *state)), state[0]), None
 
-    return lax.scan(improve, match.carry(field, weight, *sizes, grid), length=rounds)[0]
+    return lax.scan(improve, match.carry(field, weight, size, grid), length=rounds)[0]
 
 
 def _searcher(photo, known, alpha):
@@ -217,22 +216,15 @@ def _searcher(photo, known, alpha):
         keys = match.patches(photo)
 
         def search(picture, _):
-            field, d = match.exact(match.patches(picture[None])[0], keys, alpha)
+            field, d = match.exact(match.patches(border.framed(picture[None]))[0], keys, alpha)
             return field, vote.weights(d)
 
         return search
     keys = match.describe(photo, known.axes)
-    scale = jnp.asarray(
-        [
-            (fine + pyramid.PATCH - 1) / (coarse + pyramid.PATCH - 1)
-            for fine, coarse in zip(keys.shape[1:3], known.similar.shape[1:3], strict=True)
-        ],
-        jnp.float32,
-    )
 
     def search(picture, field):
-        query = match.describe(picture[None], known.axes)[0]
-        field, d = match.refine(query, keys, field, known.similar, scale, alpha, len(known.axes))
+        query = match.describe(border.framed(picture[None]), known.axes)[0]
+        field, d = match.refine(query, keys, field, known.similar, alpha, len(known.axes))
         return field, vote.weights(d)
 
     return search
@@ -244,14 +236,19 @@ def _known(photo, *, count):
     return Known(axes, match.similar(match.describe(photo, axes), _SIMILAR, _APART))
 
 
-_vote = jax.jit(vote.vote)
+_framed = jax.jit(border.framed)
+
+
+@jax.jit
+def _vote(photo, field, weight):
+    return border.unframed(vote.vote(photo, field, weight))
 
 
 def _label_vote(masks: np.ndarray, field: Array, weight: Array) -> np.ndarray:
     """The label with the largest sum of weights among the patches that cover each pixel."""
     best, chosen = None, None
     for label in np.unique(masks):
-        share = np.asarray(_vote(jnp.asarray(masks == label, jnp.float32)[..., None], field, weight))[..., 0]
+        share = np.asarray(_vote(_framed(np.asarray(masks == label, np.float32)[..., None]), field, weight))[..., 0]
         if best is None:
             best, chosen = share, np.full(share.shape, label, masks.dtype)
         else:
