@@ -14,6 +14,7 @@ from siv_jax.models.siv_gan.config import AugmentConfig, Config, LossConfig, Mod
 from siv_jax.models.siv_gan.objectives import Draws, Players, pyramid
 from siv_jax.models.siv_gan.plan import Plan, make_plan
 from siv_jax.nn import adam, flat
+from siv_jax.train.devices import compiler_options
 
 PARTS = {"low_level": "low-level", "content": "content", "layout": "layout"}
 BODIES = {"body_ll": "low_level", "body_content": "content", "body_layout": "layout"}
@@ -97,6 +98,8 @@ def generator_path(name: str) -> tuple[str, ...]:
 
 
 load = functools.cache(Golden)
+# As training compiles them, which halves the time this takes.
+jit = functools.partial(jax.jit, compiler_options=compiler_options())
 
 
 @pytest.fixture(params=golden_files.names(belongs))
@@ -121,18 +124,18 @@ def test_golden_siv_gan_shapes_of_parameters(golden):
 
 def test_golden_siv_gan_images_and_features(golden):
     params, vectors, _, _ = golden.flat_weights()
-    images, features = jax.jit(golden.players.generator.apply)(params, vectors, golden.z)
+    images, features = jit(golden.players.generator.apply)(params, vectors, golden.z)
     for ours, theirs in zip(images, golden.images("G_out/image_"), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5)
     for ours, theirs in zip(features, golden.images("G_out/feature_"), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize("kind, prefix", [("real", "real/image_"), ("fake", "G_out/image_")])
-def test_golden_siv_gan_logits(golden, kind, prefix):
+@pytest.mark.parametrize("kind", ["real", "fake"])
+def test_golden_siv_gan_logits(golden, kind):
     _, _, params, vectors = golden.flat_weights()
-    images = golden.images(prefix)[-golden.plan.num_blocks_low_level :]
-    logits = jax.jit(golden.players.discriminator.apply)(params, vectors, images)
+    images = golden.images("real/image_" if kind == "real" else "G_out/image_")[-golden.plan.num_blocks_low_level :]
+    logits = jit(golden.players.discriminator.apply)(params, vectors, images)
     for part, ours in logits.items():
         theirs = golden.images(f"D_logits/{kind}/{PARTS[part]}_")
         assert len(ours) == len(theirs) > 0
@@ -149,7 +152,7 @@ def test_golden_siv_gan_pyramid_of_reals(golden):
 
 def test_golden_siv_gan_generator_loss_gradients_and_adam(golden):
     params_g, vectors_g, params_d, vectors_d = golden.flat_weights()
-    function = jax.jit(jax.value_and_grad(golden.players.generator_objective, has_aux=True))
+    function = jit(jax.value_and_grad(golden.players.generator_objective, has_aux=True))
     (total, metrics), grads = function(params_g, params_d, vectors_g, vectors_d, golden.draws)
     for part, name in PARTS.items():
         close(metrics[f"loss_g/{part}"], golden[f"loss/G/{name}"])
@@ -161,7 +164,7 @@ def test_golden_siv_gan_generator_loss_gradients_and_adam(golden):
 def test_golden_siv_gan_discriminator_loss_gradients_and_adam(golden):
     params_g, vectors_g, params_d, vectors_d = golden.flat_weights()
     reals = golden.images("real/image_")[-1]
-    function = jax.jit(jax.value_and_grad(golden.players.discriminator_objective, has_aux=True))
+    function = jit(jax.value_and_grad(golden.players.discriminator_objective, has_aux=True))
     (total, metrics), grads = function(params_d, params_g, vectors_g, vectors_d, reals, golden.draws)
     for side in ("real", "fake"):
         parts = {name: metrics[f"loss_d_{side}/{part}"] for part, name in PARTS.items()}
@@ -178,7 +181,7 @@ def test_golden_siv_gan_power_step(golden):
         (golden.players.generator, params_g, vectors_g, golden.generator("train_mode/G_state_after/")),
         (golden.players.discriminator, params_d, vectors_d, golden.discriminator("train_mode/D_state_after/")),
     ):
-        ours = jax.jit(network.power_step)(params, vectors)
+        ours = jit(network.power_step)(params, vectors)
         np.testing.assert_allclose(ours, flat.joined(after), rtol=0, atol=2e-6)
         assert np.abs(ours - vectors).max() > 1e-5
 
@@ -191,7 +194,7 @@ def check_gradients(golden, network, grads, params, which, path_of):
     """Gradients, and the parameters after one Adam step from them, per tensor of the original."""
     optim = golden.config.optim
     optimizer = adam.make_optimizer(optim.lr_g, optim.beta1, optim.beta2, optim.eps)
-    stepped, _ = jax.jit(lambda g, p: adam.optimizer_step(optimizer, g, optimizer.init(p), p))(grads, params)
+    stepped, _ = jit(lambda g, p: adam.optimizer_step(optimizer, g, optimizer.init(p), p))(grads, params)
     tree, after_tree = map(flat.unraveller(network.shapes), (grads, stepped))
     compared = 0
     for name, theirs in golden.under(f"grad_{which}/").items():
