@@ -8,6 +8,7 @@ dataclasses, which is all that the rest of the package sees.
 import dataclasses
 import difflib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -199,7 +200,7 @@ def _explained(problem: dict, kind: type) -> str:
         return f"config key {key} is a group of settings, not {given!r}"
     if problem["type"] == "missing":
         return f"config key {key.rpartition('.')[0]} is {given!r}, which has too few values"
-    wanted = problem["msg"].removeprefix("Input should ").replace("'", "")
+    wanted = re.sub(r"^\w+ should ", "", problem["msg"]).replace("'", "")
     return f"config key {key} is {given!r}; it must {wanted}"
 
 
