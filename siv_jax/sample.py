@@ -29,6 +29,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--interpolate", type=process.whole_number(2, 1000), metavar="K", help="a walk between K samples instead"
     )
+    parser.add_argument("--size", help="render at this size from the photo's patches: photo, WIDTHxHEIGHT or 2x")
+    parser.add_argument("--fidelity", type=float, help="of rendering, see siv_jax.render")
     return parser.parse_args(argv)
 
 

@@ -23,7 +23,7 @@ from siv_jax.workdir import logs
 from siv_jax.workdir.checkpoint import completed_steps
 
 PAGE, PICTURE = "index.html", "training.png"
-RENDERED, EVALUATION = "rendered", "evaluation"
+EVALUATION = "evaluation"
 # Points in a curve at most, so that the page of a long run stays small.
 _POINTS = 600
 # Frames shown of a clip, and rendered samples shown large.
@@ -188,12 +188,12 @@ def _caption(source: str, count: int) -> str:
 
 def _rendered(folder: Path) -> dict | None:
     """The first rendered samples, how many there are, and their size."""
-    files = sorted((folder / RENDERED).glob("sample_*.png"))
+    files = sorted((folder / workdir.RENDERED).glob("sample_*.png"))
     if not files:
         return None
     with Image.open(files[0]) as first:
         size = f"{first.width}x{first.height}"
-    return {"files": [f"{RENDERED}/{file.name}" for file in files[:_LARGE]], "count": len(files), "size": size}
+    return {"files": [f"{workdir.RENDERED}/{file.name}" for file in files[:_LARGE]], "count": len(files), "size": size}
 
 
 def _evaluation(folder: Path) -> dict | None:

@@ -1,16 +1,18 @@
 """Samples as files: pictures in the input's own type, a contact sheet, arrays, and walks between samples."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from siv_jax.data.pixel_format import PixelFormat
+from siv_jax.models.interface import Samples
 from siv_jax.sampling import pictures
 from siv_jax.workdir.layout import write_atomically, write_text
 
 SHEET = "contact_sheet.png"
+MASK = "mask_"  # how the files of masks begin
 # Names of the files that a draw wrote, so that the next one into the same folder can replace them and nothing else.
 _MANIFEST = ".samples.json"
 # Most pictures on one contact sheet.
@@ -19,7 +21,12 @@ _SUFFIXES = {"picture": "png", "npy": "npy", "tiff": "tif"}
 
 
 def write_samples(
-    folder: Path, batches: Iterable[np.ndarray], count: int, pixel_format: PixelFormat, file_format: str = "png"
+    folder: Path,
+    batches: Iterable[Samples],
+    count: int,
+    pixel_format: PixelFormat,
+    file_format: str = "png",
+    save_mask: Callable[[Path, np.ndarray], None] | None = None,
 ) -> Path:
     """Writes samples as they come, and a contact sheet of the first of them.
 
@@ -27,10 +34,11 @@ def write_samples(
 
     Args:
       folder: made if it does not exist.
-      batches: images float32 [n, H, W, C] in [-1, 1]; one batch is in memory at a time.
+      batches: numpy arrays; one batch is in memory at a time.
       count: of all images, at least one.
       pixel_format: of the training input: samples are written as it came in (PNG, .npy or TIFF).
       file_format: "png" writes a file per sample; "npy" one float32 array, samples.npy, as it is.
+      save_mask: writes one mask [H, W] under a path; for samples that have masks.
 
     Returns:
       The contact sheet's path.
@@ -39,11 +47,13 @@ def write_samples(
     _remove_earlier(folder)
     suffix = _SUFFIXES[pixel_format.kind]
     names = ["samples.npy"] if file_format == "npy" else [f"sample_{i:05d}.{suffix}" for i in range(count)]
-    write_text(folder / _MANIFEST, json.dumps([*names, SHEET]))
+    masks = [f"{MASK}{i:05d}.png" for i in range(count)] if save_mask else []
+    write_text(folder / _MANIFEST, json.dumps([*names, *masks, SHEET]))
     on_sheet: list[np.ndarray] = []
     write = _write_array if file_format == "npy" else _write_files
     try:
-        write(folder, _noted(batches, on_sheet), names, count, pixel_format)
+        images = _noted(_without_masks(batches, folder, masks, save_mask), on_sheet)
+        write(folder, images, names, count, pixel_format)
     finally:  # an interrupted draw keeps what is done
         if on_sheet:
             pictures.save_png(folder / SHEET, pictures.grid(np.stack(on_sheet)))
@@ -58,6 +68,18 @@ def write_animation(folder: Path, images: np.ndarray, frames_per_second: int) ->
     pictures.save_gif(gif, frames, frames_per_second)
     pictures.save_mp4(mp4, frames, frames_per_second)
     return [gif, mp4]
+
+
+def _without_masks(
+    batches: Iterable[Samples], folder: Path, names: list[str], save_mask: Callable[[Path, np.ndarray], None] | None
+) -> Iterable[np.ndarray]:
+    """The images of the batches; their masks are written on the way."""
+    waiting = iter(names)
+    for batch in batches:
+        if save_mask is not None:
+            for mask in batch.masks:
+                save_mask(folder / next(waiting), mask)
+        yield batch.images
 
 
 def _noted(batches: Iterable[np.ndarray], on_sheet: list[np.ndarray]) -> Iterable[np.ndarray]:

@@ -117,7 +117,7 @@ class _Queue:
             elif not run.ended:
                 self._note(member, "stopped", f"by {self._stop.name} after step {run.step}; saved")
             else:
-                single.write_samples(run, member.folder)
+                single.write_samples(run, member.folder, self._stop, say=str)
                 self._note(member, "done", "")
         fleet_summary.write(self._folder, self._members)
         usable = sum(member.outcome != "failed" for member in self._members)

@@ -83,7 +83,7 @@ class Run:
         self._devices, self._output, self._programs, self._profile = devices, output, programs, profile
         self._pace = Pace()
         self._due: list[Callable[[], None]] = []  # what is written once it has arrived from the devices
-        self._noise = self.drawer.sampler.noise(task.config.seed, 0, task.config.num_samples)
+        self._noise = self.drawer.noise(task.config.seed, 0, task.config.num_samples)
         self._stage, self._at, self._state, self._data = self._taken_up()
         self._log = MeanMetrics(self.step, output.logs if output else None, task.family.headline)
         self._program: Program | None = None  # of the stage, once begun

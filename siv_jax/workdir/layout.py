@@ -5,7 +5,8 @@ plan.json          the model's shapes, and what is known of the input
 source/            the picture, or the frames of the clip, that the run learns from
 checkpoints/       Orbax, the last few
 grids/             samples of the same noise as training goes on
-samples/           the final samples
+samples/           the final samples, as the network draws them
+rendered/          the same samples made sharp from the photo's own patches
 scalars.jsonl      losses; tensorboard/ holds the same as events
 profile/           a trace of some steps, where one was asked for
 index.html         all this as a page, with training.png, what the run learns from
@@ -28,7 +29,7 @@ from siv_jax.models import registry
 from siv_jax.models.interface import Plan
 
 CONFIG, PLAN, SOURCE = "config.json", "plan.json", "source"
-CHECKPOINTS, GRIDS, SAMPLES = "checkpoints", "grids", "samples"
+CHECKPOINTS, GRIDS, SAMPLES, RENDERED = "checkpoints", "grids", "samples", "rendered"
 SCALARS, TENSORBOARD, PROFILE = "scalars.jsonl", "tensorboard", "profile"
 _LOCK = ".lock"
 # Of the files of a workdir; 0.1 of the package had none.
