@@ -1,6 +1,5 @@
 """The smallest run there is, shared by all tests so that each of its programs compiles once."""
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -28,20 +27,18 @@ OVERRIDES = {
 
 def config(**changes) -> config_lib.Config:
     """The tiny config; `changes` are given under dotted names with __ for the dot: data__path="x.png"."""
-    values = dataclasses.asdict(config_lib.Config())
-    for key, value in (OVERRIDES | {name.replace("__", "."): value for name, value in changes.items()}).items():
-        group = values
-        *path, last = key.split(".")
-        for name in path:
-            group = group[name]
-        group[last] = value
-    return config_lib.from_dict(values)
+    default = config_lib.from_config_dict(config_lib.default())
+    return config_lib.with_overrides(default, OVERRIDES | _dotted(changes))
+
+
+def _dotted(changes: dict) -> dict:
+    return {name.replace("__", "."): value for name, value in changes.items()}
 
 
 def arguments(workdir: Path, **changes) -> list[str]:
     """Command-line arguments of siv_jax.main for the tiny run."""
     flags = ["--config", "single_image", "--workdir", str(workdir)]
-    for key, value in (OVERRIDES | {name.replace("__", "."): value for name, value in changes.items()}).items():
+    for key, value in (OVERRIDES | _dotted(changes)).items():
         flags += [f"--config.{key}={value}"]
     return flags
 

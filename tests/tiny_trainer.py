@@ -3,14 +3,16 @@
 import dataclasses
 import functools
 
+import jax
 import numpy as np
 import tiny
 
 from siv_jax.config import Config
-from siv_jax.data import load_frames
+from siv_jax.data import open_source
+from siv_jax.models import registry
 from siv_jax.models.siv_gan.plan import Plan
-from siv_jax.models.siv_gan.state import TrainState, init_state
-from siv_jax.train import devices as parallel
+from siv_jax.models.siv_gan.step import Training, TrainState
+from siv_jax.train.devices import Program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,26 +20,38 @@ class Tiny:
     config: Config
     plan: Plan
     frames: np.ndarray
-    trainer: parallel.Trainer
+    stage: Training
+    program: Program
 
     def start(self, seed: int = 0) -> TrainState:
         """A state before its first step."""
-        return init_state(self.plan, dataclasses.replace(self.config, seed=seed))
+        return self.stage.init(root(seed), self.frames)
 
-    def advance(self, state: TrainState, *counts: int) -> tuple[TrainState, dict[str, float]]:
-        """State and sums of metrics after one call of the compiled loop for each of `counts` steps."""
-        on_device, totals = self.trainer.put(state), self.trainer.zero_totals()
-        frames = self.trainer.put(self.frames)
+    def advance(
+        self, state: TrainState, *counts: int, seed: int = 0, first: int = 0
+    ) -> tuple[TrainState, dict[str, float]]:
+        """State and sums of metrics after one call of the compiled loop for each of `counts` steps from `first` on."""
+        program = self.program
+        on_device, totals, frames = program.put(state), program.zero_totals(), program.put(self.frames)
         for count in counts:
-            on_device, totals, _ = self.trainer.advance(on_device, totals, frames, count)
-        return self.trainer.fetch(on_device), {k: float(v) for k, v in self.trainer.fetch(totals).items()}
+            on_device, totals, _ = program.advance(on_device, totals, frames, root(seed), first, count)
+            first += count
+        return program.fetch(on_device), {name: float(value) for name, value in program.fetch(totals).items()}
+
+
+def root(seed: int) -> np.ndarray:
+    """Key data of a run's randomness."""
+    return np.array([0, seed], np.uint32)
 
 
 @functools.cache
-def compiled() -> Tiny:
-    """The tiny config on one device."""
-    config = tiny.config()
-    frames, plan = load_frames(config.data, config.model)
-    trainer = parallel.Trainer(plan, config, 1)
-    trainer.compile(trainer.put(init_state(plan, config)), trainer.put(frames.pixels))
-    return Tiny(config, plan, frames.pixels, trainer)
+def compiled(**changes) -> Tiny:
+    """The tiny config, with changes as `tiny.config` takes them, on one device."""
+    config = tiny.config(**changes)
+    source, family = open_source(config.data), registry.get(config.model.name)
+    plan = family.plan(config, source)
+    (stage,) = family.stages(config, plan)
+    frames = stage.data(source)
+    program = Program(stage, jax.devices()[:1])
+    program.compile(stage.init(root(0), frames), frames)
+    return Tiny(config, plan, frames, stage, program)
