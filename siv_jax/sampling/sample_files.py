@@ -78,14 +78,29 @@ def _write_files(
 def _write_array(
     folder: Path, batches: Iterable[np.ndarray], names: list[str], count: int, pixel_format: PixelFormat
 ) -> None:
-    hidden, array, done = folder / f".{names[0]}", None, 0
-    for batch in batches:
-        if array is None:
-            array = np.lib.format.open_memmap(hidden, "w+", np.float32, (count, *batch.shape[1:]))
-        array[done : done + len(batch)] = batch
-        done += len(batch)
-    del array
-    hidden.replace(folder / names[0])
+    hidden, shape, done = folder / f".{names[0]}", (), 0
+    try:
+        # No memory-mapped file, whose writer a full disk would kill.
+        with open(hidden, "wb") as file:
+            for batch in batches:
+                if not done:
+                    shape = batch.shape[1:]
+                    _write_header(file, (count, *shape))
+                file.write(np.ascontiguousarray(batch, "<f4"))
+                done += len(batch)
+    finally:  # an interrupted draw keeps what is done
+        if done:
+            with open(hidden, "r+b") as file:
+                _write_header(file, (done, *shape))
+            hidden.replace(folder / names[0])
+        else:
+            hidden.unlink(missing_ok=True)
+
+
+def _write_header(file, shape: tuple[int, ...]) -> None:
+    """The header of an .npy file, in which numpy leaves room for another length."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _write_native(path: Path, sample: np.ndarray, pixel_format: PixelFormat) -> None:
