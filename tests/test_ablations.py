@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from siv_jax.models.siv_gan.state import discriminator_shapes, generator_shapes
 
 from siv_jax import config as config_lib
 from siv_jax.cli import training_flags as arguments
@@ -17,7 +18,6 @@ from siv_jax.config import Config
 from siv_jax.errors import UserError
 from siv_jax.metrics import published, record
 from siv_jax.models.siv_gan.plan import make_plan
-from siv_jax.models.siv_gan.state import discriminator_shapes, generator_shapes
 
 SCRIPT = Path(__file__).parent.parent / "launch" / "ablations.py"
 NAMES = list(dict.fromkeys(row[1] for one in published.ABLATIONS for row in one.rows))

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from siv_jax.models.siv_gan.state import TrainState, init_state
 
 from siv_jax.config import Config
 from siv_jax.data import load_frames
 from siv_jax.models.siv_gan import step
 from siv_jax.models.siv_gan.losses import pairwise_l1
-from siv_jax.models.siv_gan.state import TrainState, init_state
 from siv_jax.sampling.trained_model import Sampler, latents
 from siv_jax.train import devices as parallel
 

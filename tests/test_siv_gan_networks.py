@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from siv_jax.models.siv_gan.state import discriminator_shapes, generator_shapes
 
 from siv_jax.config import ModelConfig
 from siv_jax.models.siv_gan.discriminator import content_channels, make_discriminator
 from siv_jax.models.siv_gan.generator import make_generator
 from siv_jax.models.siv_gan.plan import Plan, make_plan
-from siv_jax.models.siv_gan.state import discriminator_shapes, generator_shapes
 from siv_jax.nn.flat import Layout
 
 

@@ -7,8 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_trainer
-
-from siv_jax.models.siv_gan import step
 from siv_jax.models.siv_gan.state import (
     discriminator_shapes,
     generator_shapes,
@@ -16,6 +14,8 @@ from siv_jax.models.siv_gan.state import (
     make_optimizer,
     optimizer_step,
 )
+
+from siv_jax.models.siv_gan import step
 from siv_jax.nn.flat import Layout
 
 

@@ -7,9 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
-
-from siv_jax.config import OptimConfig
-from siv_jax.models.siv_gan.plan import make_plan
 from siv_jax.models.siv_gan.state import (
     Layouts,
     discriminator_shapes,
@@ -18,6 +15,9 @@ from siv_jax.models.siv_gan.state import (
     make_optimizer,
     optimizer_step,
 )
+
+from siv_jax.config import OptimConfig
+from siv_jax.models.siv_gan.plan import make_plan
 from siv_jax.nn.flat import Layout
 
 CONFIG = tiny.config(model__ch_g=8)

@@ -17,6 +17,8 @@ MASK = "mask_"  # how the files of masks begin
 _MANIFEST = ".samples.json"
 # Most pictures on one contact sheet.
 _ON_SHEET = 100
+# Longer side of a picture on it, in pixels, at most.
+_SHEET_SIDE = 400
 _SUFFIXES = {"picture": "png", "npy": "npy", "tiff": "tif"}
 
 
@@ -84,7 +86,8 @@ def _without_masks(
 
 def _noted(batches: Iterable[np.ndarray], on_sheet: list[np.ndarray]) -> Iterable[np.ndarray]:
     for batch in batches:
-        on_sheet += list(pictures.to_uint8(batch[: max(0, _ON_SHEET - len(on_sheet))]))
+        shown = pictures.to_uint8(batch[: max(0, _ON_SHEET - len(on_sheet))])
+        on_sheet += [pictures.shrunk(image, _SHEET_SIDE) for image in shown]
         yield batch
 
 
@@ -100,14 +103,29 @@ def _write_files(
 def _write_array(
     folder: Path, batches: Iterable[np.ndarray], names: list[str], count: int, pixel_format: PixelFormat
 ) -> None:
-    hidden, array, done = folder / f".{names[0]}", None, 0
-    for batch in batches:
-        if array is None:
-            array = np.lib.format.open_memmap(hidden, "w+", np.float32, (count, *batch.shape[1:]))
-        array[done : done + len(batch)] = batch
-        done += len(batch)
-    del array
-    hidden.replace(folder / names[0])
+    hidden, shape, done = folder / f".{names[0]}", (), 0
+    try:
+        # No memory-mapped file, whose writer a full disk would kill.
+        with open(hidden, "wb") as file:
+            for batch in batches:
+                if not done:
+                    shape = batch.shape[1:]
+                    _write_header(file, (count, *shape))
+                file.write(np.ascontiguousarray(batch, "<f4"))
+                done += len(batch)
+    finally:  # an interrupted draw keeps what is done
+        if done:
+            with open(hidden, "r+b") as file:
+                _write_header(file, (done, *shape))
+            hidden.replace(folder / names[0])
+        else:
+            hidden.unlink(missing_ok=True)
+
+
+def _write_header(file, shape: tuple[int, ...]) -> None:
+    """The header of an .npy file, in which numpy leaves room for another length."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _write_native(path: Path, sample: np.ndarray, pixel_format: PixelFormat) -> None:

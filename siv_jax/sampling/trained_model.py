@@ -31,8 +31,6 @@ class TrainedModel:
         Raises:
           UserError: it is no workdir, or holds no usable checkpoint.
         """
-        if not workdir.is_dir():
-            raise UserError(f"{workdir} does not exist: give the --workdir of a run")
         self.workdir = workdir
         self.config, self.record = layout.load_config(workdir), layout.load_record(workdir)
         self._sampler = registry.get(self.config.model.name).sampler(self.config, self.record.plan)

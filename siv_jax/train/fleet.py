@@ -42,7 +42,7 @@ def train(config: Config, folder: Path, devices: int, dry_run: bool, say: Callab
         raise UserError("a fleet trains in one process: start one on each machine, with a part of the pictures")
     used = devices_lib.use(devices)
     if (folder / SETTINGS).exists():
-        config_lib.refuse_changes(config_lib.load(folder / SETTINGS), config, folder)
+        config_lib.refuse_changes(_saved_settings(folder), config, folder)
     members = survey(config, folder)
     for member in members:
         if member.outcome == "failed":
@@ -65,6 +65,15 @@ def train(config: Config, folder: Path, devices: int, dry_run: bool, say: Callab
     finally:
         lock.release()
     return _conclusion(folder, members, stop, say)
+
+
+def _saved_settings(folder: Path) -> Config:
+    try:
+        return config_lib.load(folder / SETTINGS)
+    except UserError as error:
+        raise UserError(
+            f"{folder} holds a fleet of siv_jax 0.1 or a damaged {SETTINGS} ({error}): use another --workdir"
+        ) from None
 
 
 class _Queue:
