@@ -1,8 +1,9 @@
-"""SIV-GAN (One-Shot GAN) in JAX: new scenes from one picture or one clip.
+"""New scenes from one picture or one clip, in JAX.
 
     import siv_jax
     model = siv_jax.train("photo.jpg", num_steps=20_000)
     pictures = model.sample(16, seed=0)                # uint8 [16, H, W, C]
+    large = model.render(4, size="photo")              # the same, sharp, at the photo's size
     model = siv_jax.load("runs/photo")                 # later
     siv_jax.evaluate(model, num=100)["mean"]
 
@@ -11,7 +12,7 @@ Nothing heavy is imported before one of these names is used.
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Where each public name lives. siv_jax.evaluate is that module, which can be called.
 _HOMES = {
