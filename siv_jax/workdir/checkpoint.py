@@ -57,9 +57,11 @@ class Saved:
         leaves, treedef = jax.tree.flatten(like)
         in_weights = zip(_positions(leaves, weights(like)), jax.tree.leaves(self.weights), strict=True)
         saved = dict(in_weights) | self.rest
-        found = [saved.get(str(i)) for i in range(len(leaves))]
+        if saved.keys() - {"stage", "step"} != {str(i) for i in range(len(leaves))}:
+            raise ValueError("it has another model's arrays")
+        found = [saved[str(i)] for i in range(len(leaves))]
         for leaf, ours in zip(found, leaves, strict=True):
-            if leaf is None or leaf.shape != ours.shape or leaf.dtype != ours.dtype:
+            if leaf.shape != ours.shape or leaf.dtype != ours.dtype:
                 raise ValueError("its arrays are of another model's shapes")
         return treedef.unflatten(found)
 
