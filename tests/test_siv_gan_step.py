@@ -13,6 +13,7 @@ from siv_jax.models.siv_gan import step
 from siv_jax.models.siv_gan.objectives import Draws, Players, pyramid
 from siv_jax.nn import adam, flat
 from siv_jax.nn.frames import choose_frames, to_float
+from siv_jax.train.devices import compiler_options
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,8 @@ def test_each_players_turn_moves_that_player_alone(tiny, players):
         )
         return both_g, both_d, (vectors_g, vectors_d)
 
-    (g_of_g, d_of_g), (d_of_d, g_of_d), vectors = jax.jit(turns)(start, draws, tiny.frames)
+    compiled = jax.jit(turns, compiler_options=compiler_options())
+    (g_of_g, d_of_g), (d_of_d, g_of_d), vectors = compiled(start, draws, tiny.frames)
     after, _ = tiny.advance(start, 1)
     for state, own, leaked in ((after.opt_g, g_of_g, g_of_d), (after.opt_d, d_of_d, d_of_g)):
         # Adam's first moment starts at zero and is then (1 - beta1) times the gradient that was applied.
