@@ -21,8 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from measure import device_name, emit
 
-from siv_jax.config import ModelConfig
 from siv_jax.models.siv_gan.blocks import Conv
+from siv_jax.models.siv_gan.config import ModelConfig
 from siv_jax.models.siv_gan.discriminator import make_discriminator
 from siv_jax.models.siv_gan.generator import make_generator
 from siv_jax.models.siv_gan.plan import Plan, make_plan

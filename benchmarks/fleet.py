@@ -1,75 +1,71 @@
-"""Speed of a fleet on one device, by strategy and size, as one JSON line for each.
+"""Whether several models at once on one device pay: their steps one after another, and as one vmapped step.
 
-    python benchmarks/fleet.py --height 48 --width 64 [--ch 32] [--models 1 2 4] [--strategies ...] [--out FILE]
+    python benchmarks/fleet.py --height 48 --width 64 [--ch 32] [--models 1 2 4] [--out FILE]
 
-steps_per_second counts the steps of all models together, so it compares directly with a fleet of one.
+One JSON line for each number of models and way. steps_per_second counts the steps of all models together. A fleet
+trains one after another on each device.
 """
 
 import time
 
 import jax
 import numpy as np
-from measure import device_name, emit, parser_of, rates
+from measure import Training, device_name, emit, parser_of, program_megabytes, rates, task_on_noise
 
-from siv_jax.config import Config, ModelConfig
-from siv_jax.models.siv_gan.plan import Plan, make_plan
-from siv_jax.models.siv_gan.state import init_state
-from siv_jax.train import devices as parallel
-from siv_jax.train.fleet_strategy import Arrangement
+from siv_jax.nn.precision import compute_dtype
 
 
 def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16"))
     parser.add_argument("--models", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--strategies", nargs="+", default=["sequential", "mapped", "unrolled"])
     parser.add_argument("--steps", type=int, default=10, help="steps of each model per timed window")
     parser.add_argument("--windows", type=int, default=7)
     given = parser.parse_args()
-    model = ModelConfig(ch_g=given.ch, ch_d=given.ch, dtype=given.dtype)
-    config = Config(batch_size=given.batch, model=model)
-    plan = make_plan(given.height, given.width, 3, max(given.height, given.width), model)
+    about = {"benchmark": "fleet", "device": device_name(), "jax": jax.__version__}
+    about |= {name: getattr(given, name) for name in ("height", "width", "ch", "batch")}
+    about |= {"dtype": compute_dtype(given.dtype).name}
     for models in given.models:
-        for strategy in given.strategies if models > 1 else given.strategies[:1]:
-            emit(measure(plan, config, strategy, models, given.steps, given.windows), given.out)
+        for way in ("one after another", "vmapped") if models > 1 else ("one after another",):
+            emit(about | {"models": models, "way": way} | measure(given, models, way == "vmapped"), given.out)
 
 
-def measure(plan: Plan, config: Config, strategy: str, models: int, steps: int, windows: int) -> dict:
+def measure(given, models: int, vmapped: bool) -> dict:
     """Trains `models` from noise for a window to warm up and `windows` that are timed."""
-    lanes = 1 if strategy == "sequential" else models
-    trainer = Arrangement(1, lanes, strategy == "mapped", "").trainer(plan, config)
-    frames = np.random.default_rng(0).integers(0, 256, (1, plan.height, plan.width, 3)).astype(np.uint8)
-    state, held = trainer.put(*[init_state(plan, config)] * lanes), trainer.put(*[frames] * lanes)
+    task, data, state = task_on_noise(given, dtype=given.dtype)
+    stage = task.stages[0]
+    if vmapped:
+        stage = Vmapped(stage, models)
+        state, data = (jax.tree.map(lambda leaf: np.stack([leaf] * models), tree) for tree in (state, data))
     begun, worked = time.perf_counter(), time.process_time()
-    program = trainer.compile(state, held)
+    training = Training(stage, state, data)
     compiled = {"wall": round(time.perf_counter() - begun, 1), "cpu": round(time.process_time() - worked, 1)}
-    totals = trainer.zero_totals()
+    turns = 1 if vmapped else models
 
     def window():
-        nonlocal state, totals
-        for _ in range(models // lanes):
-            state, totals, ticket = trainer.advance(state, totals, held, steps)
-        return ticket
+        return [training.steps(given.steps) for _ in range(turns)]
 
     jax.block_until_ready(window())
     worked = time.process_time()
-    speed = rates(window, steps * models, windows)
-    memory = program.memory_analysis()
+    speed = rates(window, given.steps * models, given.windows)
     return {
-        "benchmark": "fleet",
-        "device": device_name(),
-        "jax": jax.__version__,
-        "strategy": strategy,
-        "models": models,
-        "size": [plan.height, plan.width],
-        "ch": config.model.ch_g,
-        "batch": config.batch_size,
-        "dtype": parallel.compute_dtype(config.model.dtype).name,
         "compile_seconds": compiled,
         "steps_per_second": speed,
-        "cpu_seconds_per_step": round((time.process_time() - worked) / (steps * models * windows), 4),
-        "program_megabytes": round((memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 1e6, 1),
+        "cpu_seconds_per_step": round((time.process_time() - worked) / (given.steps * models * given.windows), 4),
+        "program_megabytes": round(program_megabytes(training.compiled), 1),
     }
+
+
+class Vmapped:
+    """A stage that trains `models` at once; metrics are their means."""
+
+    def __init__(self, stage, models: int):
+        self._stage, self._models = stage, models
+
+    def step(self, state, data, key, step):
+        keys = jax.random.split(key, self._models)
+        state, metrics = jax.vmap(self._stage.step, (0, 0, 0, None))(state, data, keys, step)
+        return state, jax.tree.map(lambda values: values.mean(), metrics)
 
 
 if __name__ == "__main__":

@@ -13,16 +13,11 @@ import os
 import re
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
-from measure import emit, parser_of
+from measure import KEY, emit, parser_of, program_megabytes, task_on_noise
 
-from siv_jax.config import Config, ModelConfig
-from siv_jax.models.siv_gan.plan import make_plan
-from siv_jax.models.siv_gan.state import init_state
-from siv_jax.models.siv_gan.step import make_train_step
 from siv_jax.nn.convolution import FORMS, OTHER_FORM, forced_form
 
 H100 = """
@@ -47,12 +42,11 @@ def main() -> None:
     given = parser.parse_args()
     program = compiled(given)
     kinds, files = launches(program.as_text())
-    memory = program.memory_analysis()
     result = {"benchmark": "gpu_program", "compiled_for": "NVIDIA H100, without one", "jax": jax.__version__}
     result |= {name: getattr(given, name) for name in ("height", "width", "ch", "batch", "dtype", "form", "remat")}
     result |= {"launched_operations": sum(kinds.values()), "kinds": dict(kinds.most_common())}
     result |= {"files": dict(files.most_common())}
-    result["program_megabytes"] = round((memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 1e6, 1)
+    result["program_megabytes"] = round(program_megabytes(program), 1)
     emit(result, given.out)
 
 
@@ -62,14 +56,14 @@ def compiled(given: argparse.Namespace) -> jax.stages.Compiled:
     jax.config.update("jax_traceback_in_locations_limit", 60)
     topology = topologies.get_topology_desc("h100", "cuda", topology="1x1x1", target_config=H100)
     sharding = SingleDeviceSharding(topology.devices[0])
-    model = ModelConfig(ch_g=given.ch, ch_d=given.ch, dtype=given.dtype, remat=given.remat)
-    config = Config(batch_size=given.batch, model=model)
-    plan = make_plan(given.height, given.width, 3, max(given.height, given.width), model)
-    frames = np.zeros((1, plan.height, plan.width, 3), np.uint8)
+    task, data, state = task_on_noise(given, dtype=given.dtype, remat=given.remat)
     arguments = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), (init_state(plan, config), frames)
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), (state, data, KEY, np.int32(0))
     )
-    step = make_train_step(plan, config, jnp.dtype(given.dtype))
+
+    def step(state, data, key, at):
+        return task.stages[0].step(state, data, jax.random.wrap_key_data(key, impl="threefry2x32"), at)
+
     with forced_form(given.form):
         return jax.jit(step, donate_argnums=0).lower(*arguments).compile()
 

@@ -3,12 +3,22 @@
 import argparse
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from siv_jax import config as config_lib
+from siv_jax.data import open_source
+from siv_jax.train import devices, single
+from siv_jax.train.run import Task
+
+KEY = np.zeros(2, np.uint32)  # of all randomness
 
 
 def parser_of(doc: str) -> argparse.ArgumentParser:
@@ -20,6 +30,48 @@ def parser_of(doc: str) -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=5)
     parser.add_argument("--out", default="", help="file to append the results to")
     return parser
+
+
+def task_on_noise(given: argparse.Namespace, frames: int = 1, **model: object) -> tuple[Task, Any, Any]:
+    """Training of the usual model at the size, width and batch of the arguments, on noise: task, data, first state.
+
+    `model` has other settings of the model.
+    """
+    settings = {"ch_g": given.ch, "ch_d": given.ch, **model}
+    overrides = {f"model.{key}": value for key, value in settings.items()}
+    overrides |= {"batch_size": given.batch, "data.max_size": max(given.height, given.width)}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "noise.npy"
+        np.save(path, np.random.default_rng(0).integers(0, 256, (frames, given.height, given.width, 3), np.uint8))
+        config = config_lib.from_config_dict(config_lib.default())
+        config = config_lib.with_overrides(config, overrides | {"data.path": path})
+        task = single.make_task(config, open_source(config.data), 1)
+        data = task.stages[0].data(task.source)
+    return task, data, task.stages[0].init(KEY, data, None)
+
+
+class Training:
+    """A model in training on the first device, its program compiled."""
+
+    def __init__(self, stage, state, data):
+        self._program = devices.Program(stage, jax.devices()[:1])
+        self.compiled = self._program.compile(state, data)
+        self._state, self._data = self._program.put(state), self._program.put(data)
+        self._totals, self._at = self._program.zero_totals(), 0
+
+    def steps(self, count: int) -> jax.Array:
+        """Trains so many steps; returns what is ready when they are done."""
+        self._state, self._totals, ticket = self._program.advance(
+            self._state, self._totals, self._data, KEY, self._at, count
+        )
+        self._at += count
+        return ticket
+
+
+def program_megabytes(program: jax.stages.Compiled) -> float:
+    """Memory of a program and of what it is given."""
+    memory = program.memory_analysis()
+    return (memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 1e6
 
 
 def device_name() -> str:

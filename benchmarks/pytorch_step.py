@@ -17,7 +17,7 @@ from measure import emit, parser_of, summary
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from siv_jax.config import ModelConfig
+from siv_jax.models.siv_gan.config import ModelConfig
 from siv_jax.models.siv_gan.plan import Plan, make_plan
 
 G_WIDTHS = (8, 8, 8, 8, 8, 8, 8, 4, 2, 1)

@@ -21,7 +21,7 @@ from pathlib import Path
 from measure import device_name, emit
 
 import siv_jax
-from siv_jax.report import run_page as page
+from siv_jax.workdir import logs
 
 METRICS = ("lpips_diversity", "sifid_64", "sifid_192", "pixel_diversity", "ms_ssim")
 LOSSES = ("loss_g", "loss_d", "diversity")
@@ -54,11 +54,11 @@ def follow(given: argparse.Namespace, settings: dict, folder: Path) -> None:
     for steps in map(int, given.at.split(",")):
         overrides = {"data.path": given.data, "num_steps": steps} | settings
         model = siv_jax.train("single_image", folder, overrides, devices=1, say=lambda line: None)
-        entries = page.scalars(folder)
+        entries = logs.entries(folder)
         recent = entries[-max(1, len(entries) // 4) :]
         found = siv_jax.evaluate(model, num=given.num)["mean"]
         line = {"benchmark": "quality", "name": given.name, "device": device_name(), "data": Path(given.data).name}
-        line |= {"settings": settings, "steps": steps, "seconds": round(page.seconds_trained(entries), 1)}
+        line |= {"settings": settings, "steps": steps, "seconds": round(logs.seconds_trained(entries), 1)}
         line |= {name: round(statistics.mean(entry[name] for entry in recent), 4) for name in LOSSES}
         line |= {name: found[name] and round(found[name]["value"], 4) for name in METRICS if name in found}
         emit(line, given.out)

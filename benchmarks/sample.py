@@ -4,49 +4,40 @@
     python benchmarks/sample.py --compare a.json b.json
 """
 
-import argparse
 import dataclasses
 
 import jax
-from measure import compare, device_name, emit, rates
+from measure import compare, device_name, emit, parser_of, rates, task_on_noise
 
-from siv_jax.config import Config, ModelConfig
-from siv_jax.models.siv_gan.plan import make_plan
-from siv_jax.models.siv_gan.state import init_state
-from siv_jax.sampling.trained_model import Sampler, latents
-from siv_jax.train import devices as parallel
+from siv_jax.nn.precision import compute_dtype
+from siv_jax.sampling.drawer import Drawer
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--height", type=int, default=192)
-    parser.add_argument("--width", type=int, default=320)
-    parser.add_argument("--ch", type=int, default=32)
+    parser = parser_of(__doc__)
     parser.add_argument("--count", type=int, default=100, help="images per timed window")
     parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16"))
     parser.add_argument("--windows", type=int, default=5)
-    parser.add_argument("--out", default="", help="file to append the line to")
     parser.add_argument("--compare", nargs=2, metavar="FILE")
     given = parser.parse_args()
     if given.compare:
         compare(given.compare, "images_per_second")
         return
-    model = ModelConfig(ch_g=given.ch, ch_d=given.ch, dtype=given.dtype)
-    plan = make_plan(given.height, given.width, 3, max(given.height, given.width), model)
-    state = jax.device_put(init_state(plan, Config(model=model)))
-    sampler, z = Sampler(plan, model), latents(0, 0, given.count, model.noise_dim)
+    task, _, state = task_on_noise(given, dtype=given.dtype)
+    drawer = Drawer(task.family.sampler(task.config, task.plan), task.plan)
+    weights, noise = jax.device_put(task.stages[0].weights(state)), drawer.sampler.noise(0, 0, given.count)
 
     def window():
-        return sampler(state.ema, state.vectors_g, z)
+        return drawer(weights, noise).images
 
     window()
     result = {
         "benchmark": "sample",
         "device": device_name(),
         "jax": jax.__version__,
-        "plan": dataclasses.asdict(plan),
+        "plan": dataclasses.asdict(task.plan),
         "ch": given.ch,
-        "dtype": parallel.compute_dtype(given.dtype).name,
+        "dtype": compute_dtype(given.dtype).name,
         "images_per_second": rates(window, given.count, given.windows),
     }
     emit(result, given.out)

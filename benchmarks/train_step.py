@@ -11,17 +11,21 @@ import tempfile
 import time
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
-from measure import compare, device_name, emit, matrix_product_rate, parser_of, rates
+from measure import (
+    Training,
+    compare,
+    device_name,
+    emit,
+    matrix_product_rate,
+    parser_of,
+    program_megabytes,
+    rates,
+    task_on_noise,
+)
 
-from siv_jax.config import Config, ModelConfig
-from siv_jax.models.siv_gan.plan import Plan, make_plan
-from siv_jax.models.siv_gan.state import init_state
-from siv_jax.models.siv_gan.step import make_train_step
 from siv_jax.nn.convolution import forced_form
-from siv_jax.train import devices as parallel
+from siv_jax.nn.precision import compute_dtype
 
 
 def main() -> None:
@@ -40,38 +44,24 @@ def main() -> None:
 
 def measure(given: argparse.Namespace) -> dict:
     """Compiles twice, cold and from the cache, then times windows of steps after one to warm up."""
-    model = ModelConfig(ch_g=given.ch, ch_d=given.ch, dtype=given.dtype)
-    config = Config(batch_size=given.batch, model=model)
-    plan = make_plan(given.height, given.width, 3, max(given.height, given.width), model)
-    shape = (given.frames, plan.height, plan.width, 3)
-    frames = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
-
+    task, data, state = task_on_noise(given, given.frames, dtype=given.dtype)
+    stage, seconds = task.stages[0], []
     with tempfile.TemporaryDirectory() as cache:
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-        seconds = []
         for _ in range(2):
-            trainer = parallel.Trainer(plan, config, num_devices=1)
-            state, held = trainer.put(init_state(plan, config)), trainer.put(frames)
             begun = time.perf_counter()
-            program = trainer.compile(state, held)
+            training = Training(stage, state, data)
             seconds.append(round(time.perf_counter() - begun, 2))
             jax.clear_caches()
         jax.config.update("jax_compilation_cache_dir", None)
         compilation_cache.reset_cache()  # which otherwise goes on writing to the folder that is gone
 
-    totals = trainer.zero_totals()
-
-    def window():
-        nonlocal state, totals
-        state, totals, ticket = trainer.advance(state, totals, held, given.steps)
-        return ticket
-
-    jax.block_until_ready(window())
-    speed = rates(window, given.steps, given.windows)
-    dtype = parallel.compute_dtype(given.dtype)
-    flops, memory = arithmetic(plan, config, dtype, frames), program.memory_analysis()
+    jax.block_until_ready(training.steps(given.steps))
+    speed = rates(lambda: training.steps(given.steps), given.steps, given.windows)
+    dtype = compute_dtype(given.dtype)
+    flops = arithmetic(stage, state, data)
     # Of a CPU the whole process's, with Python, JAX and the compiler.
     peak_kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     ceiling = matrix_product_rate(dtype)
@@ -80,30 +70,31 @@ def measure(given: argparse.Namespace) -> dict:
         "benchmark": "train_step",
         "device": device_name(),
         "jax": jax.__version__,
-        "plan": dataclasses.asdict(plan),
+        "plan": dataclasses.asdict(task.plan),
         "ch": given.ch,
         "batch": given.batch,
         "dtype": dtype.name,
         "compile_seconds": {"cold": seconds[0], "from_cache": seconds[1]},
         "steps_per_second": speed,
         "gflop_per_step": round(flops / 1e9, 2),
-        "gigabytes_accessed_per_step": round(program.cost_analysis()["bytes accessed"] / 1e9, 2),
+        "gigabytes_accessed_per_step": round(training.compiled.cost_analysis()["bytes accessed"] / 1e9, 2),
         "matrix_product_tflop_per_second": round(ceiling / 1e12, 3),
         "share_of_matrix_product_rate": round(flops * speed["median"] / ceiling, 3),
-        "program_megabytes": round((memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 1e6, 1),
+        "program_megabytes": round(program_megabytes(training.compiled), 1),
         "peak_megabytes": round(statistics.get("peak_bytes_in_use", 1024 * peak_kilobytes) / 1e6, 1),
     }
 
 
-def arithmetic(plan: Plan, config: Config, dtype: jnp.dtype, frames: np.ndarray) -> float:
+def arithmetic(stage, state, data) -> float:
     """Floating-point operations of one step in the fused form.
 
     Counted before compilation: the compiled program of a CPU computes weight gradients in loops, whose bodies
     XLA counts once.
     """
     with forced_form("fused"):
-        step = jax.jit(make_train_step(plan, config, dtype))
-        return step.lower(init_state(plan, config), frames).cost_analysis()["flops"]
+        # A function of its own, since jax.jit would give back what it traced of the step in another form.
+        step = jax.jit(lambda *arguments: stage.step(*arguments))
+        return step.lower(state, data, jax.random.key(0, impl="threefry2x32"), 0).cost_analysis()["flops"]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from siv_jax.data import drawn
-from siv_jax.sampling import image_files as pictures
+from siv_jax.sampling import pictures
 
 
 def main() -> None:

@@ -20,14 +20,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from siv_jax import compare, weights
-from siv_jax.cli import command_text
-from siv_jax.cli import process as command_line
+from siv_jax.cli import command_text, process
 from siv_jax.errors import UserError
-from siv_jax.metrics import ablations, published, record, table
-from siv_jax.report import run_page as page
+from siv_jax.metrics import network_weights, published, record, table
+from siv_jax.report import run_page
 
-STOPPED = tuple(command_line.STOPPED_BY.values())
+STOPPED = tuple(process.STOPPED_BY.values())
 
 
 def main(argv: list[str]) -> int:
@@ -37,7 +35,7 @@ def main(argv: list[str]) -> int:
     code = 0
     if not given.tables_only:
         if not given.dry_run:
-            weights.require(["alex", "inception"], None)
+            network_weights.require(["alex", "inception"])
         for number, name in enumerate(names, start=1):
             print(f"ablation {number} of {len(names)}: {name}", flush=True)
             failed = _train_and_evaluate(name, given)
@@ -56,9 +54,7 @@ def chosen(rows: list[str]) -> list[str]:
     Raises:
       UserError: there is no such row.
     """
-    by_table = {f"table{one.number}": [] for one in ablations.TABLES}
-    for one in ablations.TABLES:
-        by_table[f"table{one.number}"] += [name for _, name, _ in one.rows]
+    by_table = {f"table{one.number}": [row[1] for row in one.rows] for one in published.ABLATIONS}
     known = dict.fromkeys(name for names in by_table.values() for name in names)
     wanted = []
     for row in rows or list(by_table):
@@ -74,16 +70,16 @@ def tables(out: Path, names: list[str], form: str) -> list[str]:
     Raises:
       UserError: nothing has been evaluated there, or not all of it by one protocol, as after another --num.
     """
-    records = {name: record.read(_metrics(out / name)) for name in names if _metrics(out / name).exists()}
+    files = {name: out / name / "evaluation" / record.FILE for name in names}
+    records = {name: record.read(file) for name, file in files.items() if file.exists()}
     if not records:
         raise UserError(f"{out} holds no evaluation of an ablation: run this without --tables_only first")
-    compare.refuse_mixed([_metrics(out / name) for name in records], list(records.values()))
+    record.refuse_mixed({files[name]: found for name, found in records.items()})
     video = any(image["training_images"] > 1 for one in records.values() for image in one["images"])
-    write = {"text": table.text, "markdown": table.markdown, "latex": table.latex}[form]
     lines = []
-    for one in ablations.TABLES:
-        if one.video == video and any(name in records for _, name, _ in one.rows):
-            lines += ["", *write(ablations.beside_ours(one, records))]
+    for one in published.ABLATIONS:
+        if one.keys[video] and any(row[1] in records for row in one.rows):
+            lines += ["", *table.lines(published.beside_ours(one, records, video), form)]
     return [*lines, "", published.CAVEAT + (f" {published.VIDEO_CAVEAT}" if video else "")]
 
 
@@ -100,7 +96,7 @@ def _train_and_evaluate(name: str, given: argparse.Namespace) -> int:
         if code:
             print(f"{name}: {command[0]} ended with exit code {code}", file=sys.stderr, flush=True)
             return code
-        page.write_fleet_index(given.out)
+        run_page.write_fleet_index(given.out)
     return 0
 
 
@@ -119,16 +115,12 @@ def _run(command: list[str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _metrics(folder: Path) -> Path:
-    return folder / "evaluation" / record.FILE
-
-
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = command_line.Parser(usage="%(prog)s --out DIR [options] -- ARGUMENTS OF siv_jax.main")
+    parser = process.Parser(usage="%(prog)s --out DIR [options] -- ARGUMENTS OF siv_jax.main")
     parser.add_argument("--out", type=Path, required=True, help="folder of the ablations' workdirs")
     parser.add_argument("--rows", default="", help="comma-separated: table3 to table6, or names; all if not given")
-    parser.add_argument("--num", type=command_line.whole_number(2, 10_000), default=100, help="samples of each (100)")
-    parser.add_argument("--format", choices=("text", "markdown", "latex"), default="text", help="of the tables (text)")
+    parser.add_argument("--num", type=process.whole_number(2, 10_000), default=100, help="samples of each (100)")
+    parser.add_argument("--format", choices=tuple(table.FORMS), default="text", help="of the tables (text)")
     parser.add_argument("--tables_only", action="store_true", help="print the tables of what is there")
     parser.add_argument("--dry_run", action="store_true", help="print the commands and run none")
     cut = argv.index("--") if "--" in argv else len(argv)
@@ -142,4 +134,4 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    process.run(main)

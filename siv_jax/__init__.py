@@ -15,7 +15,6 @@ __version__ = "0.1.0"
 
 # Where each public name lives. siv_jax.evaluate is that module, which can be called.
 _HOMES = {
-    "Config": "siv_jax.config",
     "DivergedError": "siv_jax.errors",
     "Model": "siv_jax.api",
     "UserError": "siv_jax.errors",

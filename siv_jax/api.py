@@ -1,6 +1,6 @@
 """siv_jax from Python: train, load, sample, walk between samples, evaluate. The commands call these functions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import ml_collections
@@ -8,15 +8,21 @@ import numpy as np
 
 from siv_jax import config as config_lib
 from siv_jax.cli import command_text, process, training_flags
-from siv_jax.config import Config
+from siv_jax.config import Config, DataConfig
+from siv_jax.data import open_source
+from siv_jax.data.mask_file import read_masks
 from siv_jax.errors import UserError
+from siv_jax.metrics.evaluation import evaluate
 from siv_jax.models import registry
-from siv_jax.sampling import pictures, sample_files
+from siv_jax.patches.render import DEFAULT_FIDELITY
+from siv_jax.sampling import pictures, rendering, sample_files
 from siv_jax.sampling.latents_file import read_latents
 from siv_jax.sampling.trained_model import TrainedModel
 from siv_jax.sampling.walk import walk
 from siv_jax.train import fleet, single
-from siv_jax.workdir import imported
+from siv_jax.workdir import imported, layout
+
+__all__ = ["Model", "evaluate", "import_weights", "load", "render", "run_training", "train", "write_samples"]
 
 _FRAMES_BETWEEN = 30
 _FRAMES_PER_SECOND = 25
@@ -49,6 +55,20 @@ class Model(TrainedModel):
         _whole("seed", seed, 0, 2**32 - 1)
         _whole("start", start, 0, 2**31 - 1 - n)
         return pictures.to_uint8(self.generate(self.latents(n, seed, start)))
+
+    def render(self, n: int = 20, seed: int = 0, size: str = "photo", fidelity: float = DEFAULT_FIDELITY) -> np.ndarray:
+        """The same samples, sharp, from the photo's own patches: uint8 [n, height, width, C].
+
+        Args:
+          size: "photo", "WIDTHxHEIGHT" or a factor such as "2x".
+          fidelity: how strongly every part of the photo must be used; 0 hardly, 4 very strongly.
+
+        Raises:
+          UserError: a number out of its range, or a size that cannot be made.
+        """
+        _whole("n", n, 1, 1_000_000)
+        _whole("seed", seed, 0, 2**32 - 1)
+        return np.concatenate([pictures.to_uint8(one.images) for one in self.rendered(n, seed, size, fidelity)])
 
     def interpolate(self, anchors: int | np.ndarray = 4, frames_between: int = 30, seed: int = 0) -> np.ndarray:
         """A closed walk through the latent space: uint8 [k * frames_between, H, W, C].
@@ -156,6 +176,8 @@ def write_samples(
     latents: Path | None = None,
     format: str | None = None,
     interpolate: int | None = None,
+    size: str | None = None,
+    fidelity: float | None = None,
 ) -> list[str]:
     """Draws samples into files as `python -m siv_jax.sample` does, with its options; returns lines for people.
 
@@ -168,6 +190,14 @@ def write_samples(
     for name, given in (("--num", num), ("--format", format)):
         if interpolate is not None and given is not None:
             raise UserError(f"{name} does not go with --interpolate, which writes a GIF and an MP4")
+    for name, given in (("--interpolate", interpolate), ("--format", format)):
+        if size is not None and given is not None:
+            raise UserError(f"{name} does not go with --size, which renders pictures")
+    if fidelity is not None and size is None:
+        raise UserError("--fidelity is of rendered samples: add --size photo")
+    if size is not None:
+        fidelity = DEFAULT_FIDELITY if fidelity is None else fidelity
+        return render(workdir, num=num, seed=seed, size=size, fidelity=fidelity, latents=latents, out=out)
     model, seed = load(workdir), seed or 0
     out = out or workdir / f"samples_seed{seed}"
     if interpolate:
@@ -176,6 +206,71 @@ def write_samples(
     z = read_latents(latents) if latents else model.latents(num or 20, seed)
     sheet = sample_files.write_samples(out, model.batches(z), len(z), model.record.format, format or "png")
     return [f"{len(z)} samples after {model.step} training steps in {out}, all together in {sheet}"]
+
+
+def render(
+    workdir: Path | None = None,
+    photo: Path | None = None,
+    rough: str | Path | None = None,
+    num: int | None = None,
+    seed: int | None = None,
+    size: str = "photo",
+    fidelity: float = DEFAULT_FIDELITY,
+    latents: Path | None = None,
+    mask: Path | None = None,
+    out: Path | None = None,
+    progress: Callable[[Iterable, int], Iterable] = lambda samples, count: samples,
+) -> list[str]:
+    """Renders pictures from a photo's own patches as `python -m siv_jax.render` does; returns lines for people.
+
+    Args:
+      workdir: of a run, whose samples are rendered from its photo.
+      photo: without a run, the photo, or the clip, whose patches are used.
+      rough: what is rendered instead of a run's samples: a picture, or "noise" for patch synthesis without a model.
+      num, seed: of the samples (20, 0).
+      size: "photo", "WIDTHxHEIGHT" or a factor such as "2x".
+      fidelity: how strongly every part of the photo must be used; 0 hardly, 4 very strongly.
+      latents: a file of the latents to render, see siv_jax.sample.
+      mask: of the photo, or a folder of masks of the clip's frames: every rendered picture gets one.
+      out: folder for the files; WORKDIR/rendered_seedN if not given.
+      progress: wraps the samples as they are made, such as in a progress bar.
+
+    Raises:
+      UserError: options that do not go together, or input that cannot be used.
+    """
+    if (workdir is None) == (photo is None):
+        raise UserError("give either --workdir, a run whose samples are rendered, or --photo, a picture without a run")
+    if photo is not None and (rough is None or out is None):
+        raise UserError("--photo needs --from, a rough picture or noise, and --out, a folder for the files")
+    for name, given in (("--num", num), ("--seed", seed)):
+        if given is not None and (latents is not None or rough not in (None, "noise")):
+            raise UserError(f"{name} does not go with --latents or --from IMAGE, which say what is rendered")
+    if latents is not None and rough is not None:
+        raise UserError("--latents does not go with --from")
+    process.cache_compiled_programs()
+    num, seed, model = num or 20, seed or 0, None
+    if workdir is None:
+        source = open_source(DataConfig(path=str(photo)))
+    else:
+        model = load(workdir) if rough is None else None
+        source = layout.load_source(workdir)
+    masks = read_masks(mask, source) if mask else None
+    labels = masks.labels if masks else None
+    wanted = rendering.Rendering(rendering.parse_size(size, source.size), fidelity, labels)
+    if model is not None:
+        z = read_latents(latents) if latents else None
+        num = num if z is None else len(z)
+        made = model.rendered(num, seed, size, fidelity, z, labels)
+    elif rough == "noise":
+        made = rendering.of_noise(source, seed, num, wanted)
+    else:
+        picture = open_source(DataConfig(path=str(rough)))
+        num, made = picture.num_frames, rendering.of_picture(picture, source, wanted)
+    out = out or workdir / f"rendered_seed{seed}"
+    save_mask = masks.save if masks else None
+    sheet = sample_files.write_samples(out, progress(made, num), num, source.format, save_mask=save_mask)
+    height, width = wanted.size
+    return [f"{num} pictures of {width}x{height} in {out}, all together in {sheet}"]
 
 
 def import_weights(weights: Path, workdir: Path, model: str | None = None) -> str:

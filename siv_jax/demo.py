@@ -5,11 +5,10 @@ import asyncio
 import functools
 import io
 import socket
-from pathlib import Path
 
-from siv_jax.cli import process as command_line
+from siv_jax.cli import process
 from siv_jax.errors import UserError
-from siv_jax.report import run_page as page
+from siv_jax.report import html
 
 HOST, PORT = "127.0.0.1", 8765
 # Samples that the page shows at once.
@@ -23,10 +22,9 @@ def main(argv: list[str]) -> None:
         from aiohttp import web
     except ImportError:
         raise UserError("the demo needs aiohttp: pip install aiohttp") from None
-    command_line.cache_compiled_programs()
-    from siv_jax.sampling.trained_model import TrainedModel
+    from siv_jax import api
 
-    app = make_app(given.workdir, TrainedModel(given.workdir))
+    app = make_app(api.load(given.workdir))
     try:
         listener = socket.create_server((HOST, given.port))
     except OSError as error:
@@ -36,15 +34,15 @@ def main(argv: list[str]) -> None:
     web.run_app(app, sock=listener, print=None, access_log=None)
 
 
-def make_app(folder: Path, model):
-    """The aiohttp application that shows `model`, a TrainedModel, and keeps favourites in `folder`.
+def make_app(model):
+    """The aiohttp application that shows `model`, a TrainedModel, and keeps favourites in its workdir.
 
     Raises:
       UserError: favourites are there that cannot be read.
     """
     from aiohttp import web
 
-    handlers = _Handlers(folder, model)
+    handlers = _Handlers(model)
     app = web.Application(middlewares=[web.middleware(_answer)])
     app.add_routes(
         [
@@ -77,26 +75,27 @@ async def _answer(request, handler):
 class _Handlers:
     """Answers of the server. One thread at a time draws; what it drew lately is kept."""
 
-    def __init__(self, folder: Path, model):
+    def __init__(self, model):
         from siv_jax.web import favourites
 
-        self._folder, self._model, self._lib = folder, model, favourites
-        self._favourites = favourites.Favourites(folder, model)
+        self._model, self._lib = model, favourites
+        self._favourites = favourites.Favourites(model)
         self._drawing = asyncio.Lock()
         self._strip = functools.lru_cache(maxsize=64)(self._draw_strip)
 
     async def page(self, _):
         from aiohttp import web
 
-        plan, model = self._model.model.plan, self._model.model
+
+        record, plan = self._model.record, self._model.record.plan
         data = {
-            "name": self._folder.resolve().name,
-            "facts": f"{model.source} at {plan.width}x{plan.height}, after {self._model.step:,} steps",
+            "name": self._model.workdir.resolve().name,
+            "facts": f"{record.source} at {plan.width}x{plan.height}, after {self._model.step:,} steps",
             **{"width": plan.width, "height": plan.height, "shown": SHOWN, "steps": self._lib.STEPS},
             "folder": str(self._favourites.folder),
             "favourites": self._favourites.names(),
         }
-        return web.Response(text=page.fill("demo", data), content_type="text/html")
+        return web.Response(text=html.render("demo.html", title=data["name"], data=data), content_type="text/html")
 
     async def samples(self, request):
         """SHOWN samples from number `start` of `seed` on, one below the other."""
@@ -151,15 +150,15 @@ class _Handlers:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = command_line.Parser(
+    parser = process.Parser(
         prog="python -m siv_jax.demo", description="A page to walk between samples and keep favourites."
     )
-    parser.add_argument("--workdir", type=Path, required=True, help="of the run, such as runs/photo")
+    parser.add_argument("--workdir", type=process.existing_folder, required=True, help="of the run, such as runs/photo")
     parser.add_argument(
-        "--port", type=command_line.whole_number(0, 65535), default=PORT, help=f"to listen on ({PORT}); 0: any free one"
+        "--port", type=process.whole_number(0, 65535), default=PORT, help=f"to listen on ({PORT}); 0: any free one"
     )
     return parser.parse_args(argv)
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    process.run(main)

@@ -9,16 +9,12 @@ import numpy as np
 from PIL import Image
 
 from siv_jax.errors import UserError
-from siv_jax.report import run_page as page
+from siv_jax.models import registry
+from siv_jax.report import run_page
 from siv_jax.sampling import pictures
-from siv_jax.workdir import layout as workdir
+from siv_jax.workdir import layout, logs
+from siv_jax.workdir.checkpoint import completed_steps
 
-_CURVES = (
-    ("losses", {"loss_g": "generator", "loss_d": "discriminator"}),
-    ("logits, content", {"logit_real/content": "real", "logit_fake/content": "fake"}),
-    ("logits, layout", {"logit_real/layout": "real", "logit_fake/layout": "fake"}),
-    ("logits, low-level", {"logit_real/low_level": "real", "logit_fake/low_level": "fake"}),
-)
 # Pictures from one sample of a walk to the next: enough to see where it goes, few enough to draw at once.
 _BETWEEN = 8
 
@@ -59,22 +55,26 @@ def overview(folder: Path, step: int) -> bytes:
     # Its own canvas, which changes nothing about the figures of the notebook's reader.
     from matplotlib.figure import Figure
 
-    entries = [entry for entry in page.scalars(folder) if entry["step"] <= step]
+    entries = [entry for entry in logs.entries(folder) if entry["step"] <= step]
     figure = Figure(figsize=(13, 8), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(5, 3))
-    files = (folder / page.PICTURE, folder / page.grids(folder)[-1][1])
+    above, below = figure.subfigures(2, 1, height_ratios=(1, 1))
+    files = (folder / run_page.PICTURE, folder / run_page.grids(folder)[-1][1])
     for axes, title, file in zip(
         above.subplots(1, 2, width_ratios=(1, 2)), ("trained on", f"samples after step {step:,}"), files, strict=True
     ):
         axes.imshow(np.asarray(Image.open(file)))
         axes.set_title(title)
         axes.axis("off")
-    curves = [(title, lines) for title, lines in _CURVES if entries and all(name in entries[-1] for name in lines)]
-    for axes, (title, lines) in zip(below.subplots(1, max(1, len(curves)), squeeze=False)[0], curves, strict=False):
-        for name, label in lines.items():
-            axes.plot([entry["step"] for entry in entries], [entry[name] for entry in entries], label=label)
+    charts = _charts(entries[-1] if entries else {}, layout.load_config(folder).model.name)
+    places = below.subplots(-(-len(charts) // 3), 3, squeeze=False).flat
+    for axes in places[len(charts) :]:
+        axes.remove()
+    for axes, (title, lines) in zip(places, charts.items(), strict=False):
+        for label, metric in lines.items():
+            axes.plot([entry["step"] for entry in entries], [entry[metric] for entry in entries], label=label)
         axes.set_title(title)
-        axes.legend(loc="best", fontsize="small")
+        if lines:
+            axes.legend(loc="best", fontsize="small")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)
     return buffer.getvalue()
@@ -108,8 +108,9 @@ def walk(model, samples: int = 5, seed: int = 0) -> None:
 def pack(folder: str | Path) -> Path:
     """Writes FOLDER.zip with all of a run but its older checkpoints; returns its path. It can be resumed from."""
     folder = Path(folder)
-    steps = [int(path.name) for path in (folder / workdir.CHECKPOINTS).iterdir() if path.name.isdigit()]
-    older = {folder / workdir.CHECKPOINTS / str(step) for step in steps if step < max(steps)}
+    checkpoints = folder / layout.CHECKPOINTS
+    newest = checkpoints / str(completed_steps(checkpoints))
+    older = {path for path in checkpoints.iterdir() if path.is_dir() and path != newest}
     target = folder.with_name(f"{folder.name}.zip")
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(folder.rglob("*")):
@@ -126,6 +127,17 @@ def offer(path: Path) -> None:
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
         return
     files.download(str(path))
+
+
+def _charts(metrics: dict, family: str) -> dict[str, dict[str, str]]:
+    """Title -> (label -> metric) of each chart: the headline's, and one for each metric "a/b" with parts."""
+    headline = registry.get(family).headline
+    charts = {"training": {label: metric for label, metric in headline.items() if metric in metrics}}
+    for metric in metrics:
+        whole, slash, part = metric.partition("/")
+        if slash:
+            charts.setdefault(whole.replace("_", " "), {})[part.replace("_", " ")] = metric
+    return charts
 
 
 def _png(image: np.ndarray) -> bytes:

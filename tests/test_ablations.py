@@ -10,17 +10,17 @@ import time
 from pathlib import Path
 
 import pytest
+from siv_jax.models.siv_gan.state import discriminator_shapes, generator_shapes
 
 from siv_jax import config as config_lib
 from siv_jax.cli import training_flags as arguments
 from siv_jax.config import Config
 from siv_jax.errors import UserError
-from siv_jax.metrics import ablations, record
+from siv_jax.metrics import published, record
 from siv_jax.models.siv_gan.plan import make_plan
-from siv_jax.models.siv_gan.state import discriminator_shapes, generator_shapes
 
 SCRIPT = Path(__file__).parent.parent / "launch" / "ablations.py"
-NAMES = list(dict.fromkeys(name for one in ablations.TABLES for _, name, _ in one.rows))
+NAMES = list(dict.fromkeys(row[1] for one in published.ABLATIONS for row in one.rows))
 
 # ml_collections loads config files in a way that Python 3.11 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
@@ -82,7 +82,11 @@ def test_unknown_ablation_is_refused_by_name():
 
 def test_published_numbers_are_the_papers(shared):
     text = (shared / "published.md").read_text()
-    found = {(one.number, one.video): {label: values for label, _, values in one.rows} for one in ablations.TABLES}
+    found = {
+        (one.number, video): {row[0]: row[2 + video] for row in one.rows}
+        for one in published.ABLATIONS
+        for video in (False, True)
+    }
 
     def numbers(cell: str) -> tuple[float, ...]:
         return tuple(map(float, cell.split()))
@@ -107,12 +111,14 @@ def test_published_numbers_are_the_papers(shared):
 def measured(value: float, frames: int = 1) -> dict:
     keys = ("sifid_64", "sifid_768", "lpips_diversity", "pixel_diversity", "distance_to_train")
     mean = {key: {"value": value + i, "low": None, "high": None} for i, key in enumerate(keys)}
-    return {"name": "x", "protocol": {"id": "p"}, "mean": mean, "images": [{"training_images": frames}]}
+    image = {"name": "x", "size": [48, 64], "samples": 7, "training_images": frames, "training_digest": "d"}
+    image |= {"metrics": mean, "per_sample": []}
+    return {"name": "x", "protocol": {"id": "p"}, "mean": mean, "images": [image]}
 
 
 def test_ours_stand_beside_the_papers():
-    five = next(one for one in ablations.TABLES if one.number == 5)
-    rows = ablations.beside_ours(five, {"full": measured(1.25)})
+    five = next(one for one in published.ABLATIONS if one.number == 5)
+    rows = published.beside_ours(five, {"full": measured(1.25)}, video=False)
     assert rows[0][1:] == ["SIFID 64", "ours", "LPIPS", "ours", "pixel div.", "ours", "dist. to train", "ours"]
     assert rows[1] == ["0", "0.05", "-", "0.04", "-", "0.33", "-", "0.06", "-"]
     assert rows[3] == ["0.15", "0.08", "1.250", "0.33", "3.250", "0.66", "4.250", "0.37", "5.250"]
@@ -132,7 +138,7 @@ def test_sweep_trains_and_evaluates_each_once_and_goes_past_failures(sweep, tmp_
         return 0
 
     monkeypatch.setattr(sweep, "_run", run)
-    monkeypatch.setattr(sweep.weights, "require", lambda *_: None)
+    monkeypatch.setattr(sweep.network_weights, "require", lambda *_: None)
     extra = ["--config.data.path", "photo.jpg", "--config.num_steps=9"]
     code = sweep.main(["--out", str(tmp_path), "--rows", "table5,no_fa", "--num", "7", "--", *extra])
     assert code == 3
@@ -149,7 +155,8 @@ def test_sweep_trains_and_evaluates_each_once_and_goes_past_failures(sweep, tmp_
     assert re.search(r"^0\.05 +0\.07 +- ", told.out, re.MULTILINE)
     assert re.search(r"^0\.15 +0\.08 +0\.500 +0\.33 +2\.500", told.out, re.MULTILINE)
     assert sweep.main(["--out", str(tmp_path), "--tables_only", "--format", "markdown"]) == 0
-    assert "| 0.15 | 0.08 | 0.500 |" in capsys.readouterr().out and len(commands) == 9
+    assert re.search(r"^\| 0\.15 +\| +0\.08 \| +0\.500 \|", capsys.readouterr().out, re.MULTILINE)
+    assert len(commands) == 9
     record.write(tmp_path / "no_fa" / "evaluation", measured(0.5) | {"protocol": {"id": "q", "samples": [9]}})
     with pytest.raises(UserError, match="made by different protocols"):
         sweep.main(["--out", str(tmp_path), "--tables_only"])

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+import tiny_workdir
 from PIL import Image
 
-from siv_jax import main
-from siv_jax.cli import process as command_line
-from siv_jax.data import load_frames
-from siv_jax.models.siv_gan.state import init_state
-from siv_jax.workdir import layout as workdir
-from siv_jax.workdir.checkpoint import Checkpoints, completed_steps
+from siv_jax import main, sample
+from siv_jax.cli import process
+from siv_jax.train import fleet
+from siv_jax.workdir import layout
+from siv_jax.workdir.checkpoint import completed_steps
 
 
 class Outcome:
@@ -37,12 +37,12 @@ class Outcome:
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Runs siv_jax.main through its edge in this process, as `python -m siv_jax.main` does in one of its own."""
+    """Runs a command, siv_jax.main unless told, through its edge in this process, as `python -m` does in another."""
 
-    def call(*argv: str) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["siv_jax.main", *map(str, argv)])
+    def call(*argv: str, command=main) -> Outcome:
+        monkeypatch.setattr(sys, "argv", [command.__name__, *map(str, argv)])
         with pytest.raises(SystemExit) as leaving:
-            command_line.run(main.main)
+            process.run(command.main)
         return Outcome(leaving.value.code, *capsys.readouterr())
 
     return call
@@ -188,11 +188,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def prepared(tmp_path) -> Path:
     """A workdir as a run leaves it that has not saved a checkpoint yet."""
-    folder, config = tmp_path / "run", tiny.config()
-    frames, plan = load_frames(config.data, config.model)
-    model = workdir.Model(plan, frames.format, frames.source, workdir.digest(frames.pixels))
-    workdir.open_for_training(folder, config, model, frames.pixels).release()
-    return folder
+    tiny_workdir.begun(tmp_path / "run")
+    return tmp_path / "run"
 
 
 def test_a_workdir_of_another_config_names_the_keys(run, prepared):
@@ -212,7 +209,7 @@ def test_a_workdir_of_another_picture(run, prepared, tmp_path):
 
 def test_two_runs_in_one_workdir(run, prepared):
     before = contents(prepared)
-    lock = workdir.lock_folder(prepared)
+    lock = layout.lock(prepared)
     try:
         outcome = run(*arguments(prepared))
         assert outcome.code == 2 and "in use by another run" in outcome.line
@@ -221,12 +218,40 @@ def test_two_runs_in_one_workdir(run, prepared):
     assert contents(prepared) == before
 
 
-@pytest.mark.parametrize("name", [workdir.CONFIG, workdir.PLAN])
+@pytest.mark.parametrize("name", [layout.CONFIG, layout.PLAN])
 def test_a_damaged_workdir(run, prepared, name):
     (prepared / name).write_text('{"nmu_steps": 3')
     before = contents(prepared)
     outcome = run(*arguments(prepared))
     assert outcome.code == 2 and name in outcome.line
+    assert contents(prepared) == before
+
+
+def test_workdirs_of_version_0_1_are_refused_and_left_alone(run, prepared, tmp_path):
+    values = json.loads((prepared / layout.PLAN).read_text())
+    del values["version"]
+    (prepared / layout.PLAN).write_text(json.dumps(values))
+    (prepared / "frames.npz").write_bytes(b"PK")
+    before = contents(prepared)
+    for outcome in (run(*arguments(prepared)), run("--workdir", prepared, command=sample)):
+        assert outcome.code == 2 and outcome.line.startswith(f"{prepared} is the workdir of siv_jax 0.1: use it there")
+    assert contents(prepared) == before
+    values["version"] = 99
+    (prepared / layout.PLAN).write_text(json.dumps(values))
+    assert "another version of siv_jax (files of version 99)" in run(*arguments(prepared)).line
+
+
+def test_fleets_of_version_0_1_are_refused_and_left_alone(run, prepared, tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    picture(pictures / "a.png")
+    (prepared / layout.CONFIG).rename(prepared / fleet.SETTINGS)
+    settings = json.loads((prepared / fleet.SETTINGS).read_text())
+    settings["fleet"] = {"enabled": True, "strategy": "auto", "lanes": 0}
+    (prepared / fleet.SETTINGS).write_text(json.dumps(settings))
+    before = contents(prepared)
+    outcome = run(*arguments(prepared, fleet__enabled=True, data__path=pictures))
+    assert outcome.code == 2 and "a fleet of siv_jax 0.1" in outcome.line
     assert contents(prepared) == before
 
 
@@ -255,12 +280,12 @@ def test_a_disk_that_fills_while_training(small_disk, run):
     full = tiny.command("siv_jax.main", *arguments(folder), devices=8)
     outcome = Outcome(full.returncode, full.stdout, full.stderr)
     assert outcome.code == 2 and "no space left on the disk" in outcome.line
-    saved = completed_steps(folder / workdir.CHECKPOINTS)
+    saved = completed_steps(folder / layout.CHECKPOINTS)
     assert saved >= 10, "the checkpoints before stay"
     assert enlarge()
     outcome = run(*arguments(folder))
     assert outcome.code == 0 and f"after step {saved}" in outcome.stdout, outcome.stderr
-    logged = [json.loads(line)["step"] for line in (folder / workdir.SCALARS).read_text().splitlines()]
+    logged = [json.loads(line)["step"] for line in (folder / layout.SCALARS).read_text().splitlines()]
     assert logged == [10, 20, 30, 40]
 
 
@@ -272,33 +297,28 @@ def test_a_disk_that_is_full_from_the_start(small_disk, run):
 
 def test_a_run_that_diverges_ends_with_3_and_its_last_checkpoint(run, prepared):
     """Weights that are finite, and so large that the next step's are not."""
-    config = tiny.config()
-    _, plan = load_frames(config.data, config.model)
-    state = init_state(plan, config)
-    huge = dataclasses.replace(state, step=np.array(20, np.int32), params_d=np.full_like(state.params_d, 3e38))
-    with Checkpoints(prepared / workdir.CHECKPOINTS, config.keep_checkpoints) as checkpoints:
-        checkpoints.save(dataclasses.replace(state, step=np.array(10, np.int32)))
-        checkpoints.save(huge)
-    before = contents(prepared / workdir.CHECKPOINTS)
+    task = tiny_workdir.begun(prepared)
+    state = tiny_workdir.first_state(task)
+    huge = dataclasses.replace(state, params_d=np.full_like(state.params_d, 3e38))
+    tiny_workdir.save(prepared, task, step_10=state, step_20=huge)
+    before = contents(prepared / layout.CHECKPOINTS)
     outcome = run(*arguments(prepared))
     assert outcome.code == 3
-    for words in ("diverged", "between steps 20 and 30", "after step 20", "optim.lr_g"):
+    for words in ("diverged", "between steps 20 and 30", "after step 20", "lower learning rates"):
         assert words in outcome.line
-    assert contents(prepared / workdir.CHECKPOINTS) == before
-    assert not (prepared / workdir.SAMPLES).exists()
+    assert contents(prepared / layout.CHECKPOINTS) == before
+    assert not (prepared / layout.SAMPLES).exists()
 
 
 def test_a_damaged_checkpoint_is_named(run, prepared):
-    config = tiny.config()
-    _, plan = load_frames(config.data, config.model)
-    with Checkpoints(prepared / workdir.CHECKPOINTS, config.keep_checkpoints) as checkpoints:
-        checkpoints.save(dataclasses.replace(init_state(plan, config), step=np.array(10, np.int32)))
-    for path in (prepared / workdir.CHECKPOINTS / "10").rglob("*"):
+    task = tiny_workdir.begun(prepared)
+    tiny_workdir.save(prepared, task, step_10=tiny_workdir.first_state(task))
+    for path in (prepared / layout.CHECKPOINTS / "10").rglob("*"):
         if path.is_file() and path.stat().st_size > 1000:
             path.write_bytes(path.read_bytes()[:500])
     before = contents(prepared)
     outcome = run(*arguments(prepared))
     assert (
-        outcome.code == 2 and "damaged" in outcome.line and str(prepared / workdir.CHECKPOINTS / "10") in outcome.line
+        outcome.code == 2 and "damaged" in outcome.line and str(prepared / layout.CHECKPOINTS / "10") in outcome.line
     )
     assert contents(prepared) == before

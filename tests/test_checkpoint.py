@@ -1,38 +1,44 @@
 """Checkpoints: what is read back is what was saved, the last few stay, and a damaged one is named."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 import tiny_trainer
+from flax import struct
 
 from siv_jax.errors import DivergedError, UserError
-from siv_jax.models.siv_gan.state import TrainState
-from siv_jax.workdir.checkpoint import Checkpoints, completed_steps, require_finite, restore_generator, save_generator
+from siv_jax.workdir.checkpoint import Checkpoints, completed_steps, require_finite, restore_weights, save_weights
 
 
-def state_at(step: int, seed: int = 0) -> TrainState:
-    """A state of small arrays, every value random but the counts."""
+@struct.dataclass
+class State:
+    """A state of small arrays, of which sampling needs two."""
+
+    params: jax.Array
+    average: jax.Array
+    scales: list[dict[str, jax.Array]]
+    optimizer: Any
+
+
+def state_at(step: int, seed: int = 0) -> State:
     rng = np.random.default_rng(seed + step)
 
-    def vector(size):
-        return rng.normal(size=size).astype(np.float32)
+    def vector(*shape):
+        return rng.normal(size=shape).astype(np.float32)
 
-    def moments(size):
-        return ({"count": np.array(step, np.int32), "mu": vector(size), "nu": vector(size)}, {})
+    moments = ({"count": np.array(step, np.int32), "mu": vector(7)}, {})
+    return State(vector(7), vector(7), [{"a": vector(2, 3)}, {"a": vector(4), "b": vector(1)}], moments)
 
-    return TrainState(
-        step=np.array(step, np.int32),
-        key=np.array([0, 2**32 - 1], np.uint32),
-        params_g=vector(7),
-        params_d=vector(5),
-        ema=vector(7),
-        opt_g=moments(7),
-        opt_d=moments(5),
-        vectors_g=vector(3),
-        vectors_d=vector(2),
-    )
+
+def weights(state: State) -> dict:
+    return {"average": state.average, "scales": state.scales}
+
+
+def save(checkpoints: Checkpoints, step: int, state: State | None = None) -> None:
+    checkpoints.save(step, 1, step - 7, state_at(step) if state is None else state, weights)
 
 
 def assert_same(ours, theirs):
@@ -49,119 +55,125 @@ def steps_in(folder) -> list[int]:
 def test_what_is_saved_is_restored_bit_for_bit(tmp_path):
     state = state_at(12)
     # Signed zeros, subnormals and the largest values too.
-    state.params_g[:4] = [-0.0, 1e-45, 3.4e38, -1e-38]
+    state.params[:4] = [-0.0, 1e-45, 3.4e38, -1e-38]
     with Checkpoints(tmp_path / "c", 3) as checkpoints:
         assert checkpoints.latest_step() is None
-        checkpoints.save(state)
+        save(checkpoints, 12, state)
     with Checkpoints(tmp_path / "c", 3) as checkpoints:
         assert checkpoints.latest_step() == 12
-        restored = checkpoints.restore(like=state_at(0, seed=9))
-    assert_same(restored, state)
-    assert np.signbit(restored.params_g[0])
+        saved = checkpoints.restore()
+    assert (saved.stage, saved.step) == (1, 5)
+    shapes = jax.eval_shape(lambda: state_at(0, seed=9))
+    for like in (state_at(0, seed=9), shapes):
+        restored = saved.state(like, weights)
+        assert_same(restored, state)
+        assert np.signbit(restored.params[0])
+    # What sampling needs is not saved twice.
+    assert len(saved.rest) == len(jax.tree.leaves(state)) - len(jax.tree.leaves(weights(state))) + 2
 
 
 def test_the_last_few_stay(tmp_path):
     with Checkpoints(tmp_path / "c", 2) as checkpoints:
         for step in (10, 20, 30, 40):
-            checkpoints.save(state_at(step))
+            save(checkpoints, step)
         checkpoints.wait()
         assert steps_in(tmp_path / "c") == [30, 40]
-        assert_same(checkpoints.restore(like=state_at(0)), state_at(40))
+        assert_same(checkpoints.restore().state(state_at(0), weights), state_at(40))
     assert completed_steps(tmp_path / "c") == 40
     assert completed_steps(tmp_path / "nowhere") == 0
 
 
 def test_a_step_is_saved_once_and_an_earlier_one_refused(tmp_path):
     with Checkpoints(tmp_path / "c", 2) as checkpoints:
-        checkpoints.save(state_at(20))
-        checkpoints.save(state_at(20, seed=5))
-        assert_same(checkpoints.restore(like=state_at(0)), state_at(20))
+        save(checkpoints, 20)
+        save(checkpoints, 20, state_at(20, seed=5))
+        assert_same(checkpoints.restore().state(state_at(0), weights), state_at(20))
         with pytest.raises(UserError, match="another run"):
-            checkpoints.save(state_at(10))
+            save(checkpoints, 10)
 
 
 def test_what_a_killed_run_left_unfinished_is_not_taken_for_a_checkpoint(tmp_path):
     folder = tmp_path / "c"
     with Checkpoints(folder, 2) as checkpoints:
-        checkpoints.save(state_at(10))
+        save(checkpoints, 10)
     unfinished = folder / "20.orbax-checkpoint-tmp"
     unfinished.mkdir()
     (unfinished / "half").write_text("x")
     assert completed_steps(folder) == 10
     with Checkpoints(folder, 2) as checkpoints:
         assert checkpoints.latest_step() == 10
-        checkpoints.save(state_at(20))
+        save(checkpoints, 20)
     assert steps_in(folder) == [10, 20] and not unfinished.exists()
 
 
-def test_other_shapes_and_damage_are_refused_with_the_folder_named(tmp_path):
+def test_other_shapes_and_damage_are_named(tmp_path):
     folder = tmp_path / "c"
     with Checkpoints(folder, 2) as checkpoints:
-        checkpoints.save(state_at(10))
+        save(checkpoints, 10)
         checkpoints.wait()
-        other = dataclasses.replace(state_at(0), params_g=np.zeros(8, np.float32))
-        with pytest.raises(UserError, match=str(folder / "10")):
-            checkpoints.restore(like=other)
-    for path in (folder / "10" / "training").rglob("*"):
+        for other in (
+            dataclasses.replace(state_at(0), params=np.zeros(8, np.float32)),
+            dataclasses.replace(state_at(0), params=np.zeros(7, np.int32)),
+            dataclasses.replace(state_at(0), optimizer=()),
+            dataclasses.replace(state_at(0), scales=[]),
+        ):
+            with pytest.raises(ValueError):
+                checkpoints.restore().state(other, weights)
+    for path in (folder / "10" / "rest").rglob("*"):
         if path.is_file():
             path.write_bytes(b"")
-    with Checkpoints(folder, 2) as checkpoints, pytest.raises(UserError, match="damaged"):
-        checkpoints.restore(like=state_at(0))
+    with Checkpoints(folder, 2) as checkpoints, pytest.raises(UserError, match=f"{folder / '10'}.* damaged"):
+        checkpoints.restore()
 
 
-def test_sampling_reads_the_averaged_generator_alone(tmp_path):
-    folder = tmp_path / "run" / "checkpoints"
-    state = state_at(30)
+def test_sampling_reads_its_weights_alone(tmp_path):
+    folder, state = tmp_path / "run" / "checkpoints", state_at(30)
     with Checkpoints(folder, 2) as checkpoints:
-        checkpoints.save(state)
-    like = {"ema": np.zeros(7, np.float32), "vectors_g": np.zeros(3, np.float32)}
-    weights, step = restore_generator(folder, like)
+        save(checkpoints, 30, state)
+    found, step = restore_weights(folder)
     assert step == 30
-    assert_same(weights, {"ema": state.ema, "vectors_g": state.vectors_g})
-    # Nothing but the generator's item is needed.
-    for path in (folder / "30" / "training").rglob("*"):
+    assert_same(found, weights(state))
+    for path in (folder / "30" / "rest").rglob("*"):
         if path.is_file():
             path.write_bytes(b"")
-    assert_same(restore_generator(folder, like)[0], weights)
+    assert_same(restore_weights(folder)[0], weights(state))
 
 
 def test_imported_weights_are_step_zero(tmp_path):
     folder = tmp_path / "run" / "checkpoints"
-    params, vectors = np.arange(7, dtype=np.float32), np.ones(3, np.float32)
-    save_generator(folder, params, vectors)
-    weights, step = restore_generator(folder, {"ema": params * 0, "vectors_g": vectors * 0})
+    given = {"ema": np.arange(7, dtype=np.float32), "vectors": [np.ones(3, np.float32)]}
+    save_weights(folder, given)
+    found, step = restore_weights(folder)
     assert step == 0
-    assert_same(weights, {"ema": params, "vectors_g": vectors})
+    assert_same(found, given)
 
 
 def test_no_checkpoint_to_sample_from(tmp_path):
-    like = {"ema": np.zeros(7, np.float32), "vectors_g": np.zeros(3, np.float32)}
     with pytest.raises(UserError, match="train there first"):
-        restore_generator(tmp_path / "run" / "checkpoints", like)
+        restore_weights(tmp_path / "run" / "checkpoints")
     with Checkpoints(tmp_path / "run" / "checkpoints", 2):
         pass
     with pytest.raises(UserError, match="train there first"):
-        restore_generator(tmp_path / "run" / "checkpoints", like)
+        restore_weights(tmp_path / "run" / "checkpoints")
 
 
-@pytest.mark.parametrize("name", ["params_g", "params_d", "ema", "vectors_d"])
+@pytest.mark.parametrize("name", ["params", "average"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_state_that_is_not_finite_is_named(name, value):
     state = state_at(10)
-    require_finite(state)
+    require_finite(state, 10)
     getattr(state, name)[-1] = value
     with pytest.raises(DivergedError, match=rf"{name} is not finite after step 10"):
-        require_finite(state)
+        require_finite(state, 10)
 
 
 def test_n_steps_are_k_steps_saved_and_restored_and_the_rest(tmp_path):
     tiny = tiny_trainer.compiled()
-    whole, _ = tiny.advance(tiny.start(), 12)
-    part, _ = tiny.advance(tiny.start(), 7)
+    whole, _ = tiny.advance(tiny.start(), 0, 12)
+    part, _ = tiny.advance(tiny.start(), 0, 7)
     with Checkpoints(tmp_path / "c", 2) as checkpoints:
-        checkpoints.save(part)
+        checkpoints.save(7, 0, 7, part, tiny.stage.weights)
     with Checkpoints(tmp_path / "c", 2) as checkpoints:
-        restored = checkpoints.restore(like=tiny.start(seed=3))
-    resumed, _ = tiny.advance(restored, 5)
-    assert int(whole.step) == 12
+        saved = checkpoints.restore()
+    resumed, _ = tiny.advance(saved.state(tiny.start(seed=3), tiny.stage.weights), saved.step, 5)
     assert_same(resumed, whole)

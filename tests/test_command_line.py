@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import importlib
 import json
 import os
 import signal
@@ -12,15 +13,15 @@ from pathlib import Path
 import pytest
 import tiny
 
-from siv_jax.cli import process as command_line
-from siv_jax.cli import training_flags as arguments
+from siv_jax.cli import process, training_flags
 from siv_jax.errors import DivergedError, UserError
+from siv_jax.train.stop_signal import StopSignal
 
 
 def leave(monkeypatch, main) -> int:
     monkeypatch.setattr(sys, "argv", ["command", "a", "b"])
     with pytest.raises(SystemExit) as leaving:
-        command_line.run(main)
+        process.run(main)
     return leaving.value.code
 
 
@@ -59,7 +60,7 @@ def test_an_error_of_the_program_itself_is_not_hidden(monkeypatch):
 
     monkeypatch.setattr(sys, "argv", ["command"])
     with pytest.raises(ZeroDivisionError):
-        command_line.run(main)
+        process.run(main)
 
 
 def test_a_reader_that_has_gone_is_no_error():
@@ -72,16 +73,25 @@ def test_a_reader_that_has_gone_is_no_error():
     assert done.returncode == 0 and done.stderr == ""
 
 
-def test_a_misspelt_key_is_answered_before_jax_loads():
+@pytest.mark.parametrize(
+    ("command", "arguments", "complaint"),
+    [
+        ("main", ["--config", "single_image", "--config.num_stpes=3"], "num_stpes"),
+        ("sample", ["--workdir", "missing"], "missing does not exist"),
+        ("sample", ["--workdir", ".", "--nmu", "3"], "--nmu"),
+        ("demo", ["--workdir", "missing"], "missing does not exist"),
+    ],
+)
+def test_what_cannot_be_meant_is_answered_before_jax_loads(command, arguments, complaint):
     code = (
-        "import sys\nfrom siv_jax import main\nfrom siv_jax.errors import UserError\n"
-        "try: main.main(['--config', 'single_image', '--config.num_stpes=3'])\n"
+        f"import sys\nfrom siv_jax import {command}\nfrom siv_jax.errors import UserError\n"
+        f"try: {command}.main({arguments})\n"
         "except UserError as error: print(error)\n"
         "print(sorted({'jax', 'flax', 'orbax', 'av', 'tensorflow_datasets'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    complaint, loaded = done.stdout.splitlines()
-    assert "num_stpes" in complaint and loaded == "[]"
+    said, loaded = done.stdout.splitlines()
+    assert complaint in said and loaded == "[]"
 
 
 def test_a_stop_while_starting_leaves_nothing_half_done(tmp_path):
@@ -100,19 +110,46 @@ def test_a_stop_while_starting_leaves_nothing_half_done(tmp_path):
     assert process.returncode == 130 and "Traceback" not in err, err
 
 
+@pytest.mark.parametrize(("name", "code"), [("SIGHUP", 129), ("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_run_that_a_signal_stopped_has_the_signals_exit_code(monkeypatch, tmp_path, name, code):
+    from siv_jax import api, main
+
+    monkeypatch.setattr(api, "run_training", lambda *_: name)
+    assert main.main(tiny.arguments(tmp_path / "run")) == code
+
+
+def test_the_first_signal_is_noted_and_an_ignored_one_stays_ignored():
+    """nohup has SIGHUP ignored, so that a run outlives its terminal."""
+    usual = signal.getsignal(signal.SIGHUP)
+    with StopSignal().listening() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.name == "SIGTERM"
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGHUP) is usual
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        with StopSignal().listening() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.name is None
+    finally:
+        signal.signal(signal.SIGHUP, usual)
+
+
 @pytest.mark.parametrize("text, value", [("1", 1), ("10", 10), (" 7 ", 7)])
 def test_whole_numbers(text, value):
-    assert command_line.whole_number(1, 10)(text) == value
+    assert process.whole_number(1, 10)(text) == value
 
 
 @pytest.mark.parametrize("text", ["0", "11", "-1", "1.5", "", "many", "1e1"])
 def test_what_is_not_a_whole_number_in_range(text):
     with pytest.raises(argparse.ArgumentTypeError, match="from 1 to 10"):
-        command_line.whole_number(1, 10)(text)
+        process.whole_number(1, 10)(text)
 
 
 def test_a_parsers_complaints_are_user_errors():
-    parser = command_line.Parser(prog="x")
+    parser = process.Parser(prog="x")
     parser.add_argument("--workdir", required=True)
     for argv in ([], ["--work", "a"], ["--workdir", "a", "b"]):
         with pytest.raises(UserError, match="--help"):
@@ -124,11 +161,11 @@ def test_flags_override_the_config_file_wherever_they_stand(tmp_path):
         ["--config", "quick", "--config.num_steps=7", "--config.ema.warmup=false", "--workdir", "w"],
         ["--workdir=w", "--config=configs/quick.py", "--config.ema.warmup=false", "--config.num_steps", "7"],
     ):
-        given = arguments.parse(argv)
+        given = training_flags.parse(argv)
         assert (given.config.num_steps, given.config.ema.warmup, given.workdir) == (7, False, Path("w"))
         assert given.config.data.path.startswith("example:") and given.devices == 0 and not given.dry_run
-    assert arguments.parse(["--config", "quick", "--dry_run", "--devices=3"]).devices == 3
-    over = arguments.parse(["--config", "quick", "--config.data.background=(1, 2, 3)"]).config
+    assert training_flags.parse(["--config", "quick", "--dry_run", "--devices=3"]).devices == 3
+    over = training_flags.parse(["--config", "quick", "--config.data.background=(1, 2, 3)"]).config
     assert over.data.background == (1, 2, 3)
 
 
@@ -138,7 +175,7 @@ def test_a_config_of_ones_own(tmp_path):
         "from siv_jax import config as c\n"
         "def get_config(text):\n  config = c.default()\n  config.data.path = text\n  return config\n"
     )
-    assert arguments.parse(["--config", f"{path}:photo.png"]).config.data.path == "photo.png"
+    assert training_flags.parse(["--config", f"{path}:photo.png"]).config.data.path == "photo.png"
 
 
 def test_a_dry_run_says_what_it_would_do_and_touches_nothing(capsys, tmp_path, monkeypatch):
@@ -153,14 +190,15 @@ def test_a_dry_run_says_what_it_would_do_and_touches_nothing(capsys, tmp_path, m
 
 
 def test_settings_may_follow_their_key_truth_values_too():
-    given = arguments.parse(["--config", "quick", "--config.loss.low_level", "False", "--config.model.ch_g", "4"])
+    given = training_flags.parse(["--config", "quick", "--config.loss.low_level", "False", "--config.model.ch_g", "4"])
     assert given.config.loss.low_level is False and given.config.model.ch_g == 4
-    assert arguments.parse(["--config", "quick", "--config.loss.low_level=True", "--dry_run"]).config.loss.low_level
+    given = training_flags.parse(["--config", "quick", "--config.loss.low_level=True", "--dry_run"])
+    assert given.config.loss.low_level and given.dry_run
 
 
 @pytest.mark.parametrize("name", ["ablations:no_fa", "ablations.py:no_fa", "configs/ablations.py:no_fa"])
 def test_a_config_goes_by_several_names(name):
-    assert arguments.parse(["--config", name]).config.augment.feature == 0.0
+    assert training_flags.parse(["--config", name]).config.augment.feature == 0.0
 
 
 @pytest.mark.parametrize(
@@ -173,22 +211,28 @@ def test_a_config_goes_by_several_names(name):
 )
 def test_a_misspelt_flag_is_named_in_plain_words(flags, line):
     with pytest.raises(UserError) as refused:
-        arguments.parse(["--config", "quick", *flags])
+        training_flags.parse(["--config", "quick", *flags])
     assert str(refused.value).endswith(line)
 
 
 def test_a_picture_as_config_is_told_apart(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\0")
     with pytest.raises(UserError, match=r"photo\.jpg is no config file; to train on it: --config single_image"):
-        arguments.parse(["--config", str(tmp_path / "photo.jpg")])
+        training_flags.parse(["--config", str(tmp_path / "photo.jpg")])
     with pytest.raises(UserError, match="there is no ablation foo") as refused:
-        arguments.parse(["--config", "ablations:foo"])
+        training_flags.parse(["--config", "ablations:foo"])
     assert "UserError" not in str(refused.value)
 
 
-def test_the_package_itself_lists_its_commands():
+def test_the_package_itself_lists_its_commands(capsys):
     done = subprocess.run([sys.executable, "-m", "siv_jax"], capture_output=True, text=True)
     names = [line.split("siv_jax.")[1].split()[0] for line in done.stdout.splitlines()[1:]]
     assert done.returncode == 0 and len(names) == 7
     for name in names:
-        assert "command_line.run(main)" in (Path(arguments.__file__).parent / f"{name}.py").read_text(), name
+        command = importlib.import_module(f"siv_jax.{name}")
+        assert ".run(main)" in Path(command.__file__).read_text(), name
+        try:
+            code = command.main(["--help"])
+        except SystemExit as leaving:
+            code = leaving.code
+        assert code == 0 and f"siv_jax.{name} " in capsys.readouterr().out

@@ -1,4 +1,6 @@
+import functools
 import json
+import re
 
 import pytest
 
@@ -15,7 +17,9 @@ def write(folder, name: str, value: float, protocol=PROTOCOL, digest="d"):
         "lpips_diversity": {"value": 0.25, "low": None, "high": None},
         "ms_ssim": None,
     }
-    record = {"name": name, "protocol": protocol, "mean": metrics, "images": [{"training_digest": digest}]}
+    image = {"name": name, "size": [48, 64], "samples": 100, "training_images": 1, "training_digest": digest}
+    image |= {"metrics": metrics, "per_sample": [{"name": "0.png", "sifid_64": value, "near_copy": False}]}
+    record = {"name": name, "protocol": protocol, "mean": metrics, "images": [image]}
     folder.mkdir(exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps(record))
     return folder / "metrics.json"
@@ -38,18 +42,18 @@ def test_text(tmp_path, capsys):
 def test_markdown(tmp_path, capsys):
     lines = run(capsys, write(tmp_path / "a", "a|b", 1.5), "--format", "markdown")
     assert lines == [
-        "|  | SIFID 64 | LPIPS | MS-SSIM |",
-        "| --- | ---: | ---: | ---: |",
-        "| a\\|b | 1.500 ±0.200 | 0.250 | - |",
+        r"|      |     SIFID 64 |   LPIPS |   MS-SSIM |",
+        r"|:-----|-------------:|--------:|----------:|",
+        r"| a\|b | 1.500 ±0.200 |   0.250 |         - |",
     ]
 
 
 def test_latex(tmp_path, capsys):
     lines = run(capsys, write(tmp_path / "a", "a_b & 50%", 1.5), "--format", "latex")
-    assert lines == [
+    assert [re.sub(" +", " ", line).strip() for line in lines] == [
         r"\begin{tabular}{lrrr}",
         r"\toprule",
-        r" & SIFID 64 & LPIPS & MS-SSIM \\",
+        r"& SIFID 64 & LPIPS & MS-SSIM \\",
         r"\midrule",
         r"a\_b \& 50\% & 1.500 $\pm$0.200 & 0.250 & - \\",
         r"\bottomrule",
@@ -76,12 +80,46 @@ def test_protocols_do_not_mix(tmp_path):
         compare.main([str(file) for file in files])
 
 
-@pytest.mark.parametrize("content", ["", "[]", "3", '{"name": "x"}', '{"name":1,"protocol":3,"mean":{},"images":[]}'])
+@pytest.mark.parametrize("content", ["", "[]", "3", '{"name": "x"}', b"\xff"])
 def test_other_files_are_refused(tmp_path, content):
     file = tmp_path / "metrics.json"
-    file.write_text(content)
-    with pytest.raises(UserError, match="is no record of an evaluation"):
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(UserError, match=rf"{file} is no record of an evaluation") as caught:
         compare.main([str(file)])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("name",), None),
+        (("protocol", "id"), 3),
+        (("mean", "sifid_64"), 1.5),
+        (("mean", "sifid_64", "value"), None),
+        (("mean", "sifid_64", "value"), "1.5"),
+        (("mean", "sifid_64", "high"), float("nan")),
+        (("mean", "lpips_diversity", "low"), ...),
+        (("images",), []),
+        (("images", 0, "training_digest"), ...),
+        (("images", 0, "size"), [48]),
+        (("images", 0, "metrics", "sifid_64", "value"), True),
+        (("images", 0, "per_sample", 0, "sifid_64"), None),
+    ],
+)
+def test_damaged_records_are_refused_by_their_key(tmp_path, keys, value):
+    """`...` stands for a key that is missing."""
+    file = write(tmp_path, "a", 1.5)
+    whole = json.loads(file.read_text())
+    *groups, last = keys
+    parent = functools.reduce(lambda node, key: node[key], groups, whole)
+    if value is ...:
+        del parent[last]
+    else:
+        parent[last] = value
+    file.write_text(json.dumps(whole))
+    with pytest.raises(UserError, match=re.escape(f"({'.'.join(map(str, keys))}")) as caught:
+        compare.main([str(file)])
+    assert "\n" not in str(caught.value)
 
 
 def test_missing_file(tmp_path):

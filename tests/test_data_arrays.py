@@ -5,19 +5,14 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opened import load
 from PIL import Image
 
-from siv_jax.config import DataConfig, ModelConfig
-from siv_jax.data import PixelFormat, load_frames
+from siv_jax.data import PixelFormat
 from siv_jax.errors import UserError
 
-MODEL = ModelConfig()
 SIDE = 64
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64", "bool"]
-
-
-def load(path, **settings):
-    return load_frames(DataConfig(path=str(path), **settings), MODEL)[0]
 
 
 def samples_of(dtype, shape, seed=0):
@@ -52,16 +47,16 @@ def test_arrays_come_back_as_what_they_were(tmp_path_factory, dtype, channels, c
             load(path)
         return
     frames = load(path)
-    assert frames.frames_found == count and frames.is_video == (count > 1) and frames.notes == ()
+    assert frames.source.frames_found == frames.source.num_frames == count and frames.notes == ()
     assert frames.pixels.shape == (count, SIDE, SIDE + 16, channels)
-    assert frames.format.kind == {"npy": "npy", "tif": "tiff"}[kind] and frames.format.dtype == dtype
+    assert frames.source.format.kind == {"npy": "npy", "tif": "tiff"}[kind] and frames.source.format.dtype == dtype
     if dtype == "uint8":
         assert frames.pixels.dtype == np.uint8
         np.testing.assert_array_equal(frames.pixels, array)
         return
     assert frames.pixels.dtype == np.float32
     assert frames.pixels.min() == -1 and frames.pixels.max() == 1
-    back = frames.format.to_source(frames.pixels)
+    back = frames.source.format.to_source(frames.pixels)
     assert back.dtype == np.dtype(dtype)
     span = float(array.max()) - float(array.min())
     # float32 in [-1,1] resolves a range into 2^24 steps; float16 itself into far fewer.
@@ -95,8 +90,8 @@ def test_resize_of_deep_samples(tmp_path):
     """Channel by channel in floating point: no rounding to 8 bits on the way."""
     array = samples_of("uint16", (200, 300, 5))
     np.save(tmp_path / "five.npy", array)
-    frames = load(tmp_path / "five.npy", max_size=100)
-    height, width = frames.pixels.shape[1:3]
+    height, width = 64, 96
+    frames = load(tmp_path / "five.npy", size=(height, width))
     low, high = float(array.min()), float(array.max())
     for band in range(5):
         scaled = Image.fromarray(array[:, :, band].astype(np.float32)).resize(
@@ -112,16 +107,16 @@ def test_gray_array_without_channel_axis(tmp_path):
     tifffile.imwrite(tmp_path / "gray.tif", array)
     for name in ("gray.npy", "gray.tif"):
         frames = load(tmp_path / name)
-        assert frames.pixels.shape == (1, SIDE, SIDE, 1) and not frames.is_video
-        np.testing.assert_allclose(frames.format.to_source(frames.pixels)[0, :, :, 0], array, atol=1e-4)
+        assert frames.pixels.shape == (1, SIDE, SIDE, 1) and frames.source.num_frames == 1
+        np.testing.assert_allclose(frames.source.format.to_source(frames.pixels)[0, :, :, 0], array, atol=1e-4)
 
 
 def test_folder_of_arrays_shares_one_range(tmp_path):
     for number in range(3):
         np.save(tmp_path / f"{number}.npy", np.full((SIDE, SIDE, 2), number * 10, np.int16) + np.int16([0, 5]))
     frames = load(tmp_path)
-    assert (frames.format.low, frames.format.high) == (0, 25) and frames.is_video
-    assert frames.format.to_source(frames.pixels)[:, 3, 3].tolist() == [[0, 5], [10, 15], [20, 25]]
+    assert (frames.source.format.low, frames.source.format.high) == (0, 25) and frames.source.num_frames == 3
+    assert frames.source.format.to_source(frames.pixels)[:, 3, 3].tolist() == [[0, 5], [10, 15], [20, 25]]
 
 
 def test_folder_of_tiffs(tmp_path):
@@ -140,7 +135,7 @@ def test_stack_is_thinned(tmp_path):
         np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((1, SIDE, SIDE, 1), np.uint8),
     )
     frames = load(tmp_path / "stack.npy", max_frames=3)
-    assert frames.pixels[:, 0, 0, 0].tolist() == [0, 10, 19] and frames.frames_found == 20
+    assert frames.pixels[:, 0, 0, 0].tolist() == [0, 10, 19] and frames.source.frames_found == 20
     assert "3 of 20 frames are used" in frames.notes[0]
 
 
@@ -149,7 +144,7 @@ def test_compressed_tiff(tmp_path, compression):
     array = samples_of("uint16", (SIDE, SIDE, 3))
     tifffile.imwrite(tmp_path / "c.tif", array, photometric="rgb", compression=compression, predictor=False)
     frames = load(tmp_path / "c.tif")
-    np.testing.assert_array_equal(frames.format.to_source(frames.pixels)[0], array)
+    np.testing.assert_array_equal(frames.source.format.to_source(frames.pixels)[0], array)
 
 
 def test_layouts_of_tiff(tmp_path):
@@ -216,7 +211,6 @@ REFUSED = {
     "infinite": (np.where(EYE > 0, np.inf, 0), "holds NaN or infinite values"),
     "complex": (np.ones((SIDE, SIDE), complex), "samples of type complex128"),
     "text": (np.full((SIDE, SIDE), "a"), "samples of type <U1"),
-    "flat": (np.full((SIDE, SIDE), 3.5), "holds the single value 3.5 everywhere"),
     "huge": (np.where(EYE > 0, 1.7e308, -1.7e308), "too far apart"),
     "long": (COUNTED * 2**51, "too far apart"),
     "line": (np.ones(SIDE), r"shape \(64,\); it must be \[H,W\]"),
@@ -226,7 +220,6 @@ REFUSED = {
     "no frames": (np.ones((0, SIDE, SIDE, 3)), "holds no frames"),
     "no channels": (np.ones((SIDE, SIDE, 0)), "has 0 channels"),
     "no pixels": (np.ones((0, SIDE)), "has no pixels"),
-    "small": (np.eye(20), r"bad\.npy: a picture of 20x20"),
 }
 
 
@@ -243,8 +236,11 @@ def test_pickles_are_never_loaded(tmp_path):
     array = np.empty((SIDE, SIDE), object)
     array[:] = Surprise(tmp_path / "surprise")
     np.save(tmp_path / "objects.npy", array, allow_pickle=True)
-    with pytest.raises(UserError, match=r"objects\.npy cannot be read"):
+    with pytest.raises(UserError, match=r"objects\.npy holds pickled Python objects.*allow_pickle=False"):
         load(tmp_path / "objects.npy")
+    (tmp_path / "dumped.npy").write_bytes(array.dumps())
+    with pytest.raises(UserError, match=r"dumped\.npy holds pickled Python objects.*allow_pickle=False"):
+        load(tmp_path / "dumped.npy")
     assert not (tmp_path / "surprise").exists()
 
 
@@ -257,3 +253,66 @@ def test_arrays_that_do_not_go_together(tmp_path):
     Image.new("RGB", (SIDE, SIDE)).save(tmp_path / "c.png")
     with pytest.raises(UserError, match=r"mixes pictures and arrays: .*c\.png and .*a\.npy"):
         load(tmp_path)
+
+
+def geotiff(path, array, nodata):
+    """As GDAL writes it: the value that stands for missing samples is a text in tag 42113."""
+    tifffile.imwrite(path, array, photometric="minisblack", extratags=[(42113, "s", 0, str(nodata), True)])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata"),
+    [
+        ("float32", -9999),
+        ("float32", -3.4028234663852886e38),
+        ("float32", "nan"),
+        ("float64", -1.7976931348623157e308),
+        ("int16", -32768),
+        ("uint16", 0),
+        ("uint8", 255),
+    ],
+)
+def test_missing_samples_of_a_geotiff(tmp_path, dtype, nodata):
+    heights = np.linspace(120, 200, SIDE * SIDE).reshape(SIDE, SIDE).astype(dtype)
+    holes = heights.copy()
+    holes[5:30, 7:20] = np.array(float(nodata)).astype(dtype)
+    geotiff(tmp_path / "dem.tif", holes, nodata)
+    frames = load(tmp_path / "dem.tif")
+    assert "dem.tif: missing samples, marked by" in frames.notes[0] and "lowest value of the others" in frames.notes[0]
+    assert len(frames.notes) == 1
+    expected = heights.copy()
+    expected[5:30, 7:20] = heights[0, 0]
+    values = frames.pixels if dtype == "uint8" else frames.source.format.to_source(frames.pixels)
+    np.testing.assert_allclose(values[0, :, :, 0], expected, atol=1e-4)
+    if dtype != "uint8":
+        assert (frames.source.format.low, frames.source.format.high) == (120, 200)
+
+
+def test_geotiff_without_missing_samples(tmp_path):
+    heights = samples_of("float32", (SIDE, SIDE))
+    geotiff(tmp_path / "dem.tif", heights, -9999)
+    frames = load(tmp_path / "dem.tif")
+    assert frames.notes == ()
+    np.testing.assert_allclose(frames.source.format.to_source(frames.pixels)[0, :, :, 0], heights, atol=1e-4)
+    geotiff(tmp_path / "sea.tif", np.full((SIDE, SIDE), -9999, np.float32), -9999)
+    with pytest.raises(UserError, match=r"sea\.tif holds nothing but its value for missing samples, -9999"):
+        load(tmp_path / "sea.tif")
+
+
+@pytest.mark.parametrize("mark", [-9999.0, -3.4e38, 9.96921e36])
+def test_values_that_look_like_missing_samples_are_said(tmp_path, mark):
+    heights = samples_of("float32", (3, SIDE, SIDE, 1))
+    low, high = heights.min(), heights.max()
+    heights[1, 5:30] = mark
+    np.save(tmp_path / "dem.npy", heights)
+    frames = load(tmp_path / "dem.npy")
+    assert len(frames.notes) == 1
+    assert f"all values but {mark:g} lie between {low:g} and {high:g}" in frames.notes[0]
+    assert f"if {mark:g} stands for missing samples, replace it first" in frames.notes[0]
+
+
+def test_constant_frames_come_back_as_what_they_were(tmp_path):
+    np.save(tmp_path / "flat.npy", np.full((2, SIDE, SIDE, 1), 3.5))
+    frames = load(tmp_path / "flat.npy")
+    assert frames.notes == ("flat.npy: every pixel is the same: there is nothing to learn",)
+    assert np.isfinite(frames.pixels).all() and (frames.source.format.to_source(frames.pixels) == 3.5).all()

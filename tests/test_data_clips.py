@@ -7,17 +7,10 @@ import sys
 import av
 import numpy as np
 import pytest
+from opened import load
 from PIL import Image
 
-from siv_jax.config import DataConfig, ModelConfig
-from siv_jax.data import load_frames
 from siv_jax.errors import UserError
-
-MODEL = ModelConfig()
-
-
-def load(path, **settings):
-    return load_frames(DataConfig(path=str(path), **settings), MODEL)[0]
 
 
 def write_clip(
@@ -64,19 +57,23 @@ def painted(height=64, width=96):
     return np.stack([y * 255 // height, x * 255 // width, 255 - (x + y) // 2], axis=2).astype(np.uint8)
 
 
+SMALL = 192, 320
+
+
 @pytest.fixture(scope="module")
 def bus(shared):
     folder = shared / "data" / "video" / "bus"
     sources = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.iterdir())]
-    return sources, load(folder)
+    return sources, load(folder, SMALL)
 
 
 def test_bus_as_mp4_is_the_bus_folder(bus, tmp_path):
     sources, folder = bus
     write_clip(tmp_path / "bus.mp4", sources, options={"crf": "4", "preset": "ultrafast"})
-    clip = load(tmp_path / "bus.mp4")
-    assert clip.pixels.shape == folder.pixels.shape and clip.source_size == folder.source_size
-    assert clip.frames_found == 80 and clip.is_video and clip.source == "bus.mp4" and clip.notes == ()
+    clip = load(tmp_path / "bus.mp4", SMALL)
+    assert clip.pixels.shape == folder.pixels.shape and clip.source.size == folder.source.size
+    assert clip.source.frames_found == clip.source.num_frames == 80 and clip.source.name == "bus.mp4"
+    assert clip.notes == ()
     error = np.abs(clip.pixels.astype(int) - folder.pixels)
     moved = np.abs(clip.pixels[1:].astype(int) - folder.pixels[:-1])
     assert error.mean() < 2 and error.mean((1, 2, 3)).max() < 3
@@ -88,8 +85,8 @@ def test_bus_as_gif_is_the_bus_folder(bus, tmp_path):
     sources, folder = bus
     images = [Image.fromarray(source).quantize(method=Image.Quantize.FASTOCTREE) for source in sources]
     images[0].save(tmp_path / "bus.gif", save_all=True, append_images=images[1:], duration=40)
-    clip = load(tmp_path / "bus.gif")
-    assert clip.pixels.shape == folder.pixels.shape and clip.frames_found == 80 and clip.is_video
+    clip = load(tmp_path / "bus.gif", SMALL)
+    assert clip.pixels.shape == folder.pixels.shape and clip.source.frames_found == 80
     error = np.abs(clip.pixels.astype(int) - folder.pixels)
     assert error.mean() < 6 and error.mean((1, 2, 3)).max() < 7
     best = [np.abs(folder.pixels.astype(int) - frame).mean((1, 2, 3)).argmin() for frame in clip.pixels[::8]]
@@ -116,10 +113,10 @@ def test_containers(tmp_path, name, codec, pix_fmt):
     write_clip(target, counted(12), codec, pix_fmt)
     target.rename(path)
     frames = load(path)
-    assert numbers_in(frames) == list(range(12)) and frames.frames_found == 12
+    assert numbers_in(frames) == list(range(12)) and frames.source.frames_found == 12
     frames = load(path, frame_stride=3, max_frames=3)
     assert numbers_in(frames) == [0, 4, 9] or numbers_in(frames) == [0, 6, 9]
-    assert frames.frames_found == 12 and "3 of 12 frames are used" in frames.notes[0]
+    assert frames.source.frames_found == 12 and "3 of 12 frames are used" in frames.notes[0]
 
 
 def test_start_and_end(tmp_path):
@@ -129,7 +126,7 @@ def test_start_and_end(tmp_path):
         # Half a frame early: containers round the times of frames.
         frames = load(tmp_path / name, start=0.98, end=1.38)
         assert numbers_in(frames) == list(range(25, 35)), name
-        assert frames.frames_found == 10
+        assert frames.source.frames_found == 10
     with pytest.raises(UserError, match=r"c\.mp4 holds no frames from data\.start 9 s to data\.end 10 s"):
         load(tmp_path / "c.mp4", start=9.0, end=10.0)
 
@@ -141,10 +138,10 @@ def test_animations(tmp_path, kind):
     path = tmp_path / f"moving.{kind}"
     images[0].save(path, save_all=True, append_images=images[1:], duration=100, **options)
     frames = load(path)
-    assert numbers_in(frames) == list(range(10)) and frames.is_video and frames.frames_found == 10
+    assert numbers_in(frames) == list(range(10)) and frames.source.frames_found == 10
     frames = load(path, start=0.25, end=0.75)
-    assert numbers_in(frames) == [3, 4, 5, 6, 7] and frames.frames_found == 5
-    assert numbers_in(load(path, max_frames=1)) == [0] and not load(path, max_frames=1).is_video
+    assert numbers_in(frames) == [3, 4, 5, 6, 7] and frames.source.frames_found == 5
+    assert numbers_in(load(path, max_frames=1)) == [0]
     with pytest.raises(UserError, match=r"has no frames from data\.start 5 s"):
         load(path, start=5.0)
 
@@ -187,7 +184,7 @@ def test_rotation_of_phones(tmp_path, a, b, c, d, turn):
     write_clip(tmp_path / "phone.mp4", [painted()], options={"crf": "1"}, matrix=matrix)
     frames = load(tmp_path / "phone.mp4")
     expected = turn(painted())
-    assert frames.source_size == expected.shape[:2]
+    assert frames.source.size == expected.shape[:2]
     assert np.abs(frames.pixels[0].astype(int) - expected).max() < 12
 
 
@@ -204,8 +201,11 @@ def test_rotation_agrees_with_degrees(tmp_path):
 
 
 def test_pixels_that_are_not_square(tmp_path):
-    write_clip(tmp_path / "wide.mp4", [painted(96, 64)], pixel_shape=2)
-    assert load(tmp_path / "wide.mp4").source_size == (96, 128)
+    write_clip(tmp_path / "wide.mp4", [painted(96, 64)], options={"crf": "1"}, pixel_shape=2)
+    frames = load(tmp_path / "wide.mp4")
+    assert frames.source.size == (96, 128)
+    expected = Image.fromarray(painted(96, 64)).resize((128, 96), Image.Resampling.BILINEAR)
+    assert np.abs(frames.pixels[0].astype(int) - np.asarray(expected)).max() < 12
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_colours_follow_the_clip(tmp_path, height, tag, matrix):
     settings = {} if tag is None else {"colorspace": tag}
     coded.colorspace = 2 if tag is None else tag
     write_clip(tmp_path / "bars.mp4", [coded], pix_fmt="yuv444p", options={"crf": "1"}, **settings)
-    frames = load(tmp_path / "bars.mp4", max_size=1000)
+    frames = load(tmp_path / "bars.mp4")
     scale = frames.pixels.shape[2] // 4
     middles = frames.pixels[0, 5, scale // 2 :: scale].astype(int)
     np.testing.assert_allclose(middles, bars[16::32], atol=6)
@@ -240,7 +240,7 @@ def test_high_dynamic_range_is_said(tmp_path):
 def test_missing_package_is_named(tmp_path, monkeypatch):
     write_clip(tmp_path / "c.mp4", counted(2))
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(UserError, match=r"c\.mp4: reading clips needs PyAV: pip install av"):
+    with pytest.raises(UserError, match=r"c\.mp4 needs a package that is not installed: pip install av"):
         load(tmp_path / "c.mp4")
 
 
@@ -305,12 +305,12 @@ def test_memory_of_a_4k_clip(tmp_path):
 
     write_clip(tmp_path / "4k.mp4", frames(), options={"preset": "ultrafast"}, rate=30)
     code = (
-        "import re, sys, json; from pathlib import Path; from siv_jax.config import DataConfig, ModelConfig; "
-        "from siv_jax.data import load_frames; "
-        "frames, plan = load_frames(DataConfig(path=sys.argv[1]), ModelConfig()); "
+        "import re, sys, json; from pathlib import Path; from siv_jax.config import DataConfig; "
+        "from siv_jax.data import open_source; "
+        "pixels = open_source(DataConfig(path=sys.argv[1])).resized(192, 320); "
         # Not getrusage's ru_maxrss, which begins at what the process that started this one holds.
         "peak = int(re.search(r'VmHWM:\\s*(\\d+)', Path('/proc/self/status').read_text())[1]) / 1024; "
-        "print(json.dumps([len(frames.pixels), peak]))"
+        "print(json.dumps([len(pixels), peak]))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "4k.mp4")], capture_output=True, text=True, check=True

@@ -9,18 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from opened import load
 from PIL import Image
 
-from siv_jax.config import DataConfig, ModelConfig
-from siv_jax.data import load_frames
 from siv_jax.errors import UserError
-
-MODEL = ModelConfig()
 
 
 def refusal_of(path, **settings):
     with pytest.raises(UserError) as refusal:
-        load_frames(DataConfig(path=str(path), **settings), MODEL)
+        load(path, **settings)
     assert "\n" not in str(refusal.value)
     return str(refusal.value)
 
@@ -32,7 +29,7 @@ def test_paths_that_lead_nowhere(tmp_path):
     assert "dangling does not exist" in refusal_of(tmp_path / "dangling")
     (tmp_path / "round").symlink_to(tmp_path / "about")
     (tmp_path / "about").symlink_to(tmp_path / "round")
-    assert "symbolic links go round in a circle" in refusal_of(tmp_path / "round")
+    assert "cannot be opened: too many levels of symbolic links" in refusal_of(tmp_path / "round")
     assert "cannot be opened" in refusal_of("a\0b")
     assert "cannot be opened" in refusal_of("x" * 5000)
     Image.new("RGB", (64, 64)).save(tmp_path / "file.png")
@@ -63,8 +60,6 @@ def test_empty_and_foreign_files(tmp_path):
     assert "letter.jpg is not a picture that can be read" in refusal_of(tmp_path)
     (tmp_path / "letter.npy").write_text("Dear Sir or Madam")
     assert "letter.npy does not begin like a .npy file" in refusal_of(tmp_path / "letter.npy")
-    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 100)
-    assert "HEIC picture, which is not read: save it as JPEG or PNG" in refusal_of(tmp_path / "phone.heic")
     (tmp_path / "drawing.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n")
     assert "drawing.eps is neither" in refusal_of(tmp_path / "drawing.eps")
 
@@ -88,19 +83,13 @@ def test_times_need_a_clip(tmp_path):
 
 def test_cut_off_files(tmp_path):
     samples = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    for kind in ("png", "jpg", "webp", "bmp", "tif", "gif", "avif", "jp2"):
+    kinds = ["png", "jpg", "webp", "bmp", "tif", "gif", "avif", "jp2"]
+    for kind in [kind for kind in kinds if f".{kind}" in Image.registered_extensions()]:
         path = tmp_path / f"whole.{kind}"
         Image.fromarray(samples).save(path)
         cut = tmp_path / f"cut.{kind}"
         cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         assert f"cut.{kind}" in refusal_of(cut), kind
-
-
-def test_sizes_that_fit_no_plan_name_the_file(tmp_path):
-    Image.new("RGB", (30, 30)).save(tmp_path / "tiny.png")
-    assert refusal_of(tmp_path / "tiny.png").startswith("tiny.png: a picture of 30x30")
-    Image.new("RGB", (1000, 60)).save(tmp_path / "strip.png")
-    assert refusal_of(tmp_path / "strip.png").startswith("strip.png: a picture of 1000x60")
 
 
 def test_mixed_channels_are_refused(tmp_path):
@@ -145,5 +134,40 @@ def test_nothing_is_left_behind_or_changed(tmp_path):
     Image.new("RGB", (64, 64), (1, 2, 3)).save(tmp_path / "a.png")
     shutil.copy(tmp_path / "a.png", tmp_path / "b.png")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    load_frames(DataConfig(path=str(tmp_path)), MODEL)
+    load(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    """A file of every reader whose name is Latin-1, alone, damaged and in a folder of such a name."""
+    import tifffile
+    from test_data_clips import counted, write_clip
+
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    samples = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)
+    images = [Image.fromarray(frame) for frame in samples]
+
+    def path(suffix):
+        return Path(os.fsdecode(os.fsencode(folder) + b"/na\xefve" + suffix.encode()))
+
+    np.save(path(".npy"), samples)
+    tifffile.imwrite(path(".tif"), samples, photometric="rgb")
+    images[0].save(path(".gif"), save_all=True, append_images=images[1:])
+    write_clip(tmp_path / "clip.mp4", counted(2))
+    (tmp_path / "clip.mp4").rename(path(".mp4"))
+    for suffix in (".npy", ".tif", ".gif", ".mp4"):
+        opened = load(path(suffix))
+        assert len(opened.pixels) == 2 and opened.source.name == f"na?ve{suffix}", suffix
+        content = path(suffix).read_bytes()
+        path(suffix).write_bytes(content[: len(content) // 2])
+        assert f"na?ve{suffix}" in refusal_of(path(suffix))
+        path(suffix).unlink()
+        assert refusal_of(path(suffix)).endswith(f"caf?/na?ve{suffix} does not exist")
+    images[0].save(path(".png"))
+    path(".txt").write_text("aside")
+    opened = load(folder)
+    np.testing.assert_array_equal(opened.pixels, samples[:1])
+    assert opened.source.name == "caf?" and opened.notes[0].endswith("such as na?ve.txt")
+    for text in (opened.source.name, *opened.notes):
+        text.encode()

@@ -6,15 +6,14 @@ import json
 import shutil
 
 import numpy as np
+import opened
 import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from siv_jax.config import DataConfig, ModelConfig
-from siv_jax.data import load_frames
+from siv_jax.data import PixelFormat
 from siv_jax.errors import UserError
 
-MODEL = ModelConfig()
 SIDE = 64
 
 
@@ -97,7 +96,7 @@ def load(prepared, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
 
     def load(path="tfds:siv_tiny_scenes/small", **settings):
-        return load_frames(DataConfig(path=path, **settings), MODEL)[0]
+        return opened.load(path, **settings)
 
     return load
 
@@ -113,7 +112,8 @@ def test_clip_of_an_example(load, prepared, index):
     number = scene_names(prepared)[index]
     frames = load(tfds_feature="video/frames", tfds_index=index)
     np.testing.assert_array_equal(frames.pixels, np.stack([frame(number, k) for k in range(6)]))
-    assert frames.is_video and frames.frames_found == 6 and frames.source == "tfds:siv_tiny_scenes/small"
+    assert frames.source.num_frames == frames.source.frames_found == 6
+    assert frames.source.name == "tfds:siv_tiny_scenes/small"
     frames = load(tfds_feature="clip", tfds_index=index, max_frames=2)
     np.testing.assert_array_equal(frames.pixels, np.stack([frame(number, k) for k in (0, 2 + number)]))
     assert f"2 of {3 + number} frames are used" in frames.notes[0]
@@ -122,12 +122,12 @@ def test_clip_of_an_example(load, prepared, index):
 def test_picture_and_split(load):
     frames = load(tfds_feature="photo", tfds_split="test")
     np.testing.assert_array_equal(frames.pixels[0], frame(7, 0))
-    assert not frames.is_video and frames.format.kind == "picture"
+    assert frames.source.num_frames == 1 and frames.source.format.kind == "picture"
 
 
 def test_tensor_of_an_example(load):
     frames = load(tfds_feature="depth", tfds_split="test")
-    assert frames.format.dtype == "float32" and (frames.format.low, frames.format.high) == (-1, 8)
+    assert frames.source.format == PixelFormat("npy", "float32", -1.0, 8.0)
     assert frames.pixels.shape == (1, SIDE, SIDE, 2) and frames.pixels.dtype == np.float32
 
 
@@ -182,4 +182,4 @@ def test_data_set_prepared_for_tensorflow(prepared, tmp_path, monkeypatch):
     info.write_text(json.dumps(written))
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     with pytest.raises(UserError, match=r"in a format that needs TensorFlow: prepare it with"):
-        load_frames(DataConfig(path="tfds:siv_tiny_photos"), MODEL)
+        opened.load("tfds:siv_tiny_photos")

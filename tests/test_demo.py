@@ -14,12 +14,12 @@ import pytest
 import tiny
 from chromium import Browser
 from PIL import Image
+from siv_jax.models.siv_gan.state import Layouts, generator_shapes
 
 from siv_jax import demo, sample
 from siv_jax.data.pixel_format import PICTURE
 from siv_jax.errors import UserError
 from siv_jax.models.siv_gan.plan import make_plan
-from siv_jax.models.siv_gan.state import Layouts, generator_shapes
 from siv_jax.nn.flat import Layout
 from siv_jax.sampling import pictures
 from siv_jax.sampling import sample_files as sampling

@@ -17,12 +17,13 @@ import tiny
 from PIL import Image
 
 from siv_jax import evaluate
+from siv_jax.data.notes import Notes
 from siv_jax.errors import UserError
-from siv_jax.metrics import cases, measure, nearest, record, sample_folders
-from siv_jax.metrics import run_cases as workdirs
+from siv_jax.metrics import cases, measure, nearest, record, run_cases, sample_folders
 from siv_jax.metrics.cases import Case
 from siv_jax.report.charts import histogram
 from siv_jax.train import single as training
+from siv_jax.workdir import layout
 
 SIZE = (48, 64)  # of the tiny run too, so that all tests share compiled programs
 
@@ -50,7 +51,9 @@ def few_views():
 
 @pytest.fixture(scope="module")
 def networks() -> measure.Networks:
-    return measure.Networks(cached_weights.load("alex"), cached_weights.load("inception"))
+    for network in ("alex", "inception"):
+        cached_weights.load(network)
+    return measure.load_networks("alex")
 
 
 @pytest.fixture
@@ -117,6 +120,7 @@ def test_report_stands_alone(evaluated):
     assert not page.links and not {"script", "link"} & set(page.tags)
     assert "url(" not in text and "<h1>a&lt;b&gt;</h1>" in text
     assert page.tags.count("svg") == 4
+    assert text.count('class="copy"') == 1 and "1 of 6 samples is a near copy." in text
     assert "SIV-GAN, Places (paper)" in text and "not comparable in absolute value" in text
 
 
@@ -128,13 +132,12 @@ def test_the_same_again_is_the_same(evaluated, tmp_path):
 def test_protocol_holds_what_was_chosen(evaluated):
     _, found, _ = evaluated
 
-    def of(lpips="alex", seed=0, **changes) -> str:
-        images = [found["images"][0] | changes]
-        return record.protocol(images, measure.Settings(lpips=lpips, seed=seed))["id"]
+    def of(lpips="alex", **changes) -> str:
+        return record.protocol([found["images"][0] | changes], lpips)["id"]
 
     assert of() == found["protocol"]["id"]
-    others = {of(lpips="alex01"), of(lpips="vgg"), of(seed=1), of(samples=7), of(size=[64, 80]), of(training_images=2)}
-    assert len(others) == 6 and of() not in others
+    others = {of(lpips="alex01"), of(lpips="vgg"), of(samples=7), of(size=[64, 80]), of(training_images=2)}
+    assert len(others) == 5 and of() not in others
     assert of(name="another", training_digest="other") == of()
 
 
@@ -186,10 +189,12 @@ def test_real_and_samples_of_other_sizes(tmp_path):
 
     def load(size=None) -> Case:
         (pending,) = sample_folders.pending_cases(real, fake, size, None)
-        return pending.load()
+        return pending()
 
     case = load()
-    assert case.reals.shape == (1, *SIZE, 3) and case.fakes.shape == (2, *SIZE, 3)
+    assert case.fakes.shape == (2, *SIZE, 3)
+    full = Image.open(real).resize((64, 48), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(case.reals, np.asarray(full)[None])
     assert case.notes == ("0.png: brought from 128x96 to the samples' 64x48",)
     case = load((60, 80))
     assert case.reals.shape == (1, 60, 80, 3) and case.fakes.shape == (2, 60, 80, 3)
@@ -207,16 +212,19 @@ def fleet(tmp_path_factory):
 
 
 def test_workdir(networks, fleet, capsys):
-    evaluate.main(["--workdir", str(fleet / "run1"), "--num", "3"])
-    found = json.loads((fleet / "run1" / "evaluation" / "metrics.json").read_text())
+    lines = []
+    found = evaluate(fleet / "run1", num=3, say=lines.append)
+    assert found == json.loads((fleet / "run1" / "evaluation" / "metrics.json").read_text())
+    assert lines[-1] == str(fleet / "run1" / "evaluation" / "report.html") and not capsys.readouterr().out
+    assert not any("steps" in line for line in lines)
     image = found["images"][0]
     assert found["name"] == image["name"] == "run1" and image["samples"] == 3
     assert image["source"]["step"] == 2 and image["source"]["seed"] == 0
-    (pending,) = workdirs.pending_cases(fleet / "run1", None, 3, 0, None)
-    case = pending.load()
+    (pending,) = run_cases.pending_cases(fleet / "run1", None, 3, 0, None)
+    case = pending()
     assert case.fakes.shape[1:] == case.reals.shape[1:] and list(case.fakes.shape[1:3]) == image["size"]
-    (other,) = workdirs.pending_cases(fleet / "run1", None, 3, 1, None)
-    assert (other.load().fakes != case.fakes).any()
+    (other,) = run_cases.pending_cases(fleet / "run1", None, 3, 1, None)
+    assert (other().fakes != case.fakes).any()
 
 
 def test_folder_of_workdirs(networks, fleet, tmp_path):
@@ -248,7 +256,9 @@ def test_missing_weights(real, tmp_path):
         (["--fake", "b", "--out", "c"], "--fake needs --real"),
         (["--real", "a", "--fake", "b"], "and --out"),
         (["--workdir", "a", "--size", "250"], "is not a size such as 250x188"),
+        (["--workdir", "a", "--size", "0x5"], "a side of --size is 0; it must be a whole number from 1"),
         (["--workdir", "a", "--num", "0"], "whole number from 1"),
+        (["--workdir", "a", "--seed", "-1"], "whole number from 0"),
         (["--real", "a", "--fake", "b", "--out", "c", "--seed", "0"], "how --workdir draws"),
         (["--workdir", "a", "--pairing", "set"], "--pairing goes with --fake"),
     ],
@@ -258,10 +268,25 @@ def test_arguments_that_do_not_go_together(arguments, match):
         evaluate.main(arguments)
 
 
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"workdir": "a", "num": 2.0}, "num is 2.0; it must be a whole number"),
+        ({"workdir": "a", "num": True}, "num is True; it must be a whole number"),
+        ({"workdir": "a", "size": (5,)}, "must be a height and a width"),
+        ({"real": "a", "fake": "b", "out": "c", "pairing": "both"}, "pairing is 'both'; it can be names or set"),
+        ({"workdir": "a", "lpips": "squeeze"}, "lpips is 'squeeze'; it can be alex, vgg, alex01"),
+    ],
+)
+def test_arguments_from_python_that_cannot_be(options, match):
+    with pytest.raises(UserError, match=match):
+        evaluate(**options)
+
+
 def refused(real, fake, match, size=None, pairing=None):
     with pytest.raises(UserError, match=match) as caught:
         for pending in sample_folders.pending_cases(real, fake, size, pairing):
-            pending.load()
+            pending()
     assert "\n" not in str(caught.value)
 
 
@@ -295,7 +320,7 @@ def test_pairings(tmp_path):
 
     def groups(fake, pairing=None, size=None) -> list:
         found = sample_folders.pending_cases(reals, fake, size, pairing)
-        return [(pending.name, len(pending.load().fakes)) for pending in found]
+        return [(case.name, len(case.fakes)) for case in (pending() for pending in found)]
 
     names = ["p_13", "p_1-0", "p_1-1", "q_7"]
     same = save(tmp_path / "same", pictures(4, 1), names)
@@ -308,7 +333,7 @@ def test_pairings(tmp_path):
     assert groups(sizes) == [("p_1", 1), ("p_13", 1), ("q", 1)]
     alone = save(tmp_path / "alone", pictures(1, 0), ["p_1"])
     (only,) = sample_folders.pending_cases(alone, save(tmp_path / "of_one", pictures(2, 1), names[1:3]), None, None)
-    assert only.load().reals.shape == (1, *SIZE, 3)
+    assert only().reals.shape == (1, *SIZE, 3)
     others = save(tmp_path / "others", pictures(2, 1), ["q", "p_12"])
     assert groups(others) == [("others", 2)]
     refused(reals, others, r"p_12\.png begins with the name of no training image", pairing="names")
@@ -323,25 +348,50 @@ def test_contact_sheet_is_no_sample(real, tmp_path):
     fake = save(tmp_path / "fake", pictures(2, 1))
     save(fake, pictures(1, 1, (100, 300)), ["contact_sheet"])
     (pending,) = sample_folders.pending_cases(real, fake, None, None)
-    assert pending.load().names == ("0.png", "1.png")
+    assert pending().names == ("0.png", "1.png")
 
 
 def test_gray_and_lossy_samples_are_named(real, tmp_path):
     gray = pictures(2, 1)[..., 0]
     fake = save(tmp_path / "gray", gray, suffix=".jpg")
     (pending,) = sample_folders.pending_cases(real, fake, None, None)
-    case = pending.load()
+    case = pending()
     assert case.fakes.shape == (2, *SIZE, 3)
     assert any("2 of 2 samples are gray, the training images are not" in note for note in case.notes)
     assert any(note.startswith("0.jpg: samples in a lossy format") for note in case.notes)
 
 
+def test_training_images_of_a_run_at_another_size(fleet):
+    (pending,) = run_cases.pending_cases(fleet / "run1", None, 2, 0, (40, 56))
+    case = pending()
+    (frame,) = layout.load_frames(fleet / "run1")
+    expected = Image.fromarray(frame).resize((56, 40), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(case.reals, np.asarray(expected)[None])
+    assert case.fakes.shape == (2, 40, 56, 3) and case.notes == ("run1: samples are brought from 64x48 to 56x40",)
+
+
+def test_training_images_come_at_the_size_of_rendered_samples():
+    reals = {(48, 64): pictures(1, 0), (96, 128): pictures(1, 0, (96, 128))}
+    for size, images in reals.items():
+        case = cases.make_case("a", pictures(2, 1, size), ("0", "1"), reals.get, {}, Notes())
+        np.testing.assert_array_equal(case.reals, images)
+
+
+def test_an_unfinished_run_says_so(fleet, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(fleet / "run1", run)
+    settings = (run / "config.json").read_text()
+    (run / "config.json").write_text(settings.replace('"num_steps": 2', '"num_steps": 40'))
+    (pending,) = run_cases.pending_cases(run, None, 2, 0, None)
+    assert "run: measured after 2 of 40 steps, before training ended" in pending().notes
+
+
 def test_workdirs_that_are_none(fleet, tmp_path, real):
     for folder, match in [(tmp_path / "nowhere", "does not exist"), (tmp_path, "neither the workdir of a run")]:
         with pytest.raises(UserError, match=match):
-            workdirs.pending_cases(folder, None, 1, 0, None)
+            run_cases.pending_cases(folder, None, 1, 0, None)
     with pytest.raises(UserError, match="holds several runs"):
-        workdirs.pending_cases(fleet, real, 1, 0, None)
+        run_cases.pending_cases(fleet, real, 1, 0, None)
 
 
 def test_imported_weights_need_the_training_image(fleet, tmp_path, real):
@@ -349,20 +399,20 @@ def test_imported_weights_need_the_training_image(fleet, tmp_path, real):
     shutil.copytree(fleet / "run1", run)
     (run / "frames.npz").unlink()
     with pytest.raises(UserError, match="holds no training frames"):
-        workdirs.pending_cases(run, None, 2, 0, None)
-    (pending,) = workdirs.pending_cases(run, real, 2, 0, None)
-    case = pending.load()
+        run_cases.pending_cases(run, None, 2, 0, None)
+    (pending,) = run_cases.pending_cases(run, real, 2, 0, None)
+    case = pending()
     assert case.reals.shape[1:] == case.fakes.shape[1:]
 
 
 def test_flat_pictures_have_finite_values(networks):
     flat = np.full((3, *SIZE, 3), 90, np.uint8)
     case = Case("flat", flat, flat[:1], ("a", "b", "c"), {}, ())
-    found = measure.measure(case.fakes, case.reals, measure.Settings(), networks)
+    found = measure.measure(case.fakes, case.reals, networks)
     json.dumps(record.of_case(case, found), allow_nan=False)
     assert found.values["pixel_diversity"] is None and found.values["lpips_diversity"].value == 0
     assert found.values["sifid_64"].value == pytest.approx(0, abs=1e-9) and found.near_copies.all()
-    assert histogram(found.nearest.distance, "x", 3).startswith("<svg")
+    assert histogram(found.nearest.distance, "x", 3)["svg"].startswith("<svg")
 
 
 def test_deep_and_other_channel_counts_become_rgb():

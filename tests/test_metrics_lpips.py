@@ -4,7 +4,7 @@ from cached_weights import load
 from PIL import Image
 
 from siv_jax.metrics import lpips
-from siv_jax.metrics.variants import VARIANTS
+from siv_jax.metrics.network_weights import LPIPS_FORMS
 
 
 @pytest.fixture(scope="module")
@@ -15,14 +15,14 @@ def examples(shared) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("variant", "expected"),
+    ("form", "expected"),
     [("alex", (0.7219, 0.1376)), ("alex01", (0.7253, 0.1354)), ("vgg", (0.5686, 0.4217))],
 )
-def test_published_distances(examples, variant, expected):
+def test_published_distances(examples, form, expected):
     """AlexNet's are published with the examples, alex01's stand in metrics.md; VGG's were made here."""
-    vectors = lpips.vectors(variant, load(VARIANTS[variant].network), examples)
+    vectors = lpips.vectors(form, load(LPIPS_FORMS[form]), examples)
     found = lpips.distances(vectors, vectors)
-    np.testing.assert_allclose(found[0, 1:], expected, atol=1e-3 if variant != "alex" else 1e-4)
+    np.testing.assert_allclose(found[0, 1:], expected, atol=1e-3 if form != "alex" else 1e-4)
     np.testing.assert_array_equal(np.diag(found), 0)
     np.testing.assert_allclose(found, found.T, atol=1e-6)
 
@@ -38,11 +38,10 @@ def test_a_batch_gives_what_single_pictures_give(examples):
 def test_vectors_spell_out_the_formula(examples):
     """d = sum over layers of the spatial mean of sum_c w_c (a_c - b_c)^2 of unit features, in float64."""
     params = load("alex")
-    convolutions = {name: value for name, value in params.items() if name.startswith("conv")}
     x = examples[:2].astype(np.float32) / 127.5 - 1
     x = (x - np.float32([-0.030, -0.088, -0.188])) / np.float32([0.458, 0.448, 0.450])
     total = 0.0
-    for index, feature in enumerate(lpips.Alex().apply({"params": convolutions}, x)):
+    for index, feature in enumerate(lpips._alex(params, x)):
         feature = np.asarray(feature, np.float64)
         unit = feature / (np.sqrt((feature**2).sum(-1, keepdims=True)) + 1e-10)
         total += (params[f"head_{index}"] * (unit[0] - unit[1]) ** 2).sum(-1).mean()

@@ -1,5 +1,6 @@
 import io
 
+import jax
 import numpy as np
 import pytest
 import scipy.linalg
@@ -65,18 +66,20 @@ def test_union_is_the_moments_of_all_rows(dim):
     np.testing.assert_allclose(found.root.T @ found.root, np.cov(everything, rowvar=False), atol=1e-10)
 
 
-def test_positions():
-    assert inception.positions(188, 250) == {64: (91, 122), 192: (43, 58), 768: (10, 13), 2048: (4, 6)}
-    assert inception.positions(64, 64) == {64: (29, 29), 192: (12, 12), 768: (2, 2)}
-    assert 2048 not in inception.positions(74, 200) and inception.positions(75, 75)[2048] == (1, 1)
+def maps(height: int, width: int) -> dict[int, tuple[int, int]]:
+    """Block -> rows and columns of its map."""
+    images = jax.ShapeDtypeStruct((1, height, width, 3), np.uint8)
+    found = jax.eval_shape(inception.features, load("inception"), images)
+    assert all(one.shape[3] == block for block, one in found.items())
+    return {block: one.shape[1:3] for block, one in found.items()}
 
 
-def test_maps_have_these_positions():
-    images = np.random.default_rng(0).integers(0, 256, (1, 75, 90, 3), np.uint8)
-    maps = inception.features(load("inception"), images)
-    sizes = inception.positions(75, 90)
-    assert {block: found.shape[1:3] for block, found in maps.items()} == sizes
-    assert all(found.shape[3] == block for block, found in maps.items())
+def test_maps():
+    assert maps(188, 250) == {64: (91, 122), 192: (43, 58), 768: (10, 13), 2048: (4, 6)}
+    assert maps(64, 64) == {64: (29, 29), 192: (12, 12), 768: (2, 2)}
+    assert maps(75, 75)[2048] == (1, 1) and 2048 not in maps(74, 200)
+    assert maps(43, 43)[768] == (1, 1) and 768 not in maps(42, 80)
+    assert list(maps(31, 31)) == [64, 192]
 
 
 def test_small_pictures_have_fewer_blocks():

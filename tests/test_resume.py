@@ -10,15 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 import tiny
+import toy_runs
 
-from siv_jax.data import load_frames
-from siv_jax.models.siv_gan.state import TrainState, init_state
 from siv_jax.workdir import layout as workdir
-from siv_jax.workdir.checkpoint import Checkpoints
 
 LOG_EVERY, CHECKPOINT_EVERY = 5, 10
 RUN = {"num_steps": 300, "log_every": LOG_EVERY, "checkpoint_every": CHECKPOINT_EVERY, "sample_every": 60}
@@ -73,27 +70,12 @@ def last_logged(folder: Path) -> int:
     return json.loads(complete[-1])["step"] if complete else 0
 
 
-def logged(folder: Path) -> list[dict]:
-    """The entries of scalars.jsonl without what the clock says."""
-    entries = [json.loads(line) for line in (folder / workdir.SCALARS).read_text().splitlines()]
-    return [{k: v for k, v in entry.items() if k not in ("seconds", "steps_per_second")} for entry in entries]
-
-
-def final_state(folder: Path) -> TrainState:
-    config = tiny.config(**RUN)
-    _, plan = load_frames(config.data, config.model)
-    with Checkpoints(folder / workdir.CHECKPOINTS, config.keep_checkpoints) as checkpoints:
-        assert checkpoints.latest_step() == RUN["num_steps"]
-        return checkpoints.restore(like=init_state(plan, config))
-
-
 def assert_same_run(folder: Path, reference: Path) -> None:
     """Every array of the last checkpoint, the final samples and all grids are equal bit for bit."""
-    jax.tree.map(np.testing.assert_array_equal, final_state(folder), final_state(reference))
-    for kind in (workdir.SAMPLES, workdir.GRIDS):
-        expected = {path.name: path.read_bytes() for path in (reference / kind).iterdir()}
-        assert len(expected) > 3
-        assert {path.name: path.read_bytes() for path in (folder / kind).iterdir()} == expected
+    assert toy_runs.steps_in(folder)[-1] == RUN["num_steps"]
+    for found, expected in zip(toy_runs.arrays(folder), toy_runs.arrays(reference), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert toy_runs.pictures(folder) == toy_runs.pictures(reference) and len(toy_runs.pictures(folder)) > 6
 
 
 Start = Callable[[Path, Path], Started]
@@ -134,7 +116,7 @@ def finish(start: Start, folder: Path) -> None:
 
 def test_killed_ten_times_in_training_and_twice_before(start, undisturbed, tmp_path):
     folder, chance, killed_at = tmp_path / "run", random.Random(1), []
-    for i, made in enumerate((workdir.FRAMES, workdir.PLAN)):
+    for i, made in enumerate((workdir.SOURCE, workdir.PLAN)):
         run = start(folder, tmp_path / f"early{i}.txt")
         run.wait_for((folder / made).exists)
         assert run.send(signal.SIGKILL)[0] == -signal.SIGKILL
@@ -152,8 +134,9 @@ def test_killed_ten_times_in_training_and_twice_before(start, undisturbed, tmp_p
     reference = undisturbed()
     assert_same_run(folder, reference)
     # Logged steps that were repeated stand there once, with the very same losses.
-    assert [entry["step"] for entry in logged(reference)] == list(range(LOG_EVERY, RUN["num_steps"] + 1, LOG_EVERY))
-    assert logged(folder) == logged(reference)
+    steps = [entry["step"] for entry in toy_runs.logged(reference)]
+    assert steps == list(range(LOG_EVERY, RUN["num_steps"] + 1, LOG_EVERY))
+    assert toy_runs.logged(folder) == toy_runs.logged(reference)
 
 
 def test_signals_save_and_the_same_command_goes_on(start, undisturbed, tmp_path):
@@ -171,4 +154,5 @@ def test_signals_save_and_the_same_command_goes_on(start, undisturbed, tmp_path)
     finish(start, folder)
     reference = undisturbed()
     assert_same_run(folder, reference)
-    assert [entry["step"] for entry in logged(folder)] == [entry["step"] for entry in logged(reference)]
+    found, expected = toy_runs.logged(folder), toy_runs.logged(reference)
+    assert [entry["step"] for entry in found] == [entry["step"] for entry in expected]

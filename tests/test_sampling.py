@@ -1,24 +1,24 @@
 """Samples as files: exact, numbered, reproducible, and refusals of latents that do not fit."""
 
-import dataclasses
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
+import tiny_workdir
 from PIL import Image
 
 from siv_jax import sample
-from siv_jax.cli import process as command_line
-from siv_jax.data import load_frames
+from siv_jax.cli import process
+from siv_jax.data import open_source
 from siv_jax.data.pixel_format import PICTURE, PixelFormat
-from siv_jax.models.siv_gan.state import init_state
-from siv_jax.sampling import pictures
-from siv_jax.sampling import sample_files as sampling
-from siv_jax.sampling.trained_model import TrainedModel, latents
-from siv_jax.workdir import layout as workdir
-from siv_jax.workdir.checkpoint import Checkpoints
+from siv_jax.models import registry
+from siv_jax.sampling import pictures, sample_files
+from siv_jax.sampling.trained_model import TrainedModel
+from siv_jax.sampling.walk import walk
+from siv_jax.workdir import layout
 
 # So many frames lie between two latents of a walk.
 BETWEEN = 30
@@ -27,18 +27,7 @@ BETWEEN = 30
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
     """A workdir with weights so large that every latent gives a picture of its own."""
-    folder, config = tmp_path_factory.mktemp("runs") / "trained", tiny.config()
-    frames, plan = load_frames(config.data, config.model)
-    model = workdir.Model(plan, frames.format, frames.source, workdir.digest(frames.pixels))
-    workdir.open_for_training(folder, config, model, frames.pixels).release()
-    state = init_state(plan, config)
-    rng = np.random.default_rng(0)
-    wild = dataclasses.replace(
-        state, step=np.array(40, np.int32), ema=rng.normal(size=state.ema.shape).astype(np.float32) * 0.7
-    )
-    with Checkpoints(folder / workdir.CHECKPOINTS, 1) as checkpoints:
-        checkpoints.save(wild)
-    return folder
+    return tiny_workdir.trained(tmp_path_factory.mktemp("runs") / "trained")
 
 
 @pytest.fixture
@@ -48,7 +37,7 @@ def run(monkeypatch, capsys, trained, tmp_path):
     def call(*argv, folder=trained):
         monkeypatch.setattr(sys, "argv", ["siv_jax.sample", "--workdir", str(folder), *map(str, argv)])
         with pytest.raises(SystemExit) as leaving:
-            command_line.run(sample.main)
+            process.run(sample.main)
         return leaving.value.code, *capsys.readouterr()
 
     return call
@@ -58,6 +47,13 @@ def samples(run, out: Path, *argv) -> np.ndarray:
     code, _, errors = run("--out", out, "--format", "npy", *argv)
     assert code == 0, errors
     return np.load(out / "samples.npy")
+
+
+def latents(seed: int, start: int, count: int, dim: int = 64) -> np.ndarray:
+    config = tiny.config(model__noise_dim=dim)
+    family = registry.get(config.model.name)
+    plan = family.plan(config, open_source(config.data))
+    return family.sampler(config, plan).noise(seed, start, count)
 
 
 def test_arrays_are_what_the_generator_gives(run, trained, tmp_path):
@@ -79,21 +75,21 @@ def test_sample_k_does_not_depend_on_how_many_there_are(run, tmp_path):
 
 
 def test_latents_are_normal_and_each_its_own():
-    z = latents(3, 0, 200, 64)
+    z = latents(3, 0, 200)
     assert z.dtype == np.float32 and abs(z.mean()) < 0.05 and abs(z.std() - 1) < 0.03
-    np.testing.assert_array_equal(latents(3, 150, 10, 64), z[150:160])
+    np.testing.assert_array_equal(latents(3, 150, 10), z[150:160])
     assert len({row.tobytes() for row in z}) == 200
-    assert not np.any(latents(4, 0, 200, 64) == z)
+    assert not np.any(latents(4, 0, 200) == z)
     # Pinned: published samples name a seed.
     pinned = [1.00401425, -0.90633720, -0.74817222, -1.17136693]
-    np.testing.assert_allclose(latents(0, 0, 1, 4)[0], pinned, rtol=1e-5)
+    np.testing.assert_allclose(latents(0, 0, 1, dim=4)[0], pinned, rtol=1e-5)
 
 
 def test_pictures_are_the_arrays_rounded_and_the_sheet_holds_them_all(run, tmp_path):
     array = samples(run, tmp_path / "npy", "--num", 3)
     code, out, _ = run("--out", tmp_path / "png", "--num", 3)
     assert code == 0 and "3 samples after 40 training steps" in out
-    names = sorted(path.name for path in (tmp_path / "png").iterdir())
+    names = sorted(path.name for path in (tmp_path / "png").iterdir() if not path.name.startswith("."))
     assert names == ["contact_sheet.png", "sample_00000.png", "sample_00001.png", "sample_00002.png"]
     for i, expected in enumerate(array):
         shown = np.asarray(Image.open(tmp_path / "png" / f"sample_{i:05d}.png"))
@@ -169,12 +165,92 @@ def test_flags_that_cannot_be_used(run, tmp_path, flags, expected):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--latents", "z.npy", "--num", "3"], "--num does not go with --latents"),
+        (["--latents", "z.npy", "--seed", "0"], "--seed does not go with --latents"),
+        (["--latents", "z.npy", "--interpolate", "2"], "--interpolate does not go with --latents"),
+        (["--interpolate", "2", "--num", "3"], "--num does not go with --interpolate"),
+        (["--interpolate", "2", "--format", "png"], "--format does not go with --interpolate"),
+    ],
+)
+def test_flags_that_do_not_go_together(run, tmp_path, flags, expected):
+    code, _, errors = run("--out", tmp_path / "out", *flags)
+    assert code == 2 and expected in errors and errors.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def test_a_draw_takes_the_place_of_the_earlier_one_and_of_nothing_else(run, tmp_path):
+    out = tmp_path / "out"
+    assert run("--out", out, "--num", 3)[0] == 0
+    (out / "sample_00007.png").write_text("mine")
+    (out / "notes.txt").write_text("mine")
+    assert run("--out", out, "--num", 1, "--seed", 4)[0] == 0
+    assert files(out) == ["contact_sheet.png", "notes.txt", "sample_00000.png", "sample_00007.png"]
+    assert run("--out", out, "--num", 2, "--format", "npy")[0] == 0
+    assert files(out) == ["contact_sheet.png", "notes.txt", "sample_00007.png", "samples.npy"]
+    # Names from elsewhere reach nothing outside of the folder.
+    (tmp_path / "precious").write_text("mine")
+    (out / ".samples.json").write_text(json.dumps(["../precious", str(tmp_path / "precious")]))
+    assert run("--out", out, "--num", 1)[0] == 0
+    assert (tmp_path / "precious").read_text() == (out / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("file_format", ["png", "npy"])
+def test_an_interrupted_draw_keeps_what_is_done(tmp_path, file_format):
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 6, 8, 3)).astype(np.float32)
+
+    def batches():
+        yield images[:2]
+        yield images[2:]
+        raise KeyboardInterrupt
+
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(KeyboardInterrupt):
+        sample_files.write_samples(tmp_path, batches(), 9, PICTURE, file_format)
+    if file_format == "npy":
+        np.testing.assert_array_equal(np.load(tmp_path / "samples.npy"), images)
+    else:
+        for i, image in enumerate(pictures.to_uint8(images)):
+            np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f"sample_{i:05d}.png")), image)
+        assert not (tmp_path / "sample_00004.png").exists()
+    sheet = np.asarray(Image.open(tmp_path / "contact_sheet.png"))
+    np.testing.assert_array_equal(sheet, pictures.grid(pictures.to_uint8(images)))
+    # The next draw knows of the files.
+    sample_files.write_samples(tmp_path, [images[:1]], 1, PICTURE, "png")
+    assert files(tmp_path) == ["contact_sheet.png", "notes.txt", "sample_00000.png"]
+
+
+def test_one_batch_is_in_memory_at_a_time(tmp_path):
+    written = []
+
+    def batches():
+        for i in range(3):
+            written.append(len(list(tmp_path.glob("sample_*.png"))))
+            yield np.full((2, 6, 8, 3), i / 3, np.float32)
+
+    sample_files.write_samples(tmp_path, batches(), 6, PICTURE)
+    assert written == [0, 2, 4]
+
+
+def test_more_samples_than_the_sheet_holds(tmp_path):
+    images = np.linspace(-1, 1, 103, dtype=np.float32)[:, None, None, None] * np.ones((1, 2, 3, 3), np.float32)
+    sheet = sample_files.write_samples(tmp_path, [images[:60], images[60:]], 103, PICTURE)
+    np.testing.assert_array_equal(np.asarray(Image.open(sheet)), pictures.grid(pictures.to_uint8(images[:100])))
+    assert len(list(tmp_path.glob("sample_*.png"))) == 103
+
+
 def test_folders_without_a_model_are_refused(run, tmp_path, trained):
     code, _, errors = run(folder=tmp_path / "nowhere")
     assert code == 2 and "nowhere does not exist" in errors
     code, _, errors = run(folder=tmp_path)
     assert code == 2 and "not the workdir of a run" in errors
-    for name in (workdir.CONFIG, workdir.PLAN):
+    for name in (layout.CONFIG, layout.PLAN):
         (tmp_path / name).write_bytes((trained / name).read_bytes())
     code, _, errors = run(folder=tmp_path)
     assert code == 2 and "train there first" in errors
@@ -188,8 +264,8 @@ def test_a_file_in_place_of_the_output_is_left_alone(run, tmp_path):
 
 
 def test_a_walk_passes_its_latents_in_equal_steps_at_their_length():
-    anchors = latents(0, 0, 3, 64)
-    way = sampling.walk(anchors, 10)
+    anchors = latents(0, 0, 3)
+    way = walk(anchors, 10)
     assert way.shape == (30, 64) and way.dtype == np.float32
     np.testing.assert_allclose(way[::10], anchors, atol=1e-5)
     closed = np.concatenate([way, way[:1]])
@@ -205,7 +281,7 @@ def test_a_walk_passes_its_latents_in_equal_steps_at_their_length():
 @pytest.mark.parametrize("anchors", [[[1.0, 0.0], [1.0, 0.0]], [[1.0, 0.0], [-1.0, 0.0]], [[0.5], [-2.0]]])
 def test_walks_between_equal_and_opposite_latents_stay_between_them(anchors):
     anchors = np.array(anchors, np.float32)
-    way = sampling.walk(anchors, 8)
+    way = walk(anchors, 8)
     np.testing.assert_allclose(way[::8], anchors, atol=1e-6)
     assert np.isfinite(way).all() and np.linalg.norm(way, axis=1).max() <= np.linalg.norm(anchors, axis=1).max() + 1e-5
 
@@ -260,9 +336,9 @@ def test_samples_come_out_as_the_input_came_in(tmp_path, pixel_format, channels,
     import tifffile
 
     images = np.linspace(-1, 1, 2 * 6 * 8 * channels, dtype=np.float32).reshape(2, 6, 8, channels)
-    sheet = sampling.write_samples(tmp_path, images, pixel_format, "png", first=3)
+    sheet = sample_files.write_samples(tmp_path, [images[:1], images[1:]], 2, pixel_format)
     read = {".png": lambda path: np.asarray(Image.open(path)), ".npy": np.load, ".tif": tifffile.imread}[suffix]
-    for i, image in enumerate(images, start=3):
+    for i, image in enumerate(images):
         written = read(tmp_path / f"sample_{i:05d}{suffix}").reshape(6, 8, channels)
         expected = pixel_format.low + (image + 1) / 2 * (pixel_format.high - pixel_format.low)
         assert written.dtype == pixel_format.dtype

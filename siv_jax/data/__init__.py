@@ -1,4 +1,4 @@
-"""Reading pictures, clips, arrays and TensorFlow Datasets."""
+"""Reading pictures, clips, arrays and TensorFlow Datasets into the frames that a model learns from."""
 
 from siv_jax.data.open import open_source
 from siv_jax.data.pixel_format import PixelFormat

@@ -1,52 +1,49 @@
 """Animated GIF, WebP, APNG and AVIF through Pillow."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from siv_jax.config import DataConfig
-from siv_jax.data.decoding import check_pixels, decoding, one_line
+from siv_jax.data.decoding import check_pixels, decoded, decoding
 from siv_jax.data.notes import Notes
-from siv_jax.data.orientation import upright_size
-from siv_jax.data.pictures import frames_in, opened, orientation_of, to_rgb
+from siv_jax.data.pictures import frames_in, opened, to_rgb, upright_size
 from siv_jax.data.pixel_format import PICTURE
-from siv_jax.data.resize import resize
-from siv_jax.data.selection import choose, note_choice
-from siv_jax.data.source import Reel
+from siv_jax.data.selection import select
+from siv_jax.data.source import Source
 from siv_jax.errors import UserError
 
 # What browsers take a frame without a duration to last, in milliseconds.
 _DEFAULT_DURATION = 100
 
 
-def animation_reel(path: Path, data: DataConfig, notes: Notes) -> Reel:
+def animation_source(path: Path, name: str, data: DataConfig, notes: Notes) -> Source:
     """The frames of an animation between `data.start` and `data.end`.
 
     Raises:
       UserError: no frames in that time, or damaged.
     """
-    name = one_line(path.name)
     with decoding(name, notes), opened(path, name) as image:
         # An APNG may begin with a picture for viewers that cannot animate it.
         first = 1 if getattr(image, "default_image", False) else 0
         numbers = range(first, frames_in(image))
         if data.start or data.end:
             numbers = _between(image, numbers, data)
-        size = upright_size(image.height, image.width, orientation_of(image))
+        size = upright_size(image)
     if not len(numbers):
         raise UserError(f"{name} has no frames from data.start {data.start:g} s to data.end {data.end:g} s")
-    chosen = [numbers[index] for index in choose(len(numbers), data)]
-    note_choice(name, len(numbers), len(chosen), data, notes)
+    chosen = [numbers[index] for index in select(name, len(numbers), data, notes, timed=True)]
 
-    def fill(out: np.ndarray, notes: Notes) -> None:
-        with decoding(name, notes), opened(path, name) as image:
-            for row, number in zip(out, chosen, strict=True):
+    def frames() -> Iterator[np.ndarray]:
+        with opened(path, name) as image:
+            for number in chosen:
                 image.seek(number)
                 check_pixels(name, image.height, image.width)
-                row[...] = resize(np.asarray(to_rgb(image, name, data.background, notes)), *row.shape[:2])
+                yield np.asarray(to_rgb(image, name, data.background, notes))
 
-    return Reel(name, len(numbers), len(chosen), size, 3, PICTURE, fill)
+    return Source(name, len(numbers), len(chosen), size, 3, PICTURE, lambda: decoded(name, notes, frames()), notes)
 
 
 def _between(image: Image.Image, numbers: range, data: DataConfig) -> list[int]:

@@ -1,4 +1,4 @@
-"""Clips through PyAV: decoded as a stream, once to count the frames and once to keep the chosen ones."""
+"""Clips through PyAV: decoded as a stream, once to count the frames and again each time that they are needed."""
 
 import contextlib
 import itertools
@@ -9,47 +9,40 @@ import numpy as np
 from PIL import Image
 
 from siv_jax.config import DataConfig
-from siv_jax.data.decoding import MAX_PIXELS, check_pixels, decoding, one_line
+from siv_jax.data.decoding import check_pixels, decoded
 from siv_jax.data.notes import Notes
-from siv_jax.data.orientation import upright, upright_size
 from siv_jax.data.pictures import over_background
 from siv_jax.data.pixel_format import PICTURE
 from siv_jax.data.resize import resize
-from siv_jax.data.selection import choose, note_choice
-from siv_jax.data.source import Reel
+from siv_jax.data.selection import select
+from siv_jax.data.source import Source
 from siv_jax.errors import UserError
 
 # Formats that hold a clip in one file. FFmpeg knows many more, among them playlists that name other files.
 _FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mxf,dv,yuv4mpegpipe"
 # Every decoding thread holds frames of its own: this bounds the memory of a 4K clip on large machines.
 _THREADS = 4
+# Frames that are larger are refused: a decoder holds several at a time.
+_MAX_PIXELS = 50_000_000
 _COLORSPACE_UNSPECIFIED = 2
 _HDR_TRANSFERS = (16, 18)  # PQ and HLG
-# Signs of a, b, c, d in the display matrix (x, y) -> (a x + c y, b x + d y), y downwards -> EXIF orientation.
-_ORIENTATIONS = {
-    (-1, 0, 0, 1): 2,
-    (-1, 0, 0, -1): 3,
-    (1, 0, 0, -1): 4,
-    (0, 1, 1, 0): 5,
-    (0, 1, -1, 0): 6,
-    (0, -1, -1, 0): 7,
-    (0, -1, 1, 0): 8,
-}
 
 
-def clip_reel(path: Path, data: DataConfig, notes: Notes) -> Reel:
+def clip_source(path: Path, name: str, data: DataConfig, notes: Notes) -> Source:
     """The frames of a clip between `data.start` and `data.end`.
+
+    Pixels that are not square are brought to square ones.
 
     Raises:
       UserError: not a clip, one without frames in that time, or damaged.
     """
-    name = one_line(path.name)
-    found, damaged, size, orientation = 0, 0, (0, 0), 1
-    with decoding(name, notes), contextlib.closing(_frames(path, name, data)) as frames:
+    found, damaged, size, matrix = 0, 0, (0, 0), np.eye(2)
+    with contextlib.closing(decoded(name, notes, _frames(path, name, data))) as frames:
         for frame, pixel_shape in frames:
             if found == 0:
-                orientation = _orientation(frame)
-                size = upright_size(frame.height, max(1, round(frame.width * pixel_shape)), orientation)
+                matrix = _display_matrix(frame)
+                size = (frame.height, max(1, round(frame.width * pixel_shape)))
+                size = size[::-1] if _is_transposed(matrix) else size
                 if frame.color_trc in _HDR_TRANSFERS:
                     notes.add(name, "its high dynamic range is not tone-mapped, colours will look pale")
             found += 1
@@ -59,31 +52,30 @@ def clip_reel(path: Path, data: DataConfig, notes: Notes) -> Reel:
         raise UserError(f"{name} holds no frames" + (wanted if data.start or data.end else ""))
     if damaged:
         notes.add(name, f"{damaged} of {found} frames are damaged and were patched up by the decoder")
-    check_pixels(name, *size)
-    chosen = choose(found, data)
-    note_choice(name, found, len(chosen), data, notes)
+    check_pixels(name, *size, _MAX_PIXELS)
+    chosen = select(name, found, data, notes, timed=True)
 
-    def fill(out: np.ndarray, notes: Notes) -> None:
-        rows = dict(zip(chosen, out, strict=True))
-        with decoding(name, notes), contextlib.closing(_frames(path, name, data)) as frames:
+    def chosen_frames() -> Iterator[np.ndarray]:
+        wanted = set(chosen)
+        with contextlib.closing(_frames(path, name, data)) as frames:
             for number, (frame, _) in enumerate(frames):
-                if number in rows:
-                    row = rows.pop(number)
+                if number in wanted:
                     rgb = over_background(_to_image(frame), name, data.background, notes)
-                    row[...] = resize(np.asarray(upright(rgb, orientation)), *row.shape[:2])
-                if not rows:
+                    yield resize(_turned(np.asarray(rgb), matrix), *size)
+                if number == chosen[-1]:
                     return
         raise UserError(f"{name} decodes to fewer frames the second time: it is damaged")
 
-    return Reel(name, found, len(chosen), size, 3, PICTURE, fill)
+    return Source(name, found, len(chosen), size, 3, PICTURE, lambda: decoded(name, notes, chosen_frames()), notes)
 
 
 def _frames(path: Path, name: str, data: DataConfig) -> Iterator[tuple]:
     """(decoded frame, width of its pixels over their height) in order of time."""
-    time = 0.0
-    with _opened(path, name) as container:
-        import av
+    import av
 
+    time = 0.0
+    with contextlib.ExitStack() as closing:
+        container = closing.enter_context(_opened(path, name, closing))
         stream = _picture_stream(container, name)
         origin = stream.start_time or 0
         try:
@@ -96,7 +88,7 @@ def _frames(path: Path, name: str, data: DataConfig) -> Iterator[tuple]:
                     continue
                 if data.end and time >= data.end:
                     return
-                check_pixels(name, frame.height, frame.width)
+                check_pixels(name, frame.height, frame.width, _MAX_PIXELS)
                 yield frame, stream.sample_aspect_ratio or 1
         except av.error.FFmpegError:
             if time == 0:
@@ -106,16 +98,16 @@ def _frames(path: Path, name: str, data: DataConfig) -> Iterator[tuple]:
             ) from None
 
 
-def _opened(path: Path, name: str):
-    try:
-        import av
-    except ImportError:
-        raise UserError(f"{name}: reading clips needs PyAV: pip install av") from None
+def _opened(path: Path, name: str, closing: contextlib.ExitStack):
+    import av
+
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     # PyAV below 19 stops at a title that is not UTF-8 unless told otherwise; later ones have no such setting.
     lenient = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+    # FFmpeg is given names only in UTF-8.
+    file = f"file:{path.absolute()}" if str(path.absolute()).isprintable() else closing.enter_context(path.open("rb"))
     try:
-        return av.open(f"file:{path.absolute()}", options=options, **lenient)
+        return av.open(file, options=options, **lenient)
     except av.error.FFmpegError:
         raise UserError(
             f"{name} is neither a picture nor a clip that can be read: it is damaged or of another kind"
@@ -130,9 +122,11 @@ def _picture_stream(container, name: str):
     if not streams or streams[0].codec_context is None:
         raise UserError(f"{name} holds no pictures that can be decoded")
     stream = streams[0]
+    if stream.height and stream.width:
+        check_pixels(name, stream.height, stream.width, _MAX_PIXELS)
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = _THREADS
-    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
     return stream
 
 
@@ -167,13 +161,23 @@ def _decoded(container, stream) -> Iterator:
         yield from frames
 
 
-def _orientation(frame) -> int:
+def _display_matrix(frame) -> np.ndarray:
+    """[[a, b], [c, d]] of (x, y) -> (a x + c y, b x + d y), y downwards, which shows the clip upright."""
     # To be asked of one frame only: it then refers to itself and stays until the garbage collector comes.
     matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return 1
-    a, b, _, c, d = np.sign(np.frombuffer(memoryview(matrix), np.int32)[:5])
-    return _ORIENTATIONS.get((int(a), int(b), int(c), int(d)), 1)
+    return np.eye(2) if matrix is None else np.frombuffer(memoryview(matrix), np.int32).reshape(3, 3)[:2, :2]
+
+
+def _is_transposed(matrix: np.ndarray) -> bool:
+    return not matrix.diagonal().any()
+
+
+def _turned(samples: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """`samples` [H,W,C] turned by quarters and mirrored as `matrix` says, left alone where that is not all."""
+    if _is_transposed(matrix):
+        samples, matrix = samples.swapaxes(0, 1), matrix[::-1]
+    (a, b), (c, d) = np.sign(matrix)
+    return samples if b or c or not a or not d else np.ascontiguousarray(samples[:: int(d), :: int(a)])
 
 
 def _to_image(frame) -> Image.Image:

@@ -1,18 +1,23 @@
-"""The border to the decoding libraries: whatever they raise or warn becomes one clear line."""
+"""Calls into the decoding libraries: whatever they raise or warn becomes one clear line."""
 
 import contextlib
+import re
+import traceback
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 from siv_jax.data.notes import Notes
 from siv_jax.errors import UserError
 
-# Larger frames are refused before they are decoded: 50 million pixels are 150 MB as 8-bit RGB.
-MAX_PIXELS = 50_000_000
+# Larger frames are refused before they are decoded: 200 million pixels are 600 MB as 8-bit RGB.
+MAX_PIXELS = 200_000_000
+# Raised in this package itself they are no fault of the file.
+_MISTAKES = (AttributeError, KeyError, NameError, TypeError)
 
 
 def one_line(text: object, limit: int = 300) -> str:
-    """`text` without line breaks and control characters, cut after `limit` characters."""
+    """`text` without line breaks, control characters and bytes that are not UTF-8, cut after `limit` characters."""
     line = " ".join(str(text).split())
     line = "".join(char if char.isprintable() else "?" for char in line)
     return line if len(line) <= limit else line[: limit - 3] + "..."
@@ -22,8 +27,7 @@ def one_line(text: object, limit: int = 300) -> str:
 def decoding(name: str, notes: Notes) -> Iterator[None]:
     """Runs decoder calls on the file `name`; their warnings are added to `notes`, once each.
 
-    Nothing of the package's own but decoder calls and UserErrors belongs inside: on damaged files decoders
-    raise exceptions of nearly every class, so all of them are taken for damage.
+    Only decoder calls belong inside: on damaged files decoders raise exceptions of nearly every class.
 
     Raises:
       UserError: the block raised anything.
@@ -36,27 +40,50 @@ def decoding(name: str, notes: Notes) -> Iterator[None]:
             raise
         except MemoryError:
             raise UserError(f"{name} asks for more memory than there is: too large or damaged") from None
-        except (OSError, RuntimeError, ValueError) as error:
-            reason = one_line(getattr(error, "strerror", None) or error) or type(error).__name__
+        except ImportError as error:
+            missing = re.search(r"No module named '(\w+)", str(error))
+            package = missing[1] if missing else error.name or one_line(error)
+            raise UserError(
+                f"{name} needs a package that is not installed: pip install {package.replace('_', '-')}"
+            ) from None
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            if Path(where.filename).parent == Path(__file__).parent and isinstance(error, _MISTAKES):
+                raise UserError(
+                    f"{name} cannot be read by a mistake of siv_jax, please report it: {type(error).__name__} "
+                    f"{one_line(error)} ({Path(where.filename).name}, line {where.lineno})"
+                ) from None
+            reason = one_line(getattr(error, "strerror", None) or error)
+            if not isinstance(error, (OSError, RuntimeError, ValueError)) or not reason:
+                # Texts such as that of a KeyError say nothing without the name of the class.
+                reason = f"{type(error).__name__} {reason}".strip()
             raise UserError(f"{name} cannot be read, it may be damaged or cut short: {reason}") from None
-        except Exception:
-            # The other texts mean nothing to a reader ("unpack requires a buffer of 4 bytes").
-            raise UserError(f"{name} is damaged or cut short") from None
     for warning in caught:
         # Sizes are judged by `check_pixels`, once for all libraries.
         if warning.category.__name__ != "DecompressionBombWarning":
             notes.add(name, one_line(warning.message))
 
 
-def check_pixels(name: str, height: int, width: int) -> None:
-    """Refuses frames that are empty, or of more than `MAX_PIXELS` pixels.
+def decoded(name: str, notes: Notes, frames: Iterator) -> Iterator:
+    """The items of `frames`, each made under `decoding`, which does not hold while the caller works with them."""
+    with contextlib.closing(frames):
+        while True:
+            with decoding(name, notes):
+                frame = next(frames, None)
+            if frame is None:
+                return
+            yield frame
+
+
+def check_pixels(name: str, height: int, width: int, limit: int = MAX_PIXELS) -> None:
+    """Refuses frames that are empty, or of more than `limit` pixels.
 
     Raises:
       UserError: the frame is one of these.
     """
     if height < 1 or width < 1:
         raise UserError(f"{name} has no pixels: its size is {width}x{height}")
-    if height * width > MAX_PIXELS:
+    if height * width > limit:
         raise UserError(
-            f"{name} has {width}x{height} pixels; at most {MAX_PIXELS // 10**6} million are read: scale it down first"
+            f"{name} has {width}x{height} pixels; at most {limit // 10**6} million are read: scale it down first"
         )

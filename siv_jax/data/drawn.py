@@ -6,9 +6,8 @@ from PIL import Image, ImageDraw
 from siv_jax.config import DataConfig
 from siv_jax.data.notes import Notes
 from siv_jax.data.pixel_format import PICTURE
-from siv_jax.data.resize import resize
-from siv_jax.data.selection import choose, note_choice, refuse_times
-from siv_jax.data.source import Reel
+from siv_jax.data.selection import select
+from siv_jax.data.source import Source
 from siv_jax.errors import UserError
 
 PREFIX = "example:"
@@ -81,7 +80,7 @@ def _balloon(pen: ImageDraw.ImageDraw, x: float, y: float, size: float, colour: 
     pen.rectangle(basket, (112, 74, 40))
 
 
-def drawn_reel(data: DataConfig, notes: Notes) -> Reel:
+def drawn_source(data: DataConfig, notes: Notes) -> Source:
     """The drawn picture or clip that `data.path` names.
 
     Raises:
@@ -90,13 +89,6 @@ def drawn_reel(data: DataConfig, notes: Notes) -> Reel:
     draw = {"balloons": lambda: draw_balloons()[None], "clip": draw_clip}.get(data.path.removeprefix(PREFIX))
     if draw is None:
         raise UserError(f"there is no {data.path}: the drawn examples are example:balloons and example:clip")
-    refuse_times(data.path, data)
     frames = draw()
-    numbers = choose(len(frames), data)
-    note_choice(data.path, len(frames), len(numbers), data, notes)
-
-    def fill(out: np.ndarray, notes: Notes) -> None:
-        for row, number in zip(out, numbers, strict=True):
-            row[...] = resize(frames[number], *row.shape[:2])
-
-    return Reel(data.path, len(frames), len(numbers), (HEIGHT, WIDTH), 3, PICTURE, fill)
+    chosen = frames[select(data.path, len(frames), data, notes)]
+    return Source(data.path, len(frames), len(chosen), (HEIGHT, WIDTH), 3, PICTURE, lambda: iter(chosen), notes)

@@ -1,6 +1,5 @@
 """From the path in the config to a file or folder that is safe to open."""
 
-import errno
 import os
 import re
 import stat
@@ -11,9 +10,10 @@ from siv_jax.errors import UserError
 
 ARRAY_SUFFIXES = frozenset((".npy", ".tif", ".tiff"))
 FRAME_SUFFIXES = ARRAY_SUFFIXES.union(
-    (".apng", ".avif", ".avifs", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jpx"),
-    (".pbm", ".pgm", ".png", ".pnm", ".ppm", ".webp"),
+    (".apng", ".avif", ".avifs", ".bmp", ".gif", ".heic", ".heif", ".hif", ".j2k", ".jfif", ".jp2", ".jpe"),
+    (".jpeg", ".jpg", ".jpx", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".webp"),
 )
+HOLDS_OBJECTS = "holds pickled Python objects, which are not loaded: save it with numpy.save(..., allow_pickle=False)"
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -48,7 +48,8 @@ def sniff(path: Path) -> str:
     """What the first bytes of a file say: 'npy', 'tiff', or 'other' for pictures and clips.
 
     Raises:
-      UserError: the file is empty, cannot be opened, or is of a kind that is known but not read.
+      UserError: the file is empty, cannot be opened, or is not what its name says; or it is a HEIC picture and
+        pillow-heif is not installed.
     """
     try:
         with open(path, "rb") as file:
@@ -62,18 +63,19 @@ def sniff(path: Path) -> str:
         return "npy"
     if head.startswith(_TIFF_MAGIC):
         return "tiff"
+    if head.startswith(b"\x80") and path.suffix.lower() == ".npy":
+        raise UserError(f"{name} {HOLDS_OBJECTS}")
     if path.suffix.lower() in ARRAY_SUFFIXES:
         raise UserError(f"{name} does not begin like a {path.suffix.lower()} file: damaged or of another kind")
     if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS and b"avif" not in head:
-        raise UserError(f"{name} is a HEIC picture, which is not read: save it as JPEG or PNG")
+        try:
+            import pillow_heif
+        except ImportError:
+            raise UserError(f"{name} is a HEIC picture: pip install 'siv_jax[heic]', or save it as JPEG") from None
+        pillow_heif.register_heif_opener()
     return "other"
 
 
 def _refusal(path: Path, error: Exception) -> str:
-    name = one_line(path)
-    if isinstance(error, PermissionError):
-        return f"{name} cannot be opened: permission denied"
-    if isinstance(error, OSError) and error.errno == errno.ELOOP:
-        return f"{name} cannot be opened: its symbolic links go round in a circle"
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-    return f"{name} cannot be opened: {one_line(reason)}"
+    reason = one_line(getattr(error, "strerror", None) or error)
+    return f"{one_line(path)} cannot be opened: {reason[:1].lower()}{reason[1:]}"

@@ -5,13 +5,13 @@ import re
 from pathlib import Path
 
 from siv_jax.config import DataConfig
-from siv_jax.data.arrays import open_npy, open_tiff
+from siv_jax.data.arrays import npy_stills, tiff_stills
 from siv_jax.data.decoding import one_line
 from siv_jax.data.files import FRAME_SUFFIXES, resolve, sniff
 from siv_jax.data.notes import Notes
 from siv_jax.data.pictures import picture_stills
-from siv_jax.data.selection import choose, note_choice, refuse_times
-from siv_jax.data.source import Reel, Still, reel_of_stills
+from siv_jax.data.selection import select
+from siv_jax.data.source import Source, Still, source_of_stills
 from siv_jax.errors import UserError
 
 
@@ -21,34 +21,31 @@ def natural_key(name: str) -> tuple:
     return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts), name
 
 
-def folder_reel(folder: Path, data: DataConfig, notes: Notes) -> Reel:
+def folder_source(folder: Path, data: DataConfig, notes: Notes) -> Source:
     """The frames of `folder`: files with the suffix of a picture or an array. Hidden files are passed over.
 
     Raises:
       UserError: no frame in it, one that cannot be read, or frames that do not go together.
     """
     source = one_line(folder.resolve().name or folder)
-    refuse_times(source, data)
     try:
-        names = [name for name in os.listdir(folder) if not name.startswith(".")]
+        names = sorted((name for name in os.listdir(folder) if not name.startswith(".")), key=natural_key)
     except OSError as error:
         raise UserError(f"{one_line(folder)} cannot be listed: {one_line(error.strerror)}") from None
-    frames = sorted((name for name in names if Path(name).suffix.lower() in FRAME_SUFFIXES), key=natural_key)
+    frames = [name for name in names if Path(name).suffix.lower() in FRAME_SUFFIXES]
     if not frames:
         raise UserError(
             f"{one_line(folder)} holds no picture: a folder must hold frames such as .png, .jpg, .tif or .npy"
         )
-    passed_over = sorted(set(names) - set(frames), key=natural_key)
-    if passed_over:
-        shown = ", ".join(one_line(name, 60) for name in passed_over[:3])
-        notes.add(source, f"{len(passed_over)} entries that are no frames are passed over, such as {shown}")
-    chosen = [frames[number] for number in choose(len(frames), data)]
-    note_choice(source, len(frames), len(chosen), data, notes)
-    return reel_of_stills(source, len(frames), _stills(folder, source, chosen, data, notes), notes)
+    if len(frames) < len(names):
+        shown = ", ".join(one_line(name, 60) for name in [name for name in names if name not in set(frames)][:3])
+        notes.add(source, f"{len(names) - len(frames)} entries that are no frames are passed over, such as {shown}")
+    chosen = [frames[number] for number in select(source, len(frames), data, notes)]
+    return source_of_stills(source, len(frames), _stills(folder, source, chosen, data, notes), notes)
 
 
 def _stills(folder: Path, source: str, names: list[str], data: DataConfig, notes: Notes) -> list[Still]:
-    pictures, stills = [], []
+    pictures, arrays = [], []
     for file_name in names:
         name = one_line(f"{source}/{file_name}")
         path, is_folder = resolve(str(folder / file_name))
@@ -58,10 +55,10 @@ def _stills(folder: Path, source: str, names: list[str], data: DataConfig, notes
         if kind == "other":
             pictures.append((name, path))
             continue
-        array = open_npy(path, name, notes) if kind == "npy" else open_tiff(path, name, notes)
-        if array.shape[0] > 1:
-            raise UserError(f"{name} holds {array.shape[0]} frames; in a folder every file must hold one")
-        stills += array.stills([0])
-    if pictures and stills:
-        raise UserError(f"{source} mixes pictures and arrays: {pictures[0][0]} and {stills[0].name}")
-    return stills or picture_stills(pictures, data.background, notes)
+        frames = (npy_stills if kind == "npy" else tiff_stills)(path, name, notes)
+        if len(frames) > 1:
+            raise UserError(f"{name} holds {len(frames)} frames; in a folder every file must hold one")
+        arrays += frames
+    if pictures and arrays:
+        raise UserError(f"{source} mixes pictures and arrays: {pictures[0][0]} and {arrays[0].name}")
+    return arrays or picture_stills(pictures, data.background, notes)

@@ -11,11 +11,14 @@ class Notes:
         """Remembers `remark` on the file `name`, once."""
         self._names.setdefault(remark, {})[name] = None
 
+    def extend(self, others: "Notes") -> None:
+        """Remembers all that `others` do."""
+        for remark, names in others._names.items():
+            self._names.setdefault(remark, {}).update(names)
+
     def lines(self) -> tuple[str, ...]:
         """One line per remark, in the order of their first mention."""
-        return tuple(self._line(remark, list(names)) for remark, names in self._names.items())
-
-    @staticmethod
-    def _line(remark: str, names: list[str]) -> str:
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        return f"{names[0]}{more}: {remark}"
+        return tuple(
+            f"{next(iter(names))}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {remark}"
+            for remark, names in self._names.items()
+        )

@@ -7,23 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from siv_jax.data.decoding import check_pixels, decoding, one_line
+from siv_jax.data.deep import FULL, GRAY_MODES, deep_samples, extremes, shared_range, to_8_bits
 from siv_jax.data.notes import Notes
-from siv_jax.data.orientation import EXIF_TAG, upright, upright_size
 from siv_jax.data.source import Still
 from siv_jax.errors import UserError
 
-# What Pillow may try. It knows more, among them EPS, which it hands to another program. TIFF has a reader
-# of its own here; JPEG covers MPO, the pairs of pictures that some cameras write.
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "WEBP")
+# What Pillow may try, of what it was built with. It knows more, among them EPS, which it hands to another program.
+# TIFF has a reader of its own here; JPEG covers MPO, the pairs of pictures that some cameras write.
+_FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "WEBP")
 _ANIMATED_FORMATS = ("AVIF", "GIF", "PNG", "WEBP")
-_DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+
+File = Path | io.BytesIO
 
 
 @contextlib.contextmanager
-def opened(file: Path | io.BytesIO, name: str) -> Iterator[Image.Image | None]:
+def opened(file: File, name: str) -> Iterator[Image.Image | None]:
     """The opened, not yet decoded image; None where no picture format fits.
 
     Use it under `decoding`.
@@ -31,12 +32,15 @@ def opened(file: Path | io.BytesIO, name: str) -> Iterator[Image.Image | None]:
     Raises:
       UserError: more pixels than are read.
     """
+    Image.init()
+    # Pillow's own limit is lower than ours.
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        image = Image.open(file, formats=FORMATS)
+        image = Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN])
     except UnidentifiedImageError:
         image = None
-    except Image.DecompressionBombError:
-        raise UserError(f"{name} has far too many pixels: scale it down first") from None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
     if image is None:
         yield None
         return
@@ -60,35 +64,34 @@ def frames_in(image: Image.Image) -> int:
     return getattr(image, "n_frames", 1) if image.format in _ANIMATED_FORMATS else 1
 
 
-def orientation_of(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 where there is none."""
-    return image.getexif().get(EXIF_TAG, 1)
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """(height, width) of a picture once it is upright."""
+    turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+    return (image.width, image.height) if turned else (image.height, image.width)
 
 
-def picture_stills(
-    files: list[tuple[str, Path | io.BytesIO]], background: tuple[int, int, int], notes: Notes
-) -> list[Still]:
-    """One still per picture file, looked at but not decoded, except that deep gray is read for its range.
+def picture_stills(files: list[tuple[str, File]], background: tuple[int, int, int], notes: Notes) -> list[Still]:
+    """One still per picture file, looked at but not decoded, except that deep ones are read for their range.
 
-    All deep (16-bit, 32-bit or float) gray pictures together share one range, from the smallest to the
-    largest value, which becomes 0 to 255: a clip of them must not flicker.
+    All deep pictures (16-bit gray or colour, 32-bit or float gray) together are brought to 8 bits in one way, see
+    `deep.shared_range`: a clip of them must not flicker.
 
     Raises:
       UserError: a file that is no picture, is damaged, or too large.
     """
-    sizes, ranges = [], []
+    sizes, found = [], []
     for name, file in files:
         with decoding(name, notes), opened(file, name) as image:
             if image is None:
                 raise UserError(f"{name} is not a picture that can be read: it is damaged or of another kind")
-            sizes.append(upright_size(image.height, image.width, orientation_of(image)))
-            if image.mode in _DEEP_MODES:
-                ranges.append(_deep_range(image, name))
+            samples = deep_samples(image, file)
+            found += [] if samples is None else extremes(samples, name)
+            sizes.append(upright_size(image))
             if frames_in(image) > 1:
                 notes.add(name, "animated, only its first frame is used")
-    deep = (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
-    if deep:
-        notes.add(files[0][0], f"gray values {deep[0]:g} to {deep[1]:g} become 0 to 255")
+    deep = shared_range(found) if found else FULL
+    if deep != FULL:
+        notes.add(files[0][0], f"values {deep[0]:g} to {deep[1]:g} of more than 8 bits become 0 to 255")
     return [
         Still(name, "picture", "uint8", size, 3, functools.partial(_load, file, name, background, deep))
         for (name, file), size in zip(files, sizes, strict=True)
@@ -100,17 +103,16 @@ def to_rgb(
     name: str,
     background: tuple[int, int, int],
     notes: Notes,
-    deep: tuple[float, float] | None = None,
+    pixels: Image.Image | None = None,
 ) -> Image.Image:
     """Upright RGB of one decoded frame of a file.
 
-    `deep` are the values of a 16-bit, 32-bit or float gray picture that become 0 and 255. Embedded colour
-    profiles are converted to sRGB, transparent parts are laid over `background`.
+    Embedded colour profiles are converted to sRGB, transparent parts are laid over `background`. `pixels` stand in
+    for those of a deep picture, brought to 8 bits.
     """
-    orientation = orientation_of(image)
-    profile = image.info.get("icc_profile")
-    if image.mode in _DEEP_MODES:
-        image, profile = _from_deep(image, deep or (0.0, 65535.0)), None
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    profile = None if image.mode in GRAY_MODES else image.info.get("icc_profile")
+    image = pixels or image
     alpha = None
     if image.has_transparency_data:
         with_alpha = image.convert("RGBA")
@@ -121,7 +123,14 @@ def to_rgb(
     rgb = _to_srgb(image, profile, name, notes)
     if alpha is not None:
         rgb.putalpha(alpha)
-    return upright(over_background(rgb, name, background, notes), orientation)
+    rgb = over_background(rgb, name, background, notes)
+    if orientation in range(2, 9):
+        # The rest of the picture's EXIF data is left out: Pillow stops where it is damaged.
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        rgb.info = {"exif": exif.tobytes()}
+        ImageOps.exif_transpose(rgb, in_place=True)
+    return rgb
 
 
 def over_background(image: Image.Image, name: str, background: tuple[int, int, int], notes: Notes) -> Image.Image:
@@ -135,9 +144,15 @@ def over_background(image: Image.Image, name: str, background: tuple[int, int, i
     return image.convert("RGB")
 
 
-def _load(file, name, background, deep, notes: Notes) -> np.ndarray:
+def _load(
+    file: File, name: str, background: tuple[int, int, int], deep: tuple[float, float], notes: Notes
+) -> np.ndarray:
     with decoding(name, notes), opened(file, name) as image:
-        return np.asarray(to_rgb(image, name, background, notes, deep))
+        # Pillow brings 16-bit colour that fills its range to 8 bits well, but for JPEG 2000, whose white becomes black.
+        by_pillow = deep == FULL and image.mode not in GRAY_MODES and image.format != "JPEG2000"
+        samples = None if by_pillow else deep_samples(image, file)
+        pixels = None if samples is None else to_8_bits(samples, *deep)
+        return np.asarray(to_rgb(image, name, background, notes, pixels))
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None, name: str, notes: Notes) -> Image.Image:
@@ -149,16 +164,3 @@ def _to_srgb(image: Image.Image, profile: bytes | None, name: str, notes: Notes)
         except (ImageCms.PyCMSError, OSError, ValueError) as error:
             notes.add(name, f"its colour profile cannot be used and is left out ({one_line(error)})")
     return image.convert("RGB")
-
-
-def _deep_range(image: Image.Image, name: str) -> tuple[float, float]:
-    values = np.asarray(image)
-    if not np.isfinite(values).all():
-        raise UserError(f"{name} holds NaN or infinite values: replace them first")
-    return float(values.min()), float(values.max())
-
-
-def _from_deep(image: Image.Image, deep: tuple[float, float]) -> Image.Image:
-    low, high = deep
-    share = (np.asarray(image).astype(np.float64) - low) / max(high - low, 1e-30)
-    return Image.fromarray(np.rint(np.clip(share, 0.0, 1.0) * 255.0).astype(np.uint8))

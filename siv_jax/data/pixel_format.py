@@ -10,7 +10,7 @@ class PixelFormat:
     """The source's type and the two source values that stand for -1 and +1.
 
     kind: 'picture' (written back as 8-bit PNG), 'npy' or 'tiff'. dtype: numpy name of the source's samples,
-    'uint8' for pictures and clips.
+    'uint8' for pictures and clips. low equals high where all samples are the same.
     """
 
     kind: str
@@ -20,7 +20,7 @@ class PixelFormat:
 
     def from_source(self, samples: np.ndarray) -> np.ndarray:
         """float32 in [-1, 1] of source samples that lie in [low, high]; any shape."""
-        scaled = (samples.astype(np.float64) - self.low) * (2.0 / (self.high - self.low)) - 1.0
+        scaled = (samples.astype(np.float64) - self.low) * (2.0 / (self.high - self.low or 1.0)) - 1.0
         return np.clip(scaled, -1.0, 1.0).astype(np.float32)
 
     def to_source(self, images: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Frames brought to the training resolution."""
+"""Frames brought to another size."""
 
 import numpy as np
 from PIL import Image
@@ -7,10 +7,11 @@ from PIL import Image
 def resize(frame: np.ndarray, height: int, width: int) -> np.ndarray:
     """`frame` [H,W,C], uint8 or float32, as [height,width,C] of the same type.
 
-    Bilinear with antialiasing, straight from the source's size (as run).
+    Bilinear with antialiasing, in one step (as run).
     """
+    if frame.shape[:2] == (height, width):
+        return frame
     if frame.dtype == np.uint8 and frame.shape[2] == 3:
         return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
     bands = [Image.fromarray(np.ascontiguousarray(frame[:, :, band])) for band in range(frame.shape[2])]
-    resized = [band.resize((width, height), Image.Resampling.BILINEAR) for band in bands]
-    return np.stack([np.asarray(band) for band in resized], axis=2)
+    return np.stack([np.asarray(band.resize((width, height), Image.Resampling.BILINEAR)) for band in bands], axis=2)

@@ -1,4 +1,4 @@
-"""Which frames of a clip are used."""
+"""Which frames of a source are used."""
 
 from siv_jax.config import DataConfig
 from siv_jax.data.notes import Notes
@@ -19,21 +19,21 @@ def choose(count: int, data: DataConfig) -> list[int]:
     return [strided[round(i * last / (data.max_frames - 1))] for i in range(data.max_frames)]
 
 
-def note_choice(name: str, count: int, used: int, data: DataConfig, notes: Notes) -> None:
-    """Says how many frames are used, where not all of them are."""
-    if used == count:
-        return
-    reasons = [f"data.frame_stride is {data.frame_stride}"] if data.frame_stride > 1 else []
-    if len(range(0, count, data.frame_stride)) > used:
-        reasons.append(f"spread evenly, data.max_frames is {data.max_frames}")
-    notes.add(name, f"{used} of {count} frames are used ({', '.join(reasons)})")
+def select(name: str, count: int, data: DataConfig, notes: Notes, timed: bool = False) -> list[int]:
+    """The numbers of `choose`, with a note where not all frames are used.
 
-
-def refuse_times(name: str, data: DataConfig) -> None:
-    """Refuses `data.start` and `data.end` for a source whose frames have no times.
+    Args:
+      timed: whether the frames have times, which `data.start` and `data.end` have been applied to.
 
     Raises:
-      UserError: one of them is set.
+      UserError: one of these is set and the frames have no times.
     """
-    if data.start or data.end:
+    if not timed and (data.start or data.end):
         raise UserError(f"{name} is no clip and has no times: leave data.start and data.end at 0")
+    chosen = choose(count, data)
+    reasons = [f"data.frame_stride is {data.frame_stride}"] if data.frame_stride > 1 else []
+    if len(range(0, count, data.frame_stride)) > len(chosen):
+        reasons.append(f"spread evenly, data.max_frames is {data.max_frames}")
+    if len(chosen) < count:
+        notes.add(name, f"{len(chosen)} of {count} frames are used ({', '.join(reasons)})")
+    return chosen

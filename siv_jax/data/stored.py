@@ -1,18 +1,101 @@
-import dataclasses
-import hashlib
+"""The source that a workdir keeps: its frames, lossless, so that the file they came from is needed no more."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
-from siv_jax.data.source import Source
+from PIL import Image
+
+from siv_jax.data.decoding import decoding, one_line
+from siv_jax.data.notes import Notes
+from siv_jax.data.pixel_format import PixelFormat
+from siv_jax.data.resize import resize
+from siv_jax.data.source import MAX_CHANNELS, Source
+from siv_jax.errors import UserError
+
+# Pixels of the longer side that are kept, of a single frame and of the frames of a clip.
+MAX_SIDE, MAX_CLIP_SIDE = 4096, 1080
 
 
-def store(source, folder):
-    folder.mkdir(exist_ok=True)
-    np.save(folder / "frames.npy", source.resized(*source.size))
-    return source.size
+def store(source: Source, folder: Path) -> tuple[int, int]:
+    """Writes the frames of `source` into the new folder `folder`, complete or not at all.
+
+    8-bit RGB becomes PNG, everything else .npy with what `source.frames` gives, so that `stored` gives the same frames
+    bit for bit. Frames with more than MAX_SIDE pixels on the longer side (MAX_CLIP_SIDE where there are several frames)
+    are scaled down once.
+
+    Returns:
+      (height, width) of the kept frames.
+
+    Raises:
+      UserError: the source is damaged, or the folder cannot be written.
+    """
+    shrink = min(1.0, (MAX_SIDE if source.num_frames == 1 else MAX_CLIP_SIDE) / max(source.size))
+    height, width = (max(1, round(side * shrink)) for side in source.size)
+    suffix = ".png" if source.format.dtype == "uint8" and source.channels == 3 else ".npy"
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        for number, frame in enumerate(source.frames(), start=1):
+            path = partial / f"{number:06d}-of-{source.num_frames:06d}{suffix}"
+            frame = resize(frame, height, width)
+            if suffix == ".npy":
+                np.save(path, frame)
+            else:
+                # Level 1 takes a third of the time of Pillow's own choice.
+                Image.fromarray(frame).save(path, compress_level=1)
+        partial.rename(folder)
+    except OSError as error:
+        reason = one_line(error.strerror or error)
+        raise UserError(f"the frames of {source.name} cannot be kept in {one_line(folder)}: {reason}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return height, width
 
 
-def stored(folder, name, frames_found, pixel_format):
-    from siv_jax.data.resize import resize
-    frames = np.load(folder / "frames.npy")
-    def fill(out, notes):
-        for row, frame in zip(out, frames): row[...] = resize(frame, *row.shape[:2])
-    return Source(name, frames_found, len(frames), frames.shape[1:3], frames.shape[3], pixel_format, fill)
+def stored(folder: Path, name: str, frames_found: int, pixel_format: PixelFormat) -> Source:
+    """The source that `store` wrote into `folder`; only the first frame's header is read before `frames` is called.
+
+    Args:
+      name, frames_found, pixel_format: of the source that was stored.
+
+    Raises:
+      UserError: files are missing, or damaged as far as that is seen; `frames` raises it for what is seen later.
+    """
+    paths = sorted([*folder.glob("*-of-*.png"), *folder.glob("*-of-*.npy")])
+    last = paths[0].stem.rpartition("-")[2] if paths else ""
+    count = int(last) if last.isdecimal() else 0
+    if not paths or [path.stem for path in paths] != [f"{number:06d}-of-{count:06d}" for number in range(1, count + 1)]:
+        raise UserError(
+            f"{one_line(folder)} does not hold all frames of {name} ({len(paths)} of {count or 'an unknown number'}): "
+            "copy the folder again, or start in a new workdir"
+        )
+    notes = Notes()
+    dtype = np.dtype(np.uint8 if pixel_format.dtype == "uint8" else np.float32)
+    height, width, channels = shape = _read(paths[0], notes, header_only=True)[0]
+
+    def frames() -> Iterator[np.ndarray]:
+        for path in paths:
+            found, frame = _read(path, notes)
+            if (found, frame.dtype) != (shape, dtype):
+                raise UserError(
+                    f"{one_line(path)} is not the frame that was kept: copy it again, or start in a new workdir"
+                )
+            yield frame
+
+    return Source(name, frames_found, count, (height, width), channels, pixel_format, frames, notes)
+
+
+def _read(path: Path, notes: Notes, header_only: bool = False) -> tuple[tuple[int, ...], np.ndarray | None]:
+    """Shape [H,W,C] and samples of a kept frame; None instead of a PNG's samples with `header_only`."""
+    with decoding(one_line(path), notes):
+        if path.suffix == ".npy":
+            frame = np.load(path, mmap_mode="r" if header_only else None, allow_pickle=False)
+            if frame.ndim != 3 or not 1 <= frame.shape[2] <= MAX_CHANNELS:
+                raise UserError(f"{one_line(path)} is not the frame that was kept: copy it again")
+            return frame.shape, frame
+        with Image.open(path, formats=["PNG"]) as image:
+            shape = image.height, image.width, len(image.getbands())
+            return shape, None if header_only else np.asarray(image)

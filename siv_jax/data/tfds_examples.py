@@ -4,24 +4,23 @@ import contextlib
 import importlib
 import io
 import os
-import re
 from collections.abc import Iterator
 
 import numpy as np
 
 from siv_jax.config import DataConfig
-from siv_jax.data.arrays import array_file
+from siv_jax.data.arrays import array_stills
 from siv_jax.data.decoding import decoding, one_line
 from siv_jax.data.notes import Notes
 from siv_jax.data.pictures import picture_stills
-from siv_jax.data.selection import choose, note_choice, refuse_times
-from siv_jax.data.source import Reel, reel_of_stills
+from siv_jax.data.selection import select
+from siv_jax.data.source import Source, source_of_stills
 from siv_jax.errors import UserError
 
 PREFIX = "tfds:"
 
 
-def tfds_reel(data: DataConfig, notes: Notes) -> Reel:
+def tfds_source(data: DataConfig, notes: Notes) -> Source:
     """The feature `tfds_feature` of example `tfds_index` in `tfds_split` of a prepared data set.
 
     Pictures and clips are taken as the encoded bytes that the data set stores and decoded one frame at a
@@ -32,25 +31,23 @@ def tfds_reel(data: DataConfig, notes: Notes) -> Reel:
       UserError: names what to install or to prepare, or which names there are.
     """
     source = one_line(data.path)
-    refuse_times(source, data)
-    with decoding(source, notes), _packages_named(source):
+    printed = io.StringIO()
+    with decoding(source, notes), contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
         builder = _builder(source.removeprefix(PREFIX))
         feature = _choose_feature(source, data.tfds_feature, builder.info.features)
         value = _example(source, builder, data)
         for part in feature.split("/"):
             value = value[part]
     if isinstance(value, np.ndarray) and value.dtype != object:
-        array = array_file(source, "npy", value)
-        numbers = choose(array.shape[0], data)
-        note_choice(source, array.shape[0], len(numbers), data, notes)
-        return reel_of_stills(source, array.shape[0], array.stills(numbers), notes)
+        stills = array_stills(source, "npy", value)
+        numbers = select(source, len(stills), data, notes)
+        return source_of_stills(source, len(stills), [stills[number] for number in numbers], notes)
     frames = [value] if isinstance(value, bytes) else list(value)
     if not frames:
         raise UserError(f"{source}: feature {feature} of example {data.tfds_index} holds no frames")
-    numbers = choose(len(frames), data)
-    note_choice(source, len(frames), len(numbers), data, notes)
+    numbers = select(source, len(frames), data, notes)
     files = [(f"{source} frame {number}", io.BytesIO(frames[number])) for number in numbers]
-    return reel_of_stills(source, len(frames), picture_stills(files, data.background, notes), notes)
+    return source_of_stills(source, len(frames), picture_stills(files, data.background, notes), notes)
 
 
 def _builder(name: str):
@@ -144,16 +141,3 @@ def _undecoded(features):
         return decoders(feature.feature) if isinstance(feature, tfds.features.Sequence) else None
 
     return decoders(features)
-
-
-@contextlib.contextmanager
-def _packages_named(source: str) -> Iterator[None]:
-    """Turns an import that fails into the package to install; what is printed beside it is dropped."""
-    try:
-        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-            yield
-    except ImportError as error:
-        # TensorFlow Datasets wraps the error that knows the name.
-        missing = re.search(r"No module named '(\w+)", str(error))
-        package = missing.group(1).replace("_", "-") if missing else "tensorflow"
-        raise UserError(f"{source} needs a package that is not installed: pip install {package}") from None

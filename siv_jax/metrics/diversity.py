@@ -1,16 +1,13 @@
-"""How different the samples of one training image are from one another (metrics.md)."""
+"""How different the samples of one training image are from one another."""
 
 import math
 
 import numpy as np
 
 
-def mean_of_pairs(matrix: np.ndarray) -> float | None:
-    """Mean over the unordered pairs of a symmetric [N, N] matrix; None for one sample."""
-    count = len(matrix)
-    if count < 2:
-        return None
-    return float(matrix[np.triu_indices(count, 1)].mean(dtype=np.float64))
+def mean_of_pairs(matrix: np.ndarray) -> float:
+    """Mean over the unordered pairs of a symmetric [N, N] matrix, N >= 2."""
+    return float(matrix[np.triu_indices(len(matrix), 1)].mean(dtype=np.float64))
 
 
 def gray(images: np.ndarray) -> np.ndarray:

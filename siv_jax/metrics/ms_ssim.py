@@ -1,8 +1,12 @@
-"""MS-SSIM between all pairs of pictures (metrics.md): five scales, Gaussian windows, per RGB channel."""
+"""MS-SSIM between all pairs of pictures: five scales, Gaussian windows, per RGB channel."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from siv_jax.metrics.networks import in_batches
 
 _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _WINDOW, _SIGMA = 11, 1.5
@@ -12,16 +16,13 @@ _PAIRS = 64  # of pairs in one call
 
 
 def ms_ssim(images: np.ndarray) -> np.ndarray:
-    """float32 [N, N] MS-SSIM of uint8 `images` [N, H, W, 3], 1 on the diagonal."""
-    count = len(images)
+    """float32 [N, N] MS-SSIM of two or more uint8 `images` [N, H, W, 3], 1 on the diagonal."""
     levels = _levels(images.transpose(0, 3, 1, 2))
-    pairs = np.array([(i, j) for i in range(count) for j in range(i)], np.int32).reshape(-1, 2)
-    found = np.eye(count, dtype=np.float32)
-    for start in range(0, len(pairs), _PAIRS):
-        some = pairs[start : start + _PAIRS]
-        filled = np.concatenate([some, np.zeros((_PAIRS - len(some), 2), np.int32)])
-        values = np.asarray(_compare(levels, filled))[: len(some)]
-        found[some[:, 0], some[:, 1]] = found[some[:, 1], some[:, 0]] = values
+    rows, columns = np.tril_indices(len(images), -1)
+    pairs = np.stack([rows, columns], axis=1).astype(np.int32)
+    found = np.eye(len(images), dtype=np.float32)
+    values = np.concatenate(list(in_batches(functools.partial(_compare, levels), pairs, _PAIRS)))
+    found[rows, columns] = found[columns, rows] = values
     return found
 
 

@@ -1,15 +1,16 @@
-"""Distance to train: LPIPS from each sample to the nearest augmented training image (metrics.md)."""
+"""Distance to train: LPIPS from each sample to the nearest augmented training image."""
 
-import dataclasses
+import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siv_jax.metrics.batches import MOST
 from siv_jax.metrics.lpips import distances
-from siv_jax.nn import image_augment as image
+from siv_jax.metrics.networks import MOST, in_batches
+from siv_jax.nn import image_augment
 
 VIEWS = 256  # augmented copies over all training images
 LEAST_VIEWS = 4  # augmented copies of one training image
@@ -19,8 +20,7 @@ COPY_CROP = 0.95  # share of both sides that the copy shows which near copies ar
 Embed = Callable[[np.ndarray], np.ndarray]
 
 
-@dataclasses.dataclass(frozen=True)
-class Nearest:
+class Nearest(NamedTuple):
     """Of N samples: LPIPS distance [N] to the nearest view, its training image [N], and the view itself.
 
     plain: [N] whether that view is the training image as it is.
@@ -44,22 +44,22 @@ def nearest(fakes: np.ndarray, reals: np.ndarray, seed: int, embed: Embed) -> Ne
     """
     height, width = reals.shape[1:3]
     count = max(LEAST_VIEWS, VIEWS // len(reals))
-    uniform = np.random.default_rng(seed).random((count, image.UNIFORMS), np.float32)
-    maps = np.concatenate([image.identity(1), image.draw(uniform, PROBABILITY, height, width)])
+    uniform = np.random.default_rng(seed).random((count, image_augment.UNIFORMS), np.float32)
+    maps = np.concatenate([image_augment.identity(1), image_augment.draw(uniform, PROBABILITY, height, width)])
     best = np.full(len(fakes), np.inf, np.float32)
     origin = np.zeros((len(fakes), 2), np.int64)  # training image, map
     views = np.zeros((len(fakes), *reals.shape[1:]), np.uint8)
     for number, real in enumerate(reals):
-        for start in range(0, len(maps), MOST):
-            seen = warp(np.repeat(real[None], MOST, axis=0), _filled(maps[start : start + MOST]))
+        repeated, start = np.repeat(real[None], MOST, axis=0), 0
+        for seen in in_batches(functools.partial(warp, repeated), maps, MOST):
             found = distances(fakes, embed(seen))
             column = found.argmin(axis=1)
             lowest = found[np.arange(len(fakes)), column]
             closer = lowest < best
             best[closer] = lowest[closer]
-            # The maps that fill the last batch are copies of its first one.
             origin[closer] = np.stack([np.full(len(fakes), number), start + column], axis=1)[closer]
             views[closer] = seen[column[closer]]
+            start += len(seen)
     return Nearest(best, origin[:, 0], origin[:, 1] == 0, views)
 
 
@@ -78,16 +78,8 @@ def copy_threshold(reals: np.ndarray, embed: Embed) -> float:
     return float(np.mean(found))
 
 
-def warp(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """uint8 `images` [N, H, W, 3] seen through `maps` [N, 2, 3], uint8."""
-    return np.asarray(_warp(images, maps))
-
-
 @jax.jit
-def _warp(images: jax.Array, maps: jax.Array) -> jax.Array:
-    seen = image.warp(images.astype(jnp.float32), maps)
+def warp(images: np.ndarray, maps: np.ndarray) -> jax.Array:
+    """uint8 `images` [N, H, W, 3] seen through `maps` [N, 2, 3], uint8."""
+    seen = image_augment.warp(images.astype(jnp.float32), maps)
     return jnp.round(jnp.clip(seen, 0.0, 255.0)).astype(jnp.uint8)
-
-
-def _filled(maps: np.ndarray) -> np.ndarray:
-    return np.concatenate([maps, np.repeat(maps[:1], MOST - len(maps), axis=0)])

@@ -1,16 +1,30 @@
 """Samples drawn from the checkpoints of runs: the cases of --workdir."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
 
 from siv_jax.data.folders import natural_key
 from siv_jax.data.notes import Notes
 from siv_jax.errors import UserError
-from siv_jax.metrics.cases import Case, Pending, Size, as_rgb, brought_to, check_size, note_gray, read_reals, shown
-from siv_jax.workdir import layout as workdir
+from siv_jax.metrics.cases import (
+    Case,
+    PendingCase,
+    Size,
+    as_rgb,
+    brought_to,
+    check_size,
+    make_case,
+    read_reals,
+    resized,
+    shown,
+)
+from siv_jax.workdir import layout
 
 
-def pending_cases(folder: Path, real: Path | None, num: int, seed: int, size: Size | None) -> list[Pending]:
+def pending_cases(folder: Path, real: Path | None, num: int, seed: int, size: Size | None) -> list[PendingCase]:
     """The case of a run, or those of the runs in the subfolders of `folder`.
 
     Args:
@@ -23,24 +37,20 @@ def pending_cases(folder: Path, real: Path | None, num: int, seed: int, size: Si
     """
     if not folder.is_dir():
         raise UserError(f"{folder} does not exist: give the --workdir of a run")
-    if (folder / workdir.CONFIG).exists():
-        runs = [folder]
-    else:
-        found = [path.parent for path in folder.glob(f"*/{workdir.CONFIG}")]
+    runs = [folder]
+    if not (folder / layout.CONFIG).exists():
+        found = (path.parent for path in folder.glob(f"*/{layout.CONFIG}"))
         runs = sorted(found, key=lambda run: natural_key(run.name))
     if not runs:
         raise UserError(f"{folder} is neither the workdir of a run nor a folder of workdirs")
     if real and len(runs) > 1:
         raise UserError(f"{folder} holds several runs: --real goes with the --workdir of one")
-    pending = []
     for run in runs:
-        plan = workdir.load_model(run).plan
+        plan = layout.load_record(run).plan
         check_size(run.name, size or (plan.height, plan.width))
         if real is None:
-            workdir.load_frames(run)
-        load = functools.partial(_load, run, real, num, seed, size)
-        pending.append(Pending(run.resolve().name, load))
-    return pending
+            layout.load_source(run)  # raises where there is none
+    return [functools.partial(_load, run, real, num, seed, size) for run in runs]
 
 
 def _load(run: Path, real: Path | None, num: int, seed: int, size: Size | None) -> Case:
@@ -48,15 +58,22 @@ def _load(run: Path, real: Path | None, num: int, seed: int, size: Size | None) 
 
     name, notes = run.resolve().name, Notes()
     trained = TrainedModel(run)
+    if 0 < trained.step < trained.record.num_steps:  # imported weights are step 0
+        notes.add(name, f"measured after {trained.step} of {trained.record.num_steps} steps, before training ended")
     drawn = as_rgb(trained.generate(trained.latents(num, seed)))
     size = size or drawn.shape[1:3]
-    if trained.model.plan.channels != 3 or trained.model.format.kind != "picture":
+    if trained.record.plan.channels != 3 or trained.record.format.kind != "picture":
         notes.add(name, "measured as 8-bit RGB, which this model's samples are not")
     if drawn.shape[1:3] != size:
         notes.add(name, f"samples are brought from {shown(drawn.shape[1:3])} to {shown(size)}")
-    fakes = brought_to(drawn, size)
-    reals = read_reals(real, size, notes) if real else brought_to(as_rgb(workdir.load_frames(run)), size)
-    note_gray(name, fakes, reals, notes)
+    reals = _reals_of(run, real, notes)
     names = tuple(f"sample_{i:05d}" for i in range(num))
-    source = {"workdir": str(run), "step": trained.step, "seed": seed, "real": str(real or trained.model.source)}
-    return Case(name, fakes, reals, names, source, notes.lines())
+    source = {"workdir": str(run), "step": trained.step, "seed": seed, "real": str(real or trained.record.source)}
+    return make_case(name, brought_to(drawn, size), names, reals, source, notes)
+
+
+def _reals_of(run: Path, real: Path | None, notes: Notes) -> Callable[[Size], np.ndarray]:
+    """Gives the training images at a size, from `real` or else from what the run keeps of its input."""
+    if real is not None:
+        return functools.partial(read_reals, real, notes=notes)
+    return functools.partial(resized, layout.load_source(run), notes=notes)

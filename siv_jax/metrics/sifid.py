@@ -1,22 +1,19 @@
-"""Frechet distances between the feature statistics of pictures, in float64 (metrics.md).
+"""Frechet distances between the feature statistics of pictures, in float64.
 
 The matrices are small, and BLAS threads waiting for one another took 5 to 10 times the work's own time on two
 busy cores: hence one thread.
 """
 
-import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from siv_jax.metrics import inception
-from siv_jax.metrics.batches import in_batches
-
-_PIXELS = 200_000  # in a batch: 4 pictures of 192x256
+from siv_jax.metrics.networks import in_batches
 
 
-@dataclasses.dataclass(frozen=True)
-class Moments:
+class Moments(NamedTuple):
     """Mean [d] and covariance root.T @ root of `count` feature rows; root [at most d, d], float64."""
 
     count: int
@@ -24,8 +21,7 @@ class Moments:
     root: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True)
-class Features:
+class Features(NamedTuple):
     """Of N pictures: per block their Moments over positions, and the last block's means over positions."""
 
     moments: dict[int, list[Moments]]
@@ -68,15 +64,14 @@ def frechet(first: Moments, second: Moments) -> float:
 
 def features(params: dict, images: np.ndarray) -> Features:
     """Of uint8 `images` [N, H, W, 3], for the blocks that have at least two positions at this size."""
-    sizes = inception.positions(*images.shape[1:3])
-    found = {block: [] for block, (rows, columns) in sizes.items() if rows * columns >= 2}
-    pooled = []
-    for batch in in_batches(lambda pictures: inception.features(params, pictures), images, _PIXELS):
-        for block, of_pictures in found.items():
-            with threadpool_limits(1, "blas"):
-                of_pictures += [moments(picture.reshape(-1, block)) for picture in batch[block]]
-        last = batch.get(inception.BLOCKS[-1], np.zeros((len(batch[64]), 0, 0, 0), np.float32))
-        pooled.append(last.mean(axis=(1, 2), dtype=np.float64) if last.size else last.reshape(len(last), 0))
+    found, pooled = {}, []
+    for batch in in_batches(lambda pictures: inception.features(params, pictures), images):
+        for block, maps in batch.items():
+            if maps.shape[1] * maps.shape[2] > 1:
+                with threadpool_limits(1, "blas"):
+                    found.setdefault(block, []).extend(moments(picture.reshape(-1, block)) for picture in maps)
+        last = batch.get(inception.BLOCKS[-1], np.zeros((len(batch[64]), 1, 1, 0), np.float32))
+        pooled.append(last.mean(axis=(1, 2), dtype=np.float64))
     return Features(found, np.concatenate(pooled))
 
 

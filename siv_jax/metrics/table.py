@@ -1,10 +1,14 @@
 """Metrics as tables: which columns, in which order, and how text, Markdown and LaTeX write them."""
 
-import dataclasses
+from typing import NamedTuple
+
+import tabulate
+
+# What a table can be written as, with tabulate's name for it. LaTeX needs the package booktabs.
+FORMS = {"text": "plain", "markdown": "pipe", "latex": "latex_booktabs"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """key: of the record's metrics. better: "lower", "higher" or "" where neither is. meaning: one line."""
 
     key: str
@@ -56,22 +60,16 @@ def number(value: dict | None, column: Column) -> str:
 
 def spread(value: dict | None, column: Column) -> str:
     """Half the width of the 95% interval, or nothing."""
-    if value is None or value["low"] is None:
-        return ""
-    return f"±{(value['high'] - value['low']) / 2:.{column.decimals}f}"
+    return f"±{(value['high'] - value['low']) / 2:.{column.decimals}f}" if _has_interval(value) else ""
 
 
 def interval(value: dict | None, column: Column) -> str:
     """The 95% interval, or nothing."""
-    if value is None or value["low"] is None:
-        return ""
-    return f"[{value['low']:.{column.decimals}f}, {value['high']:.{column.decimals}f}]"
+    return "[{low:.{n}f}, {high:.{n}f}]".format(n=column.decimals, **value) if _has_interval(value) else ""
 
 
-def listing(metrics: dict) -> list[str]:
-    """One metric a line, with its interval and meaning."""
-    cells = [(metrics[column.key], column) for column in columns([metrics])]
-    return _aligned([[c.title, number(v, c), interval(v, c), c.meaning] for v, c in cells], left=(0, 3))
+def _has_interval(value: dict | None) -> bool:
+    return value is not None and None not in (value["low"], value["high"])
 
 
 def rows_of(names: list[str], metrics: list[dict], keys: tuple[str, ...] = SHORT) -> list[list[str]]:
@@ -84,37 +82,21 @@ def rows_of(names: list[str], metrics: list[dict], keys: tuple[str, ...] = SHORT
     return [["", *(column.title for column in shown)], *body]
 
 
-def text(rows: list[list[str]]) -> list[str]:
-    """Lines for a terminal."""
-    return _aligned(rows, left=(0,))
+def lines(rows: list[list[str]], form: str = "text") -> list[str]:
+    """Lines of a table with a heading and its rows. form: one of FORMS."""
+    if form == "markdown":
+        rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    heading, *body = rows
+    sides = ["left", *("right" for _ in heading[1:])]
+    text = tabulate.tabulate(body, heading, FORMS[form], colalign=sides, disable_numparse=True)
+    if form == "latex":
+        text = text.replace("±", r"$\pm$")
+    return [line.rstrip() for line in text.splitlines()]
 
 
-def markdown(rows: list[list[str]]) -> list[str]:
-    """Lines of a Markdown table."""
-    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    ruler = ["---", *("---:" for _ in rows[0][1:])]
-    return [f"| {' | '.join(row)} |" for row in [escaped[0], ruler, *escaped[1:]]]
-
-
-def latex(rows: list[list[str]]) -> list[str]:
-    """Lines of a LaTeX tabular that needs the package booktabs."""
-    heading, *body = [" & ".join(cell.translate(_LATEX) for cell in row) + r" \\" for row in rows]
-    start = rf"\begin{{tabular}}{{l{'r' * (len(rows[0]) - 1)}}}"
-    return [start, r"\toprule", heading, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
-
-
-_LATEX = str.maketrans(
-    {character: f"\\{character}" for character in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
-)
-
-
-def _aligned(rows: list[list[str]], left: tuple[int, ...]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if i in left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+def listing(metrics: dict) -> list[str]:
+    """One metric a line, with its interval and meaning."""
+    cells = [(column, metrics[column.key]) for column in columns([metrics])]
+    rows = [[column.title, number(value, column), interval(value, column), column.meaning] for column, value in cells]
+    sides = ("left", "right", "right", "left")
+    return tabulate.tabulate(rows, tablefmt="plain", colalign=sides, disable_numparse=True).splitlines()

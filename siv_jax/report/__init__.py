@@ -1,1 +1,1 @@
-"""The evaluation as one HTML file that needs nothing beside itself."""
+"""Pages about a run, a fleet and an evaluation, each one HTML file that works from file:// without a network."""

@@ -1,1 +1,67 @@
-from siv_jax.report.run_page import write_fleet_index as write  # noqa: F401
+"""index.html in the folder of a fleet: a card for each member, with its newest grid and a link to its page."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from siv_jax.data.folders import natural_key
+from siv_jax.report import html
+from siv_jax.report.run_page import PAGE, PICTURE, grids
+from siv_jax.workdir import layout as workdir
+from siv_jax.workdir import logs
+from siv_jax.workdir.checkpoint import completed_steps
+
+# The page is written anew whenever a member has ended: one that is older than this many times the slowest member
+# takes, and than this many seconds, says that the fleet was probably interrupted.
+_PATIENCE, _LEAST_PATIENCE = 2, 3600
+
+
+def write(folder: Path, ended: bool = False, planned: int = 0, notes: Mapping[str, str] | None = None) -> Path:
+    """Writes folder/index.html; returns its path.
+
+    Args:
+      folder: of the members' workdirs; those without a config.json yet are left out.
+      ended: nothing more will come; else the page loads itself anew until all members have finished.
+      planned: members in all, where some have not begun.
+      notes: name of a member's folder, or of a picture that has none -> why it is not trained on, or has stopped.
+    """
+    data = gather(folder, ended, planned, notes or {})
+    return html.write(folder / PAGE, html.render("fleet.html.j2", **data))
+
+
+def gather(folder: Path, ended: bool, planned: int, notes: Mapping[str, str]) -> dict:
+    """What fleet.html.j2 shows; see `write` for the arguments."""
+    found = [path.parent for path in folder.glob(f"*/{workdir.CONFIG}")]
+    members = [_member(path, notes) for path in sorted(found, key=lambda path: natural_key(path.name))]
+    count = max(planned, len(members))
+    finished = sum(member["step"] >= member["num_steps"] for member in members)
+    slowest = max((member["num_steps"] / member["speed"] for member in members if member["speed"]), default=0)
+    return {
+        "name": folder.resolve().name,
+        "members": members,
+        "count": count,
+        "finished": finished,
+        "share": sum(member["share"] for member in members) / max(1, count),
+        "going": finished < count and not ended,
+        "skipped": {name: note for name, note in notes.items() if not (folder / name / workdir.CONFIG).exists()},
+        "updated": time.time(),
+        "due": max(_LEAST_PATIENCE, _PATIENCE * slowest),
+    }
+
+
+def _member(folder: Path, notes: Mapping[str, str]) -> dict:
+    num_steps = workdir.load_record(folder).num_steps
+    last = next(reversed(logs.entries(folder)), {"step": 0, "steps_per_second": None})
+    step = max(last["step"], completed_steps(folder / workdir.CHECKPOINTS))
+    drawn = grids(folder)
+    return {
+        "name": folder.name,
+        "page": html.link(folder.name, PAGE),
+        "picture": html.link(folder.name, PICTURE),
+        "grid": html.link(folder.name, drawn[-1][1]) if drawn else "",
+        "step": step,
+        "num_steps": num_steps,
+        "share": min(100.0, 100 * step / num_steps),
+        "speed": last["steps_per_second"],
+        "note": notes.get(folder.name, ""),
+    }

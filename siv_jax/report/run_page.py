@@ -1,137 +1,115 @@
-"""What a browser shows of a run while it trains: index.html in its workdir, and an index of a fleet's members.
+"""index.html in a workdir: what a browser shows of a run while it trains and afterwards."""
 
-The pages stand alone: style, script and data are inside, pictures beside them, so that they work from file://
-and, copied with their folder, anywhere else.
-"""
-
-import html
-import itertools
-import json
+import contextlib
+import importlib.util
 import time
-import urllib.parse
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
+from PIL import Image
 
 import siv_jax
 from siv_jax import config as config_lib
 from siv_jax.cli import command_text
 from siv_jax.config import Config
-from siv_jax.data.folders import natural_key
+from siv_jax.data import Source
+from siv_jax.errors import UserError
+from siv_jax.models import registry
+from siv_jax.report import charts, html
 from siv_jax.sampling import pictures
+from siv_jax.sampling.sample_files import SHEET
 from siv_jax.workdir import layout as workdir
 from siv_jax.workdir import logs
+from siv_jax.workdir.checkpoint import completed_steps
 
 PAGE, PICTURE = "index.html", "training.png"
-_WEB = Path(__file__).parent.parent / "web"
-_SCRIPTS = {"run": ("charts.js", "run.js"), "fleet": (), "demo": ("demo.js",)}
+EVALUATION = "evaluation"
 # Points in a curve at most, so that the page of a long run stays small.
 _POINTS = 600
-# Frames shown of a clip.
-_FRAMES = 6
+# Frames shown of a clip, and rendered samples shown large.
+_FRAMES, _LARGE = 6, 4
+# Longer side in pixels of the training picture, and of each frame shown.
+_PICTURE_SIDE, _FRAME_SIDE = 1024, 384
+# A page whose run should have written it anew long ago says so: after this many times the usual wait, and this many
+# seconds at least; after an hour where the speed is not known yet.
+_PATIENCE, _LEAST_PATIENCE, _UNKNOWN_PATIENCE = 3, 300, 3600
+_SPEED = "steps_per_second"
+_NO_METRICS = ("step", "seconds", _SPEED)
 
 
 class RunPage:
     """The page of one workdir, made anew by each `write`."""
 
     def __init__(self, folder: Path):
-        """Reads what stays the same all along, and writes training.png, the picture or some frames of the clip.
+        """Writes training.png, the picture or some frames of the clip.
 
         Raises:
           UserError: `folder` is no workdir with frames.
         """
         self._folder = folder
-        self._config = workdir.load_config(folder)
-        self._model = workdir.load_record(folder)
-        frames = workdir.load_source(folder).resized(self._model.plan.height, self._model.plan.width)
-        self._caption = _caption(self._model.source, len(frames))
-        pictures.save_png(folder / PICTURE, _sheet(frames))
+        _save_sheet(workdir.load_source(folder), folder / PICTURE)
 
-    def write(self, step: int, ended: bool = False) -> Path:
-        """Writes the page as things stand after `step`; `ended`: nothing more will come.
+    def write(self, step: int, ended: bool = False, seconds: float | None = None) -> Path:
+        """Writes the page as things stand after `step`; returns its path.
 
-        Grids and log entries of later steps, which a resumed run will make again, are left out.
+        Args:
+          step: completed steps. Grids and log entries of later ones, which a resumed run makes again, are left out.
+          ended: nothing more will come; then a newer checkpoint counts for more than `step`.
+          seconds: of training since it began or was resumed; taken from the log where not given.
         """
-        data = self._data(step, "finished" if step >= self._config.num_steps else "stopped" if ended else "training")
-        return _write(self._folder, fill("run", data))
-
-    def _data(self, step: int, state: str) -> dict:
-        config, plan = self._config, self._model.plan
-        entries = [entry for entry in scalars(self._folder) if entry["step"] <= step]
-        curves, entries_per_point = thinned(entries)
-        return {
-            "name": self._folder.resolve().name,
-            "state": state,
-            "step": step,
-            "num_steps": config.num_steps,
-            "speed": entries[-1]["steps_per_second"] if entries else None,
-            "seconds": seconds_trained(entries),
-            "updated": time.time(),
-            "facts": f"{self._model.source} at {plan.width}x{plan.height}, batch {config.batch_size}",
-            "caption": self._caption,
-            "picture": PICTURE,
-            "grids": [{"step": at, "file": file} for at, file in grids(self._folder) if at <= step],
-            "first_grid": min(config.sample_every, config.num_steps),
-            "first_log": min(config.log_every, config.num_steps),
-            "scalars": curves,
-            "entries_per_point": entries_per_point,
-            "commands": _commands(config, self._folder),
-            "settings": _settings(config),
-            "version": siv_jax.__version__,
-        }
+        if ended:
+            step = max(step, completed_steps(self._folder / workdir.CHECKPOINTS))
+        data = gather(self._folder, step, ended, seconds)
+        return html.write(self._folder / PAGE, html.render("run.html.j2", **data))
 
 
-def write_fleet_index(folder: Path, ended: bool = False, planned: int = 0) -> Path:
-    """Writes folder/index.html: a card for each subfolder that is a workdir, with its newest grid and its page.
-
-    Args:
-      folder: of the members' workdirs; those without a config.json yet are left out.
-      ended: nothing more will come; else the page loads itself anew until all members have finished.
-      planned: members in all, where some have not begun.
-    """
-    found = [path.parent for path in folder.glob(f"*/{workdir.CONFIG}")]
-    members = sorted(found, key=lambda path: natural_key(path.name))
-    shares, cards = [], []
-    for member in members:
-        num_steps = config_lib.load(member / workdir.CONFIG).num_steps
-        last = next(reversed(scalars(member)), {"step": 0})
-        shares.append(min(1.0, last["step"] / num_steps))
-        cards.append(_card(member, last, num_steps))
-    shares += [0.0] * (planned - len(members))
-    unfinished = any(share < 1 for share in shares) and not ended
-    text = fill(
-        "fleet",
-        {"name": folder.resolve().name},
-        count=str(len(shares)),
-        share=f"{100 * sum(shares) / max(1, len(shares)):.1f}",
-        updated=time.strftime("%Y-%m-%d %H:%M:%S"),
-        unfinished="true" if unfinished else "false",
-        cards="\n".join(cards),
-    )
-    return _write(folder, text)
+def refresh(folder: Path) -> None:
+    """Writes the page anew after samples were rendered or evaluated; that of a run in training comes by itself."""
+    with contextlib.suppress(UserError):
+        lock = workdir.lock(folder)
+        try:
+            RunPage(folder).write(0, ended=True)
+        finally:
+            lock.release()
 
 
-def fill(page: str, data: dict, **parts: str) -> str:
-    """The HTML of siv_jax/web/PAGE.html with its style, script and data inside.
-
-    Args:
-      page: "run", "fleet" or "demo".
-      data: what its script reads; "name" is the title too.
-      parts: HTML for further {{name}} places.
-    """
-    sources = {"style": ("style.css", f"{page}.css"), "script": _SCRIPTS[page]}
-    parts |= {key: "\n".join((_WEB / name).read_text() for name in names) for key, names in sources.items()}
-    parts |= {"title": html.escape(data["name"]), "data": _json(data)}
-    pieces = (_WEB / f"{page}.html").read_text().split("{{")
-    text = pieces[0]
-    for piece in pieces[1:]:
-        name, _, rest = piece.partition("}}")
-        text += parts[name] + rest
-    return text
-
-
-scalars = logs.entries
-seconds_trained = logs.seconds_trained
+def gather(folder: Path, step: int, ended: bool, seconds: float | None) -> dict:
+    """What run.html.j2 shows of a workdir; see RunPage.write for the arguments."""
+    config, record = workdir.load_config(folder), workdir.load_record(folder)
+    family, num_steps = registry.get(config.model.name), record.num_steps
+    entries = [entry for entry in logs.entries(folder) if entry["step"] <= step]
+    speed = entries[-1][_SPEED] if entries else None
+    curves, entries_per_point = thinned(entries)
+    size, first_grid = f"{record.plan.width}x{record.plan.height}", min(config.sample_every, num_steps)
+    sheet = folder / workdir.SAMPLES / SHEET
+    return {
+        "title": family.title,
+        "name": folder.resolve().name,
+        "state": "finished" if step >= num_steps else "stopped" if ended else "training",
+        "step": step,
+        "num_steps": num_steps,
+        "speed": speed,
+        "seconds": _seconds(entries, step, seconds),
+        "left": (num_steps - step) / speed if speed else None,
+        "updated": time.time(),
+        "due": max(_LEAST_PATIENCE, _PATIENCE * first_grid / speed) if speed else _UNKNOWN_PATIENCE,
+        "facts": f"{record.source} at {size}, batch {config.batch_size}",
+        "rendered": _rendered(folder),
+        "size": size,
+        "picture": {"file": PICTURE, "caption": _caption(record.source, record.num_frames)},
+        "grids": [{"step": at, "file": file} for at, file in grids(folder) if at <= step],
+        "samples": str(sheet.relative_to(folder)) if sheet.exists() else "",
+        "first_grid": first_grid,
+        "first_log": min(config.log_every, num_steps),
+        "charts": [_chart(name, labels, curves) for name, labels in groups(curves, family.headline)],
+        "area": charts.AREA,
+        "curves": curves,
+        "entries_per_point": entries_per_point,
+        "evaluation": _evaluation(folder),
+        "commands": _commands(config, folder),
+        "settings": _settings(config),
+        "version": siv_jax.__version__,
+    }
 
 
 def grids(folder: Path) -> list[tuple[int, str]]:
@@ -147,61 +125,108 @@ def thinned(entries: list[dict], points: int = _POINTS) -> tuple[dict[str, list]
     entry has it.
     """
     size = max(1, -(-len(entries) // points))
-    groups = [entries[i : i + size] for i in range(0, len(entries), size)]
+    parts = [entries[i : i + size] for i in range(0, len(entries), size)]
     names = dict.fromkeys(name for entry in entries for name in entry if name not in ("step", "seconds"))
-    columns = {name: [_mean([entry[name] for entry in group if name in entry]) for group in groups] for name in names}
-    return {"step": [group[-1]["step"] for group in groups]} | columns, size
+    columns = {name: [_mean([entry[name] for entry in part if name in entry]) for part in parts] for name in names}
+    return {"step": [part[-1]["step"] for part in parts]} | columns, size
+
+
+def groups(metrics: Mapping, headline: Mapping[str, str]) -> list[tuple[str, dict[str, str]]]:
+    """(title, metric -> label) of each chart: headline, a chart for each metric with parts, the rest, speed."""
+    found = {"Main metrics": {metric: label for label, metric in headline.items() if metric in metrics}}
+    rest = {}
+    for metric in metrics:
+        whole, slash, part = metric.partition("/")
+        if slash:
+            found.setdefault(_words(whole), {})[metric] = _words(part)
+        elif metric not in (*_NO_METRICS, *headline.values()):
+            rest[metric] = _words(metric)
+    speed = {_SPEED: "steps per second"} if _SPEED in metrics else {}
+    charts_of = [*found.items(), ("Other metrics", rest), ("Speed", speed)]
+    return [(title, labels) for title, labels in charts_of if labels]
+
+
+def _seconds(entries: list[dict], step: int, clock: float | None) -> float | None:
+    """Time in training; steps after the last entry count at its speed where no `clock` tells of them."""
+    if clock is not None:
+        return logs.seconds_trained([*entries, {"seconds": clock}])
+    if not entries:
+        return None if step else 0.0
+    return logs.seconds_trained(entries) + (step - entries[-1]["step"]) / max(entries[-1][_SPEED], 1e-9)
 
 
 def _mean(values: list[float]) -> float | None:
     return float(f"{sum(values) / len(values):.4g}") if values else None
 
 
-def _sheet(frames: np.ndarray) -> np.ndarray:
-    shown = frames[np.unique(np.linspace(0, len(frames) - 1, min(len(frames), _FRAMES)).round().astype(int))]
-    shown = shown if shown.dtype == np.uint8 else pictures.to_uint8(shown)
-    return pictures.viewable(shown[0]) if len(shown) == 1 else pictures.grid(shown)
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _chart(title: str, labels: dict[str, str], curves: dict[str, list]) -> dict:
+    looks = [charts.look(i) for i in range(len(labels))]
+    lines = [
+        {"metric": metric, "label": label, "colour": colour + 1, "dashes": dashes}
+        for (metric, label), (colour, dashes) in zip(labels.items(), looks, strict=True)
+    ]
+    return {"title": title, "lines": lines, "svg": charts.curves(title, curves["step"], [curves[m] for m in labels])}
+
+
+def _save_sheet(source: Source, path: Path) -> None:
+    """Writes the picture, or some frames of the clip side by side."""
+    shrink = min(1.0, (_FRAME_SIDE if source.num_frames > 1 else _PICTURE_SIDE) / max(source.size))
+    frames = source.resized(*(max(1, round(side * shrink)) for side in source.size))
+    last, count = len(frames) - 1, min(len(frames), _FRAMES)
+    shown = frames[[round(i * last / max(1, count - 1)) for i in range(count)]]
+    shown = shown if shown.dtype == "uint8" else pictures.to_uint8(shown)
+    pictures.save_png(path, pictures.viewable(shown[0]) if count == 1 else pictures.grid(shown))
 
 
 def _caption(source: str, count: int) -> str:
     return source if count == 1 else f"{source}: {min(count, _FRAMES)} of the {count} frames trained on"
 
 
-def _commands(config: Config, folder: Path) -> list[list[str]]:
-    of_run = command_text.command(config, folder)
-    return [
-        ["This run; the same line goes on with it after an interruption", of_run],
-        ["Samples of it", command_text.shell("siv_jax.sample", "--workdir", folder, "--num", 100)],
-        ["How good and how varied they are", command_text.shell("siv_jax.evaluate", "--workdir", folder)],
-        ["Walk between samples and keep favourites", command_text.shell("siv_jax.demo", "--workdir", folder)],
+def _rendered(folder: Path) -> dict | None:
+    """The first rendered samples, how many there are, and their size."""
+    files = sorted((folder / workdir.RENDERED).glob("sample_*.png"))
+    if not files:
+        return None
+    with Image.open(files[0]) as first:
+        size = f"{first.width}x{first.height}"
+    return {"files": [f"{workdir.RENDERED}/{file.name}" for file in files[:_LARGE]], "count": len(files), "size": size}
+
+
+def _evaluation(folder: Path) -> dict | None:
+    """The main numbers of the evaluation in the workdir; None without one, or where it cannot be read."""
+    if not (folder / EVALUATION).is_dir():
+        return None
+    from siv_jax.metrics import record
+    from siv_jax.report import evaluation_page
+
+    try:
+        found = record.read(folder / EVALUATION / record.FILE)
+        numbers = evaluation_page.numbers(found["mean"], evaluation_page.MAIN)
+        verdict = evaluation_page.verdict(found)
+    except (UserError, KeyError, TypeError, AttributeError):
+        return None
+    report = f"{EVALUATION}/{evaluation_page.REPORT}"
+    return {"verdict": verdict, "numbers": numbers, "report": report if (folder / report).exists() else ""}
+
+
+def _commands(config: Config, folder: Path) -> list[tuple[str, str]]:
+    commands = [
+        ("Draw more samples", command_text.shell("siv_jax.sample", "--workdir", folder, "--num", 100)),
+        ("Measure how good and how varied they are", command_text.shell("siv_jax.evaluate", "--workdir", folder)),
+        ("Walk between samples and keep favourites", command_text.shell("siv_jax.demo", "--workdir", folder)),
+        ("Train: the same line goes on after an interruption", command_text.command(config, folder)),
     ]
+    if importlib.util.find_spec("siv_jax.render"):
+        large = command_text.shell("siv_jax.render", "--workdir", folder, "--num", 20, "--size", "photo")
+        commands.insert(1, ("Render samples at the photo's size", large))
+    return commands
 
 
-def _settings(config: Config) -> list[list[str]]:
-    """[key, value, usual value] as text."""
+def _settings(config: Config) -> list[tuple[str, str, str]]:
+    """(key, value, usual value) as texts."""
     usual = config_lib.flatten(type(config)())
-    return [[key, str(value), str(usual[key])] for key, value in config_lib.flatten(config).items()]
-
-
-def _card(member: Path, last: dict, num_steps: int) -> str:
-    name, at, drawn = html.escape(member.name), urllib.parse.quote(member.name), grids(member)
-    picture = f'<img alt="samples of {name}" loading="lazy" src="{at}/{drawn[-1][1]}">' if drawn else ""
-    share = 100 * last["step"] / num_steps
-    losses = [f"{label} {last[key]:.3f}" for label, key in (("G", "loss_g"), ("D", "loss_d")) if key in last]
-    state = "finished" if last["step"] >= num_steps else f"step {last['step']:,} of {num_steps:,}"
-    return (
-        f'<a class="card member" href="{at}/{PAGE}"><div class="pair">'
-        f'<img alt="what {name} trains on" loading="lazy" src="{at}/{PICTURE}">{picture}</div>'
-        f'<h2>{name}</h2><p class="soft">{" · ".join([state, *losses])}</p>'
-        f'<div class="bar"><i style="width: {share:.1f}%"></i></div></a>'
-    )
-
-
-def _json(data: dict) -> str:
-    """JSON that may stand inside a script element, whatever the strings in it."""
-    return json.dumps(data, allow_nan=False).replace("<", "\\u003c")
-
-
-def _write(folder: Path, text: str) -> Path:
-    workdir.write_atomically(folder / PAGE, lambda file: file.write(text.encode()))
-    return folder / PAGE
+    return [(key, str(value), str(usual[key])) for key, value in config_lib.flatten(config).items()]

@@ -14,17 +14,23 @@ _LARGEST_BATCH = 64
 
 
 class Drawer:
-    """Draws samples of the plan's size.
+    """Draws samples of the plan's size, or of another.
 
     Attributes:
       sampler: what it draws with.
+      size: (height, width) of the samples.
+      batch: samples in one call.
     """
 
-    def __init__(self, sampler: Sampler, plan: Plan):
-        self.sampler = sampler
-        values = plan.height * plan.width * plan.channels
+    def __init__(self, sampler: Sampler, plan: Plan, size: tuple[int, int] | None = None):
+        self.sampler, self.size, self._asked = sampler, size or (plan.height, plan.width), size
+        values = self.size[0] * self.size[1] * plan.channels
         self.batch = int(np.clip(_VALUES_PER_BATCH // values, 1, _LARGEST_BATCH))
-        self._draw = jax.jit(lambda weights, noise: sampler.draw(weights, noise))
+        self._draw = jax.jit(lambda weights, noise: sampler.draw(weights, noise, size))
+
+    def noise(self, seed: int, start: int, count: int) -> np.ndarray:
+        """Noise for samples number `start` to `start + count` of `seed`, see Sampler."""
+        return self.sampler.noise(seed, start, count, self._asked)
 
     def __call__(self, weights: Any, noise: np.ndarray) -> Samples:
         """Samples as numpy arrays for noise [n, ...], n >= 1."""

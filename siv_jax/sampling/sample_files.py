@@ -1,25 +1,34 @@
 """Samples as files: pictures in the input's own type, a contact sheet, arrays, and walks between samples."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from siv_jax.data.pixel_format import PixelFormat
+from siv_jax.models.interface import Samples
 from siv_jax.sampling import pictures
 from siv_jax.workdir.layout import write_atomically, write_text
 
 SHEET = "contact_sheet.png"
+MASK = "mask_"  # how the files of masks begin
 # Names of the files that a draw wrote, so that the next one into the same folder can replace them and nothing else.
 _MANIFEST = ".samples.json"
 # Most pictures on one contact sheet.
 _ON_SHEET = 100
+# Longer side of a picture on it, in pixels, at most.
+_SHEET_SIDE = 400
 _SUFFIXES = {"picture": "png", "npy": "npy", "tiff": "tif"}
 
 
 def write_samples(
-    folder: Path, batches: Iterable[np.ndarray], count: int, pixel_format: PixelFormat, file_format: str = "png"
+    folder: Path,
+    batches: Iterable[Samples],
+    count: int,
+    pixel_format: PixelFormat,
+    file_format: str = "png",
+    save_mask: Callable[[Path, np.ndarray], None] | None = None,
 ) -> Path:
     """Writes samples as they come, and a contact sheet of the first of them.
 
@@ -27,10 +36,11 @@ def write_samples(
 
     Args:
       folder: made if it does not exist.
-      batches: images float32 [n, H, W, C] in [-1, 1]; one batch is in memory at a time.
+      batches: numpy arrays; one batch is in memory at a time.
       count: of all images, at least one.
       pixel_format: of the training input: samples are written as it came in (PNG, .npy or TIFF).
       file_format: "png" writes a file per sample; "npy" one float32 array, samples.npy, as it is.
+      save_mask: writes one mask [H, W] under a path; for samples that have masks.
 
     Returns:
       The contact sheet's path.
@@ -39,11 +49,13 @@ def write_samples(
     _remove_earlier(folder)
     suffix = _SUFFIXES[pixel_format.kind]
     names = ["samples.npy"] if file_format == "npy" else [f"sample_{i:05d}.{suffix}" for i in range(count)]
-    write_text(folder / _MANIFEST, json.dumps([*names, SHEET]))
+    masks = [f"{MASK}{i:05d}.png" for i in range(count)] if save_mask else []
+    write_text(folder / _MANIFEST, json.dumps([*names, *masks, SHEET]))
     on_sheet: list[np.ndarray] = []
     write = _write_array if file_format == "npy" else _write_files
     try:
-        write(folder, _noted(batches, on_sheet), names, count, pixel_format)
+        images = _noted(_without_masks(batches, folder, masks, save_mask), on_sheet)
+        write(folder, images, names, count, pixel_format)
     finally:  # an interrupted draw keeps what is done
         if on_sheet:
             pictures.save_png(folder / SHEET, pictures.grid(np.stack(on_sheet)))
@@ -60,9 +72,22 @@ def write_animation(folder: Path, images: np.ndarray, frames_per_second: int) ->
     return [gif, mp4]
 
 
+def _without_masks(
+    batches: Iterable[Samples], folder: Path, names: list[str], save_mask: Callable[[Path, np.ndarray], None] | None
+) -> Iterable[np.ndarray]:
+    """The images of the batches; their masks are written on the way."""
+    waiting = iter(names)
+    for batch in batches:
+        if save_mask is not None:
+            for mask in batch.masks:
+                save_mask(folder / next(waiting), mask)
+        yield batch.images
+
+
 def _noted(batches: Iterable[np.ndarray], on_sheet: list[np.ndarray]) -> Iterable[np.ndarray]:
     for batch in batches:
-        on_sheet += list(pictures.to_uint8(batch[: max(0, _ON_SHEET - len(on_sheet))]))
+        shown = pictures.to_uint8(batch[: max(0, _ON_SHEET - len(on_sheet))])
+        on_sheet += [pictures.shrunk(image, _SHEET_SIDE) for image in shown]
         yield batch
 
 
@@ -78,14 +103,29 @@ def _write_files(
 def _write_array(
     folder: Path, batches: Iterable[np.ndarray], names: list[str], count: int, pixel_format: PixelFormat
 ) -> None:
-    hidden, array, done = folder / f".{names[0]}", None, 0
-    for batch in batches:
-        if array is None:
-            array = np.lib.format.open_memmap(hidden, "w+", np.float32, (count, *batch.shape[1:]))
-        array[done : done + len(batch)] = batch
-        done += len(batch)
-    del array
-    hidden.replace(folder / names[0])
+    hidden, shape, done = folder / f".{names[0]}", (), 0
+    try:
+        # No memory-mapped file, whose writer a full disk would kill.
+        with open(hidden, "wb") as file:
+            for batch in batches:
+                if not done:
+                    shape = batch.shape[1:]
+                    _write_header(file, (count, *shape))
+                file.write(np.ascontiguousarray(batch, "<f4"))
+                done += len(batch)
+    finally:  # an interrupted draw keeps what is done
+        if done:
+            with open(hidden, "r+b") as file:
+                _write_header(file, (done, *shape))
+            hidden.replace(folder / names[0])
+        else:
+            hidden.unlink(missing_ok=True)
+
+
+def _write_header(file, shape: tuple[int, ...]) -> None:
+    """The header of an .npy file, in which numpy leaves room for another length."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _write_native(path: Path, sample: np.ndarray, pixel_format: PixelFormat) -> None:

@@ -9,7 +9,9 @@ import numpy as np
 from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import Samples
+from siv_jax.patches.render import DEFAULT_FIDELITY
 from siv_jax.sampling.drawer import Drawer
+from siv_jax.sampling.rendering import Rendering, of_model, parse_size, rough_size
 from siv_jax.workdir import checkpoint, layout
 
 
@@ -29,16 +31,14 @@ class TrainedModel:
         Raises:
           UserError: it is no workdir, or holds no usable checkpoint.
         """
-        if not workdir.is_dir():
-            raise UserError(f"{workdir} does not exist: give the --workdir of a run")
         self.workdir = workdir
         self.config, self.record = layout.load_config(workdir), layout.load_record(workdir)
-        family = registry.get(self.config.model.name)
+        self._sampler = registry.get(self.config.model.name).sampler(self.config, self.record.plan)
         weights, self.step = checkpoint.restore_weights(workdir / layout.CHECKPOINTS)
-        self._drawer = Drawer(family.sampler(self.config, self.record.plan), self.record.plan)
+        self._drawer = Drawer(self._sampler, self.record.plan)
         self._noise_shape = self.latents(1).shape[1:]
         try:
-            jax.eval_shape(self._drawer.sampler.draw, weights, self.latents(1))
+            jax.eval_shape(self._sampler.draw, weights, self.latents(1))
         except Exception as error:  # flax and JAX raise many kinds for arrays of other shapes
             raise UserError(
                 f"the weights in {workdir} do not fit its {layout.CONFIG} and {layout.PLAN}, which must have been "
@@ -48,7 +48,7 @@ class TrainedModel:
 
     def latents(self, count: int, seed: int = 0, start: int = 0) -> np.ndarray:
         """The sampler's noise float32 [count, ...], numbers `start` on of `seed`."""
-        return self._drawer.sampler.noise(seed, start, count)
+        return self._drawer.noise(seed, start, count)
 
     def generate(self, z: np.ndarray) -> np.ndarray:
         """Images float32 [n, H, W, C] in [-1, 1] for latents [n, ...].
@@ -67,15 +67,52 @@ class TrainedModel:
         self.check_latents(z)
         return self._drawer(self._weights, z)
 
-    def batches(self, z: np.ndarray) -> Iterator[np.ndarray]:
-        """As `generate`, in batches of the drawer's size: one is in memory at a time.
+    def batches(self, z: np.ndarray) -> Iterator[Samples]:
+        """As `draw`, in batches of the drawer's size: one is in memory at a time.
 
         Raises:
           UserError: see check_latents.
         """
         self.check_latents(z)
         size = self._drawer.batch
-        return (self._drawer(self._weights, z[i : i + size]).images for i in range(0, len(z), size))
+        return (self._drawer(self._weights, z[i : i + size]) for i in range(0, len(z), size))
+
+    def rendered(
+        self,
+        count: int,
+        seed: int = 0,
+        size: str = "photo",
+        fidelity: float = DEFAULT_FIDELITY,
+        latents: np.ndarray | None = None,
+        masks: np.ndarray | None = None,
+    ) -> Iterator[Samples]:
+        """Samples 0 to `count` of `seed` rendered from the photo's own patches, one after another.
+
+        Args:
+          size: "photo", "WIDTHxHEIGHT" or a factor such as "2x".
+          fidelity: how strongly every part of the photo must be used, see siv_jax.patches.
+          latents: [n, ...] to render instead.
+          masks: uint8 [N, H, W] of the photo, or of the clip's frames; then the samples have masks, too.
+
+        Raises:
+          UserError: a size that cannot be made, or latents that do not fit.
+        """
+        source = layout.load_source(self.workdir)
+        to_make = Rendering(parse_size(size, self.record.source_size), fidelity, masks)
+        drawer, rough = self._drawer, rough_size(self.record.plan, source.size, to_make.size)
+        if rough is not None:
+            drawer = self._drawer_for(rough)
+            if latents is not None:
+                raise UserError(f"latents are for the photo's aspect; --size {size} needs more of them: give a seed")
+        if latents is not None:
+            self.check_latents(latents)
+        z = drawer.noise(seed, 0, count) if latents is None else latents
+        return of_model(drawer, self._weights, z, source, to_make)
+
+    def _drawer_for(self, rough: tuple[int, int]) -> Drawer:
+        if "size" not in self._sampler.tasks:
+            raise UserError("this model draws one size only: ask for a --size of the photo's aspect")
+        return Drawer(self._sampler, self.record.plan, rough)
 
     def check_latents(self, z: np.ndarray) -> None:
         """Checks latents [n, ...].

@@ -42,7 +42,7 @@ def train(config: Config, folder: Path, devices: int, dry_run: bool, say: Callab
         raise UserError("a fleet trains in one process: start one on each machine, with a part of the pictures")
     used = devices_lib.use(devices)
     if (folder / SETTINGS).exists():
-        config_lib.refuse_changes(config_lib.load(folder / SETTINGS), config, folder)
+        config_lib.refuse_changes(_saved_settings(folder), config, folder)
     members = survey(config, folder)
     for member in members:
         if member.outcome == "failed":
@@ -67,6 +67,15 @@ def train(config: Config, folder: Path, devices: int, dry_run: bool, say: Callab
     return _conclusion(folder, members, stop, say)
 
 
+def _saved_settings(folder: Path) -> Config:
+    try:
+        return config_lib.load(folder / SETTINGS)
+    except UserError as error:
+        raise UserError(
+            f"{folder} holds a fleet of siv_jax 0.1 or a damaged {SETTINGS} ({error}): use another --workdir"
+        ) from None
+
+
 class _Queue:
     """The members that wait, those in training, and what is told of them."""
 
@@ -77,7 +86,7 @@ class _Queue:
         self._waiting = iter(sorted(waiting, key=lambda member: str(member.task.plan)))
         self._programs: dict = {}
         self._open: dict[Run, tuple[Member, contextlib.ExitStack]] = {}
-        steps = [sum(stage.num_steps for stage in member.task.stages) for member in members if member.task]
+        steps = [member.task.num_steps for member in members if member.task]
         begun = [completed_steps(member.folder / layout.CHECKPOINTS) for member in members if member.task]
         self._bar = loop.progress_bar(sum(steps), sum(map(min, begun, steps)))
 
@@ -92,7 +101,7 @@ class _Queue:
                 closing.close()
 
     def _open_next(self, devices: list[jax.Device]) -> Run | None:
-        for member in self._waiting:
+        while self._stop.name is None and (member := next(self._waiting, None)) is not None:
             with contextlib.ExitStack() as closing:
                 try:
                     opened = single.open_run(
@@ -117,10 +126,11 @@ class _Queue:
             elif not run.ended:
                 self._note(member, "stopped", f"by {self._stop.name} after step {run.step}; saved")
             else:
-                single.write_samples(run, member.folder)
+                single.write_samples(run, member.folder, self._stop, say=str)
                 self._note(member, "done", "")
         fleet_summary.write(self._folder, self._members)
-        fleet_page.write(self._folder, planned=sum(member.outcome != "failed" for member in self._members))
+        usable = sum(member.outcome != "failed" for member in self._members)
+        fleet_page.write(self._folder, planned=usable, notes=_notes(self._members))
 
     def _note(self, member: Member, outcome: str, reason: str) -> None:
         member.outcome, member.reason = outcome, reason
@@ -128,9 +138,18 @@ class _Queue:
             self._say(f"{outcome:9} {member.path.name}: {reason or member.folder}")
 
 
+def _notes(members: list[Member]) -> dict[str, str]:
+    """Why members are not trained on, or have stopped, by folder or, without one, by picture."""
+    return {
+        member.folder.name if member.folder.exists() else member.path.name: member.reason
+        for member in members
+        if member.reason
+    }
+
+
 def _conclusion(folder: Path, members: list[Member], stop: StopSignal, say: Callable[[str], None]) -> str | None:
     found = fleet_summary.write(folder, members)
-    index = fleet_page.write(folder, ended=True)
+    index = fleet_page.write(folder, ended=True, notes=_notes(members))
     for line in ["", *fleet_summary.table(found), "", f"{folder / fleet_summary.SUMMARY}", f"{index}"]:
         say(line)
     count = {outcome: sum(member.outcome == outcome for member in members) for outcome in ("done", "diverged")}

@@ -78,7 +78,7 @@ def _look_at(member: Member) -> None:
     try:
         member.task = make_task(config, open_source(config.data), shards=1)
         memory.require(member.task, 1)
-        if completed_steps(member.folder / layout.CHECKPOINTS) < sum(one.num_steps for one in member.task.stages):
+        if completed_steps(member.folder / layout.CHECKPOINTS) < member.task.num_steps:
             return
         config_lib.refuse_changes(layout.load_config(member.folder), config, member.folder)
         same = layout.load_record(member.folder).digest == member.task.source.digest()

@@ -25,14 +25,14 @@ def train(
     running: dict[int, Run] = {}
     while True:
         for number, devices in enumerate(groups):
-            if number not in running and stop.name is None:
+            if number not in running:
                 run = open_next(devices)
                 if run is not None:
                     running[number] = run
         if not running:
             return
         for number, run in list(running.items()):
-            if not run.begun:
+            if not run.begun and stop.name is None:
                 run.begin()
                 bar.unpause()  # its estimate leaves out compilation
             count, stopped = processes.agree(run.steps_wanted(), stop.name)

@@ -4,11 +4,12 @@ All of them run the same command; the first one alone locks, reads and writes th
 """
 
 import contextlib
+import hashlib
 import os
 import socket
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -96,11 +97,11 @@ def together() -> Iterator[None]:
         raise UserError("another process of this job cannot begin; what it printed says why")
 
 
-def require_same(digest: str, what: str) -> None:
+def require_same(text: Callable[[], str], what: str) -> None:
     """Refuses to go on where processes hold different things.
 
     Args:
-      digest: hexadecimal, of as many digits everywhere.
+      text: gives what has to be the same; asked in a job of several processes only.
       what: its name in the message.
 
     Raises:
@@ -108,7 +109,7 @@ def require_same(digest: str, what: str) -> None:
     """
     if jax.process_count() == 1:
         return
-    digests = _gathered(np.frombuffer(bytes.fromhex(digest), np.uint8))
+    digests = _gathered(np.frombuffer(hashlib.sha256(text().encode()).digest(), np.uint8))
     if (digests != digests[0]).any():
         raise UserError(f"the processes of this job were given different {what}: all need the same command and input")
 

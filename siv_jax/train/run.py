@@ -36,6 +36,11 @@ class Task:
     source: Source
     stages: list[Stage]
 
+    @property
+    def num_steps(self) -> int:
+        """Steps of all stages."""
+        return sum(stage.num_steps for stage in self.stages)
+
 
 @dataclasses.dataclass(frozen=True)
 class Output:
@@ -73,15 +78,17 @@ class Run:
         """`programs` keeps what is compiled, for runs of the same shapes and settings on the same devices."""
         self.task, self.name, self.shown = task, name, ""
         self.error: DivergedError | None = None
-        self.num_steps = sum(stage.num_steps for stage in task.stages)
+        self.num_steps = task.num_steps
         self.drawer = Drawer(task.family.sampler(task.config, task.plan), task.plan)
         self._devices, self._output, self._programs, self._profile = devices, output, programs, profile
         self._pace = Pace()
         self._due: list[Callable[[], None]] = []  # what is written once it has arrived from the devices
-        self._noise = self.drawer.sampler.noise(task.config.seed, 0, task.config.num_samples)
+        self._noise = self.drawer.noise(task.config.seed, 0, task.config.num_samples)
         self._stage, self._at, self._state, self._data = self._taken_up()
         self._log = MeanMetrics(self.step, output.logs if output else None, task.family.headline)
         self._program: Program | None = None  # of the stage, once begun
+        if self._stage_done and not self.ended:
+            self._enter_next_stage()
 
     @property
     def step(self) -> int:
@@ -105,6 +112,10 @@ class Run:
         self._state, self._placed_data = program.put(self._state), program.put(self._data)
         self._totals = program.zero_totals()
         self._log.begin()
+
+    @property
+    def _stage_done(self) -> bool:
+        return self._at == self.task.stages[self._stage].num_steps
 
     @property
     def begun(self) -> bool:
@@ -136,7 +147,7 @@ class Run:
             self._pace.wait(ticket, count)
             self._at += count
             self._notice()
-            if self._at == self.task.stages[self._stage].num_steps and self.step < self.num_steps:
+            if self._stage_done and not self.ended:
                 self._flush()
                 self._enter_next_stage()
 
@@ -212,7 +223,7 @@ class Run:
         return np.array([number, self.task.config.seed], np.uint32)
 
     def _enter_next_stage(self) -> None:
-        previous = self._program.fetch(self._state)
+        previous = self._program.fetch(self._state) if self.begun else self._state
         self._stage, self._at, self._program = self._stage + 1, 0, None
         stage = self.task.stages[self._stage]
         self._data = self._data_of(self._stage)
@@ -223,8 +234,7 @@ class Run:
         """Takes copies of what is due now; `_flush`, called when the next steps are under way, writes it."""
         config, step, program = self.task.config, self.step, self._program
         stage, at = self._stage, self._at
-        last_of_stage = at == self.task.stages[stage].num_steps
-        if step % config.log_every == 0 or last_of_stage:
+        if step % config.log_every == 0 or self._stage_done:
             self._log.due(step, program.snapshot(self._totals))
             self._totals = program.zero_totals()
         draws = step % config.sample_every == 0 or step == self.num_steps
@@ -232,11 +242,11 @@ class Run:
         if not (draws or saves):
             return
         copy = program.snapshot(self._state)
+        if saves:
+            self._due.append(lambda: self._save(step, stage, at, jax.device_get(copy)))
         if draws and self._output is not None:
             samples = self.drawer.start(self.task.stages[stage].weights(copy), self._noise)
             self._due.append(lambda: self._write_grid(step, samples().images))
-        if saves:
-            self._due.append(lambda: self._save(step, stage, at, jax.device_get(copy)))
 
     def _flush(self) -> None:
         """Writes what is due, once it has arrived.
@@ -250,6 +260,8 @@ class Run:
             write()
 
     def _write_grid(self, step: int, images: np.ndarray) -> None:
+        if not np.isfinite(images).all():
+            raise DivergedError(f"the samples are not finite after step {step}")
         folder = self._output.folder / layout.GRIDS
         folder.mkdir(exist_ok=True)
         sheet = pictures.grid(pictures.to_uint8(images))

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -10,12 +11,13 @@ from pathlib import Path
 import jax
 
 from siv_jax import config as config_lib
+from siv_jax.cli import command_text
 from siv_jax.config import Config
 from siv_jax.data import Source, open_source
 from siv_jax.errors import DivergedError, UserError
 from siv_jax.models import registry
-from siv_jax.report.run_page import RunPage
-from siv_jax.sampling import sample_files
+from siv_jax.report.run_page import PAGE, RunPage
+from siv_jax.sampling import rendering, sample_files
 from siv_jax.train import devices as devices_lib
 from siv_jax.train import loop, memory, processes
 from siv_jax.train.profile import recorded
@@ -71,7 +73,7 @@ def train(
             say(line)
         memory.require(task, len(used))
     without_path = dataclasses.replace(config, data=dataclasses.replace(config.data, path=""))
-    processes.require_same(task.source.digest(config_lib.to_json(without_path)), "settings or pictures")
+    processes.require_same(lambda: config_lib.to_json(without_path) + task.source.digest(), "settings or pictures")
     if dry_run:
         say(json.dumps(dataclasses.asdict(config), indent=2))
         return None
@@ -90,8 +92,10 @@ def train(
             say(f"stopped by {stop.name} after step {run.step}; saved. The same command goes on from here")
             return stop.name
         if processes.is_first():
-            say(f"done      {run.num_steps} steps; samples: {write_samples(run, folder)}")
-            say(f"more      python -m siv_jax.sample --workdir {folder} --num 100 --out DIR")
+            say(f"done      {run.num_steps} steps")
+            write_samples(run, folder, stop, say)
+            say(f"more      {command_text.shell('siv_jax.sample', '--workdir', folder, '--num', 100, '--out', 'DIR')}")
+            say(f"look at   {folder / PAGE}")
     if config.profile and (folder / layout.PROFILE).exists():
         traces = folder / layout.PROFILE
         say(f"profile   {traces}: tensorboard --logdir {traces}, or its perfetto_trace.json.gz at ui.perfetto.dev")
@@ -150,7 +154,7 @@ def open_run(
         with processes.together():
             if processes.is_first():
                 stack.callback(layout.lock(folder).release)
-                record = layout.begin(folder, task.config, task.plan, task.source)
+                record = layout.begin(folder, task.config, task.plan, task.num_steps, task.source)
                 # From the workdir's copy, so that a resumed run sees what the first one saw.
                 task = dataclasses.replace(task, plan=record.plan, source=layout.load_source(folder))
                 output = _output(folder, task, stack, watch)
@@ -160,12 +164,22 @@ def open_run(
         yield run
 
 
-def write_samples(run: Run, folder: Path) -> Path:
-    """Draws the final samples of a run into its workdir; returns their contact sheet."""
-    config = run.task.config
-    noise = run.drawer.sampler.noise(config.seed, 0, config.num_samples)
-    images = run.drawer(run.weights(), noise).images
-    return sample_files.write_samples(folder / layout.SAMPLES, [images], len(images), run.task.source.format)
+def write_samples(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], None]) -> None:
+    """Draws the final samples of a run that has ended into its workdir: as they are, and rendered until `stop`."""
+    config, source, weights = run.task.config, run.task.source, run.weights()
+    noise = run.drawer.noise(config.seed, 0, config.num_samples)
+    sheet = sample_files.write_samples(
+        folder / layout.SAMPLES, [run.drawer(weights, noise)], len(noise), source.format
+    )
+    say(f"samples   {sheet}: as the network draws them, {run.drawer.size[1]}x{run.drawer.size[0]}")
+    size = rendering.default_size(source.size)
+    try:
+        made = rendering.of_model(run.drawer, weights, noise, source, rendering.Rendering(size))
+        made = itertools.takewhile(lambda _: stop.name is None, made)
+        sheet = sample_files.write_samples(folder / layout.RENDERED, made, len(noise), source.format)
+        say(f"rendered  {sheet}: from the photo's own patches, {size[1]}x{size[0]}")
+    except UserError as error:  # a picture too small to have patches
+        say(f"note      not rendered: {error}")
 
 
 def what_is_left(run: Run, folder: Path) -> str:

@@ -1,6 +1,6 @@
 """Favourites of a run: places in the latent space that were kept, with their latents and pictures.
 
-WORKDIR/favourites/ holds NAME.png of each and favourites.npz: `names`, `latents` [n, noise_dim] float32 and
+WORKDIR/favourites/ holds NAME.png of each and favourites.npz: `names`, `latents` [n, ...] float32 and
 `steps`, the training steps of the model that drew them. python -m siv_jax.sample --latents takes that file.
 """
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from siv_jax.errors import UserError
 from siv_jax.sampling import pictures
-from siv_jax.sampling import sample_files as sampling
 from siv_jax.sampling.trained_model import TrainedModel
+from siv_jax.sampling.walk import walk
 from siv_jax.workdir.layout import write_atomically
 
 FOLDER, FILE = "favourites", "favourites.npz"
@@ -48,21 +48,21 @@ class Place:
 
 
 def way(model: TrainedModel, start: tuple[int, int], end: tuple[int, int]) -> np.ndarray:
-    """Latents [STEPS + 1, noise_dim] from one sample, as (seed, number), to another, both among them."""
+    """Latents [STEPS + 1, ...] from one sample, as (seed, number), to another, both among them."""
     anchors = np.concatenate([model.latents(1, seed, number) for seed, number in (start, end)])
-    return sampling.walk(anchors, STEPS)[: STEPS + 1]
+    return walk(anchors, STEPS)[: STEPS + 1]
 
 
 class Favourites:
-    """The favourites of one workdir, in memory and on disk."""
+    """The favourites of one model, in memory and in its workdir."""
 
-    def __init__(self, folder: Path, model: TrainedModel):
+    def __init__(self, model: TrainedModel):
         """Reads what is there.
 
         Raises:
           UserError: favourites.npz is damaged, or of a model with other latents.
         """
-        self.folder = folder / FOLDER
+        self.folder = model.workdir / FOLDER
         self._model = model
         self._kept: dict[str, tuple[np.ndarray, int]] = {}
         path = self.folder / FILE

@@ -5,7 +5,8 @@ plan.json          the model's shapes, and what is known of the input
 source/            the picture, or the frames of the clip, that the run learns from
 checkpoints/       Orbax, the last few
 grids/             samples of the same noise as training goes on
-samples/           the final samples
+samples/           the final samples, as the network draws them
+rendered/          the same samples made sharp from the photo's own patches
 scalars.jsonl      losses; tensorboard/ holds the same as events
 profile/           a trace of some steps, where one was asked for
 index.html         all this as a page, with training.png, what the run learns from
@@ -14,6 +15,7 @@ index.html         all this as a page, with training.png, what the run learns fr
 import dataclasses
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from siv_jax.models import registry
 from siv_jax.models.interface import Plan
 
 CONFIG, PLAN, SOURCE = "config.json", "plan.json", "source"
-CHECKPOINTS, GRIDS, SAMPLES = "checkpoints", "grids", "samples"
+CHECKPOINTS, GRIDS, SAMPLES, RENDERED = "checkpoints", "grids", "samples", "rendered"
 SCALARS, TENSORBOARD, PROFILE = "scalars.jsonl", "tensorboard", "profile"
 _LOCK = ".lock"
 # Of the files of a workdir; 0.1 of the package had none.
@@ -39,6 +41,7 @@ class Record:
     """What a workdir knows of its model and its input, beside its config.
 
     source: name of the input.
+    num_steps: training steps of all stages together.
     num_frames: frames that the run learns from, 1 for a picture; 0 for imported weights, which have none.
     frames_found: frames of the input before stride and data.max_frames.
     source_size, kept_size: (height, width) of the input and of the frames in source/.
@@ -48,6 +51,7 @@ class Record:
     plan: Any
     format: PixelFormat
     source: str
+    num_steps: int = 0
     num_frames: int = 0
     frames_found: int = 0
     source_size: tuple[int, int] = (0, 0)
@@ -92,7 +96,7 @@ def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
     return claim
 
 
-def begin(workdir: Path, config: config_lib.Config, plan: Plan, source: Source) -> Record:
+def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, source: Source) -> Record:
     """Writes into a locked workdir what a run of `config` on `source` needs; of an older run there, checks it.
 
     Raises:
@@ -100,16 +104,19 @@ def begin(workdir: Path, config: config_lib.Config, plan: Plan, source: Source) 
     """
     if (workdir / CONFIG).exists():
         config_lib.refuse_changes(load_config(workdir), config, workdir)
-        record, digest = load_record(workdir), source.digest()
+        record, digest = dataclasses.replace(load_record(workdir), num_steps=num_steps), source.digest()
         # The input may be the workdir's own copy of it, when the original is gone.
         if digest != record.digest and digest != load_source(workdir).digest():
             raise UserError(f"{workdir} holds a run trained on another input ({record.source}); use another --workdir")
     else:
+        # A run that was killed before it had settings may have left one.
+        shutil.rmtree(workdir / SOURCE, ignore_errors=True)
         kept_size = stored.store(source, workdir / SOURCE)
         record = Record(
             plan=plan,
             format=source.format,
             source=source.name,
+            num_steps=num_steps,
             num_frames=source.num_frames,
             frames_found=source.frames_found,
             source_size=source.size,

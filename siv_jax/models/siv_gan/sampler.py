@@ -14,21 +14,43 @@ from siv_jax.nn.precision import compute_dtype
 class Sampler:
     """The averaged generator (a `siv_jax.models.interface.Sampler`)."""
 
-    tasks = frozenset()
+    tasks = frozenset({"size"})
 
     def __init__(self, plan: Plan, model: ModelConfig):
-        self._noise_dim = model.noise_dim
+        self._plan, self._noise_dim = plan, model.noise_dim
         self._generator = network.generator(plan, model, compute_dtype(model.dtype))
 
-    def noise(self, seed: int, start: int, count: int, size: None = None) -> np.ndarray:
-        """Latents float32 [count, noise_dim] from N(0, I); each depends on the seed and its own number alone."""
+    def noise(self, seed: int, start: int, count: int, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Latents float32 [count, noise_dim] from N(0, I); each depends on the seed and its own number alone.
+
+        For pictures of another size [count, rows, columns, noise_dim]: as many latents side by side as cover it.
+        """
+        shape = (self._noise_dim,)
+        if size is not None:
+            cells = self._cells(size)
+            shape = -(-cells[0] // self._plan.noise_height), -(-cells[1] // self._plan.noise_width), *shape
         key = jax.random.key(seed, impl="threefry2x32")
-        draw = jax.jit(jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (self._noise_dim,))))
+        draw = jax.jit(jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), shape)))
         return np.asarray(draw(jnp.arange(start, start + count)))
 
     def draw(
-        self, weights: dict, noise: jax.Array, size: None = None, image: None = None, start_scale: int = 0
+        self,
+        weights: dict,
+        noise: jax.Array,
+        size: tuple[int, int] | None = None,
+        image: None = None,
+        start_scale: int = 0,
     ) -> Samples:
-        """Images of the plan's size for latents [n, noise_dim]."""
-        images, _ = self._generator.apply(weights["ema"], weights["vectors_g"], noise)
-        return Samples(images[-1])
+        """Images of the plan's size for latents [n, noise_dim], or of `size` for [n, rows, columns, noise_dim].
+
+        A larger picture is drawn in one piece from first feature maps laid side by side: all layers after them are
+        convolutions, which join them.
+        """
+        options = {} if size is None else {"cells": self._cells(size)}
+        images, _ = self._generator.apply(weights["ema"], weights["vectors_g"], noise, **options)
+        return Samples(images[-1] if size is None else images[-1][:, : size[0], : size[1]])
+
+    def _cells(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Noise cells (height, width) that cover a picture of `size`."""
+        cell = self._plan.height // self._plan.noise_height
+        return -(-size[0] // cell), -(-size[1] // cell)

@@ -1,0 +1,79 @@
+"""Rendering: seconds a sample, compilation, peak memory and distance to the exact search, as JSON lines.
+
+    python benchmarks/render.py --photo photo.jpg [--width 250 1152 2304] [--count 3] [--out FILE]
+
+Every width is measured in a process of its own, so that compilation is cold and peak memory is that size's. The photo
+is enlarged to the width where it is smaller. Rough pictures are the photo at 32 pixels plus noise. `over_exact` is the
+mean distance of the patches' matches over that of their nearest neighbours in the photo, on 4,096 patches of the
+rendered picture. Results that FILE already holds are not measured again.
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+from measure import device_name, emit, summary
+from PIL import Image
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photo", type=Path, required=True)
+    parser.add_argument("--width", type=int, nargs="+", default=[250, 1152, 2304])
+    parser.add_argument("--count", type=int, default=3, help="samples that are timed")
+    parser.add_argument("--out", default="", help="file to append the lines to")
+    given = parser.parse_args()
+    lines = Path(given.out).read_text().splitlines() if given.out and Path(given.out).exists() else []
+    done = {(line["photo"], line["size"][0], line["samples"]) for line in map(json.loads, lines)}
+    context = multiprocessing.get_context("spawn")
+    for width in given.width:
+        if (given.photo.name, width, given.count) not in done:
+            with context.Pool(1) as pool:
+                emit(pool.apply(measure, (given.photo, width, given.count)), given.out)
+
+
+def measure(path: Path, width: int, count: int) -> dict:
+    """One line: the photo rendered at `width`."""
+    import jax
+
+    from siv_jax.patches.render import Renderer, noise
+
+    jax.config.update("jax_enable_compilation_cache", False)
+    picture = Image.open(path).convert("RGB")
+    height = round(picture.height * width / picture.width)
+    photo = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), np.float32)[None] / 127.5 - 1
+    rough_size = max(8, round(32 * height / width)), 32
+    begun = time.perf_counter()
+    renderer = Renderer(photo, (height, width), rough_size=rough_size)
+    rough = noise(photo, rough_size, seed=0, numbers=range(count + 1))
+    renderer(rough[:1])
+    cold = time.perf_counter() - begun
+    seconds, processor = [], []
+    for number in range(1, count + 1):
+        begun, used = time.perf_counter(), time.process_time()
+        rendered = renderer(rough[number : number + 1])
+        seconds.append(time.perf_counter() - begun)
+        processor.append(time.process_time() - used)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        "benchmark": "render",
+        "device": device_name(),
+        "jax": jax.__version__,
+        "photo": path.name,
+        "size": [width, height],
+        "samples": count,
+        "levels": [list(level.output) for level in renderer.levels],
+        "exact_levels": sum(map(renderer.exact_at, renderer.levels)),
+        "first_sample_seconds": round(cold, 2),
+        "seconds": summary(seconds),
+        "processor_seconds": summary(processor),
+        "peak_megabytes": round(peak),
+    }
+
+
+if __name__ == "__main__":
+    main()

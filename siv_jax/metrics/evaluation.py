@@ -1,0 +1,122 @@
+"""An evaluation from start to end: samples are read or drawn and measured, metrics.json and report.html written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from siv_jax.cli import process
+from siv_jax.errors import UserError
+from siv_jax.metrics import network_weights
+
+REPORT = "report.html"
+# Samples that the report shows of each training image: of one, and of each of several.
+_SHOWN_OF_ONE, _SHOWN_OF_EACH = 100, 16
+
+
+def evaluate(
+    workdir: object = None,
+    *,
+    real: str | Path | None = None,
+    fake: str | Path | None = None,
+    num: int | None = None,
+    seed: int | None = None,
+    size: tuple[int, int] | None = None,
+    pairing: str | None = None,
+    lpips: str = "alex",
+    cache: str | Path | None = None,
+    out: str | Path | None = None,
+    say: Callable[[str], None] = print,
+) -> dict:
+    """Measures samples as `python -m siv_jax.evaluate` does, with its options; returns what metrics.json holds.
+
+        siv_jax.evaluate("runs/photo", num=100)["mean"]["lpips_diversity"]["value"]
+        siv_jax.evaluate(real="photo.jpg", fake="samples_of_another_model", out="measured")
+
+    Args:
+      workdir: of a run, or a folder of workdirs; or a loaded siv_jax.Model. Not with `fake`.
+      real: training picture, clip or folder of frames, or a folder of several. They are brought from their full size
+        to that of the samples.
+      fake: folder of samples, or a folder with one for each name in `real`.
+      num: samples that are drawn from each run (100), with latents of `seed` (0). Not with `fake`.
+      size: (height, width) that samples and training images are brought to.
+      pairing: "names" or "set": whether a sample of `fake` belongs to the training image that its name begins with,
+        or all belong together.
+      lpips: "alex", "vgg" or "alex01", the form of LPIPS.
+      cache: folder of the weights.
+      out: folder for metrics.json and report.html; WORKDIR/evaluation if not given.
+      say: takes each line that the user is told.
+
+    Raises:
+      UserError: arguments or input that cannot be used, or weights that are not fetched: python -m siv_jax.weights
+        fetch.
+    """
+    paths = (getattr(workdir, "workdir", workdir), real, fake, cache, out)
+    folder, real, fake, cache, out = (None if path is None else Path(path) for path in paths)
+    _check(folder, real, fake, num, seed, size, pairing, lpips, out)
+    network_weights.require([network_weights.LPIPS_FORMS[lpips], "inception"], cache)
+    # Imported after the arguments are known to be good: a misspelt one is answered before JAX loads.
+    from siv_jax.metrics import measure, run_cases, sample_folders
+
+    if folder:
+        pending = run_cases.pending_cases(folder, real, 100 if num is None else num, seed or 0, size)
+    else:
+        pending = sample_folders.pending_cases(real, fake, size, pairing)
+    out = out or folder / "evaluation"
+    out.mkdir(parents=True, exist_ok=True)
+    process.cache_compiled_programs()
+    networks = measure.load_networks(lpips, cache)
+    return _measure_all(pending, (folder or fake).resolve().name, networks, out, say)
+
+
+def _check(folder, real, fake, num, seed, size, pairing, lpips, out) -> None:
+    """The arguments of `evaluate`, by the names that they have on the command line."""
+    if bool(folder) == bool(fake):
+        raise UserError("give either --workdir, or --real and --fake; see --help")
+    if fake and not (real and out):
+        raise UserError("--fake needs --real, the training image or images, and --out, a folder for the results")
+    if fake and (num is not None or seed is not None):
+        raise UserError("--num and --seed say how --workdir draws; --fake measures the samples that are there")
+    if folder and pairing:
+        raise UserError("--pairing goes with --fake; --workdir knows what each sample belongs to")
+    if pairing not in (None, "names", "set"):
+        raise UserError(f"--pairing is {pairing!r}; it can be names or set")
+    if lpips not in network_weights.LPIPS_FORMS:
+        raise UserError(f"--lpips is {lpips!r}; it can be {', '.join(network_weights.LPIPS_FORMS)}")
+    numbers = [("--num", num, 1, 10_000), ("--seed", seed, 0, 2**32 - 1)]
+    if size is not None:
+        if len(size) != 2:
+            raise UserError(f"--size is {size!r}; it must be a height and a width")
+        numbers += [("a side of --size", side, 1, 99_999) for side in size]
+    for name, value, lowest, highest in numbers:
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if value is not None and not (whole and lowest <= value <= highest):
+            raise UserError(f"{name} is {value!r}; it must be a whole number from {lowest} to {highest}")
+
+
+def _measure_all(pending: list, name: str, networks, out: Path, say: Callable[[str], None]) -> dict:
+    """Measures each of `pending` (cases.PendingCase), one of which is in memory at a time, and writes the files."""
+    from siv_jax.metrics import record, table
+    from siv_jax.metrics.measure import measure
+    from siv_jax.report import evaluation_page
+
+    images, shown = [], []
+    for case in (load() for load in pending):
+        for note in case.notes:
+            say(f"note: {note}")
+        found = measure(case.fakes, case.reals, networks)
+        images.append(record.of_case(case, found))
+        shown.append(evaluation_page.image(case, found, _SHOWN_OF_ONE if len(pending) == 1 else _SHOWN_OF_EACH))
+        if len(pending) > 1:
+            say(f"{len(images)} of {len(pending)}: {case.name}, {len(case.fakes)} samples")
+    whole = record.of_all(name, images, networks.form)
+    path = record.write(out, whole)
+    record.write_file(out / REPORT, evaluation_page.page(whole, shown))
+    rows = [*((image["name"], image["metrics"]) for image in images), ("mean", whole["mean"])]
+    shapes = sorted({f"{width}x{height}" for height, width in (image["size"] for image in images)})
+    extent = f"{sum(image['samples'] for image in images)} samples of {', '.join(shapes)}"
+    protocol = f"protocol {whole['protocol']['id']}: LPIPS {networks.form}, FID-2015 weights, {extent}"
+    lines = table.listing(whole["mean"]) if len(images) == 1 else table.lines(table.rows_of(*zip(*rows, strict=True)))
+    for line in ("", *lines, "", protocol, path, out / REPORT):
+        say(str(line))
+    return whole

@@ -1,0 +1,219 @@
+"""Which patch of the photo each patch of a picture takes.
+
+A match is int32 [..., 3]: frame, row and column in the grid of the photo's patches. Of framed pictures (`border`) the
+grid is that of their pixels.
+Distances are means of squared differences, of values in [0, 1]. The completeness score of GPNN (Granot et al., CVPR
+2022), d_ij / (alpha + min_l d_lj), makes a patch j dear that another patch l of the picture already has: with a small
+alpha every patch of the photo comes into use.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from siv_jax.patches.pyramid import PATCH
+
+_CHUNK = 1 << 22
+"""Distances held at once by the exact search: 16 MB."""
+
+Array = jax.Array
+
+
+def patches(pictures: Array) -> Array:
+    """[n, h, w, c] -> every patch, [n, h - 6, w - 6, 49 c]."""
+    size = tuple(side - PATCH + 1 for side in pictures.shape[1:3])
+
+    def shifted(number: Array) -> Array:
+        y, x = jnp.divmod(number, PATCH)
+        return lax.dynamic_slice(pictures, (0, y, x, 0), (len(pictures), *size, pictures.shape[-1]))
+
+    taken = lax.map(shifted, jnp.arange(PATCH**2, dtype=jnp.int32))
+    return jnp.moveaxis(taken, 0, 3).reshape(len(pictures), *size, -1)
+
+
+def exact(query: Array, photo: Array, alpha: Array) -> tuple[Array, Array]:
+    """Best match of every patch among all, by matrix products over chunks of the query.
+
+    Args:
+      query: patches of the picture, [h, w, k].
+      photo: patches of the photo, [n, h', w', k].
+      alpha: of the completeness score, a scalar.
+
+    Returns:
+      Matches [h, w, 3] and their distances [h, w].
+    """
+    size, grid = query.shape[:2], photo.shape[:3]
+    flat, keys = query.reshape(-1, query.shape[-1]), photo.reshape(-1, photo.shape[-1])
+    rows = max(1, min(len(flat), _CHUNK // len(keys)))
+    count = -(-len(flat) // rows)
+    padded = jnp.pad(flat, ((0, count * rows - len(flat)), (0, 0)), mode="edge").reshape(count, rows, -1)
+    norms = jnp.sum(keys**2, axis=-1)
+
+    def distances(chunk: Array) -> Array:
+        products = jnp.matmul(chunk, keys.T, precision=lax.Precision.HIGHEST)
+        return jnp.maximum(jnp.sum(chunk**2, axis=-1)[:, None] + norms - 2 * products, 0) / query.shape[-1]
+
+    def nearest(least: Array, chunk: Array) -> tuple[Array, None]:
+        return jnp.minimum(least, distances(chunk).min(axis=0)), None
+
+    def best(chunk: Array) -> tuple[Array, Array]:
+        d = distances(chunk)
+        index = jnp.argmin(d * weights, axis=1)
+        return index.astype(jnp.int32), jnp.take_along_axis(d, index[:, None], axis=1)[:, 0]
+
+    least, _ = lax.scan(nearest, jnp.full(len(keys), jnp.inf, query.dtype), padded)
+    weights = 1 / (alpha + least)
+    index, d = lax.map(best, padded)
+    index, d = index.reshape(-1)[: len(flat)], d.reshape(-1)[: len(flat)]
+    return jnp.stack(jnp.unravel_index(index, grid), axis=-1).reshape(*size, 3), d.reshape(size)
+
+
+def carry(field: Array, weight: Array, size: tuple[int, int], grid: tuple[int, int]) -> tuple[Array, Array]:
+    """Matches of a coarser level at the pixels of the next: each keeps its displacement, times the scale.
+
+    Args:
+      field: matches at the coarser level, [h, w, 3].
+      weight: of these, [h, w].
+      size: height and width of the picture at the finer level.
+      grid: height and width of the photo at the finer level.
+
+    Returns:
+      Matches and weights at the finer level, [*size, 3] and `size`.
+    """
+    nearest = [_nearest(to, of) for to, of in zip(size, field.shape[:2], strict=True)]
+    there = nearest[0][:, None], nearest[1]
+    taken = field[there]
+    moved = [taken[..., 0]]
+    for axis, (to, of) in enumerate(zip(size, field.shape[:2], strict=True)):
+        across = (-1, 1) if axis == 0 else (1, -1)
+        shift = (taken[..., axis + 1] - nearest[axis].reshape(across)).astype(jnp.float32) * (to / of)
+        place = jnp.arange(to, dtype=jnp.int32).reshape(across) + jnp.round(shift).astype(jnp.int32)
+        moved.append(jnp.clip(place, 0, grid[axis] - 1))
+    return jnp.stack(moved, axis=-1), weight[there]
+
+
+def _nearest(to: int, of: int) -> Array:
+    """Index among `of` coarse pixels of the one at the centre of each of `to` fine pixels."""
+    centre = (jnp.arange(to, dtype=jnp.float32) + 0.5) * (of / to) - 0.5
+    return jnp.clip(jnp.round(centre).astype(jnp.int32), 0, of - 1)
+
+
+def similar(photo: Array, count: int, apart: int) -> Array:
+    """The `count` most similar patches of the same frame, at least `apart` pixels away: int32 [n, h, w, count, 2]."""
+    height, width, size = photo.shape[1:]
+    rows = max(1, min(height * width, _CHUNK // (height * width)))
+    total = -(-height * width // rows)
+    place = jnp.arange(height * width, dtype=jnp.int32)
+
+    def of_frame(keys: Array) -> Array:
+        keys = keys.reshape(-1, size)
+        norms = jnp.sum(keys**2, axis=-1)
+
+        def of_chunk(number: Array) -> Array:
+            at = jnp.minimum(number * rows + jnp.arange(rows, dtype=jnp.int32), height * width - 1)
+            products = jnp.matmul(keys[at], keys.T, precision=lax.Precision.HIGHEST)
+            d, found = norms - 2 * products, []
+            for _ in range(count):
+                d = jnp.where(_near(at[:, None], place, width, apart), jnp.inf, d)
+                at = jnp.argmin(d, axis=1).astype(jnp.int32)
+                found.append(at)
+            return jnp.stack(found, axis=-1)
+
+        found = lax.map(of_chunk, jnp.arange(total, dtype=jnp.int32)).reshape(-1, count)[: height * width]
+        return jnp.stack(jnp.divmod(found, width), axis=-1).reshape(height, width, count, 2)
+
+    return lax.map(of_frame, photo)
+
+
+def _near(a: Array, b: Array, width: int, apart: int) -> Array:
+    rows, columns = jnp.abs(a // width - b // width), jnp.abs(a % width - b % width)
+    return jnp.maximum(rows, columns) < apart
+
+
+def basis(photo: Array, count: int) -> Array:
+    """Principal axes of the patches of [n, h, w, c]: [49 c, count], with which distances are nearly kept."""
+    flat = patches(photo).reshape(-1, PATCH**2 * photo.shape[-1])
+    flat = flat - flat.mean(axis=0)
+    _, axes = jnp.linalg.eigh(jnp.matmul(flat.T, flat, precision=lax.Precision.HIGHEST))
+    return axes[:, ::-1][:, :count]
+
+
+def describe(pictures: Array, axes: Array) -> Array:
+    """Every patch of [n, h, w, c] in the axes of `basis`, [n, h - 6, w - 6, count]."""
+    kernel = axes.reshape(PATCH, PATCH, pictures.shape[-1], -1)
+    return lax.conv_general_dilated(
+        pictures, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=lax.Precision.HIGHEST
+    )
+
+
+_AROUND = ((-1, 0), (1, 0), (0, -1), (0, 1))
+
+
+def refine(query: Array, photo: Array, field: Array, table: Array, alpha: Array, elements: int) -> tuple[Array, Array]:
+    """A better match of every patch among those that its present match and its neighbours' suggest.
+
+    Candidates are the matches of the four neighbours shifted back (coherence, Ashikhmin 2001), the present match
+    shifted by one pixel, and the patches most similar to the present match (k-coherence, Tong et al. 2002). The least
+    distance of a patch of the photo that nobody has is taken to be the candidate's own.
+
+    Args:
+      query: patches of the picture in the axes of `basis`, [h, w, k].
+      photo: patches of the photo, [n, h', w', k].
+      field: present matches, [h, w, 3].
+      table: of `similar`, at a level that may be coarser.
+      alpha: of the completeness score.
+      elements: number of values in a patch.
+
+    Returns:
+      Matches [h, w, 3] and their distances [h, w].
+    """
+    grid = photo.shape[:3]
+    flat = photo.reshape(-1, photo.shape[-1])
+    edge = jnp.asarray(grid[1:], jnp.int32) - 1
+    scale = jnp.asarray([grid[1] / table.shape[1], grid[2] / table.shape[2]], jnp.float32)
+
+    def index(matches: Array) -> Array:
+        return (matches[..., 0] * grid[1] + matches[..., 1]) * grid[2] + matches[..., 2]
+
+    def distance(matches: Array) -> Array:
+        return jnp.sum((query - flat[index(matches)]) ** 2, axis=-1) / elements
+
+    def moved(matches: Array, by: Array) -> Array:
+        return jnp.concatenate([matches[..., :1], jnp.clip(matches[..., 1:] + by, 0, edge)], axis=-1)
+
+    present = distance(field)
+    least = jnp.full(len(flat), jnp.inf, query.dtype).at[index(field)].min(present)
+
+    def consider(best: tuple, matches: Array) -> tuple:
+        d = distance(matches)
+        score = d / (alpha + jnp.minimum(least[index(matches)], d))
+        better = score < best[2]
+        return (
+            jnp.where(better[..., None], matches, best[0]),
+            jnp.where(better, d, best[1]),
+            jnp.where(better, score, best[2]),
+        )
+
+    def coherent(best: tuple, shift: Array) -> tuple[tuple, None]:
+        rows, columns = (
+            jnp.clip(jnp.arange(side, dtype=jnp.int32) + step, 0, side - 1)
+            for side, step in zip(field.shape[:2], shift, strict=True)
+        )
+        return consider(best, moved(field[rows[:, None], columns], -shift)), None
+
+    def shifted(best: tuple, shift: Array) -> tuple[tuple, None]:
+        return consider(best, moved(field, shift)), None
+
+    def alike(best: tuple, number: Array) -> tuple[tuple, None]:
+        coarse = jnp.floor((field[..., 1:].astype(jnp.float32) + 0.5) / scale).astype(jnp.int32)
+        coarse = jnp.clip(coarse, 0, jnp.asarray(table.shape[1:3], jnp.int32) - 1)
+        found = table[field[..., 0], coarse[..., 0], coarse[..., 1], number]
+        by = jnp.round((found - coarse).astype(jnp.float32) * scale).astype(jnp.int32)
+        return consider(best, moved(field, by)), None
+
+    around = jnp.asarray(_AROUND, jnp.int32)
+    best = (field, present, present / (alpha + least[index(field)]))
+    best, _ = lax.scan(coherent, best, around)
+    best, _ = lax.scan(shifted, best, around)
+    best, _ = lax.scan(alike, best, jnp.arange(table.shape[3], dtype=jnp.int32))
+    return best[0], best[1]

@@ -1,0 +1,153 @@
+"""Rendered samples of a model: its rough pictures made sharp, at any size, from the source's own patches."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from siv_jax.data import PixelFormat, Source
+from siv_jax.errors import UserError
+from siv_jax.models.interface import Plan, Samples
+from siv_jax.patches.render import DEFAULT_FIDELITY, Renderer, noise
+from siv_jax.sampling.drawer import Drawer
+
+Size = tuple[int, int]  # height, width
+
+# Longer side, in pixels, of the samples that training ends with, where the photo is larger.
+LARGEST_BY_DEFAULT = 1024
+# Longer side of the rough pictures that patch synthesis without a model starts from.
+_SMALLEST_ROUGH = 32
+_LARGEST = 16_384
+# A usual sample is stretched by so much at most; for wider or taller pictures the model draws more.
+_LARGEST_STRETCH = 1.15
+
+
+@dataclasses.dataclass(frozen=True)
+class Rendering:
+    """What to render.
+
+    size: (height, width).
+    fidelity: how strongly every part of the photo must be used, see Renderer.
+    masks: uint8 [N, H, W] of the source's frames, which ride along; None: no masks.
+    """
+
+    size: Size
+    fidelity: float = DEFAULT_FIDELITY
+    masks: np.ndarray | None = None
+
+
+def parse_size(text: str, photo: Size) -> Size:
+    """(height, width) that "photo", "WIDTHxHEIGHT" or "2x" (any factor) means for a photo of (height, width).
+
+    Raises:
+      UserError: none of these, or too small or large.
+    """
+    factor = re.fullmatch(r"(\d+(?:\.\d+)?)x", text)
+    sides = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
+    if text == "photo":
+        size = photo
+    elif sides:
+        size = int(sides[2]), int(sides[1])
+    elif factor:
+        size = tuple(round(side * float(factor[1])) for side in photo)
+    else:
+        raise UserError(f"--size {text!r} is not photo, WIDTHxHEIGHT such as 1600x400, or a factor such as 2x")
+    if not all(1 <= side <= _LARGEST for side in size):
+        raise UserError(f"--size {text!r} asks for {size[1]}x{size[0]} pixels; sides from 1 to {_LARGEST} can be made")
+    return size
+
+
+def default_size(photo: Size) -> Size:
+    """The photo's size, brought down to a longer side of LARGEST_BY_DEFAULT."""
+    shrink = min(1.0, LARGEST_BY_DEFAULT / max(photo))
+    return tuple(max(1, round(side * shrink)) for side in photo)
+
+
+def rough_size(plan: Plan, photo: Size, size: Size) -> Size | None:
+    """(height, width) that a model has to draw for a rendering of `size`; None: its usual size.
+
+    The photo keeps its scale: where `size` is of another aspect, the picture has room for more than one photo's worth,
+    and the model draws so much more.
+    """
+    scale = min(size[0] / photo[0], size[1] / photo[1])
+    wanted = tuple(
+        round(side / (of_photo * scale) * drawn)
+        for side, of_photo, drawn in zip(size, photo, (plan.height, plan.width), strict=True)
+    )
+    stretch = max(wanted[0] / plan.height, wanted[1] / plan.width)
+    return wanted if stretch > _LARGEST_STRETCH else None
+
+
+def of_model(
+    drawer: Drawer, weights: Any, z: np.ndarray, source: Source, rendering: Rendering
+) -> Iterator[Samples]:
+    """Rendered samples, one after another, for noise z [n, ...].
+
+    Raises:
+      UserError: the source is too small to be rendered from.
+    """
+    renderer = _renderer(source, drawer.size, rendering)
+    for i in range(0, len(z), drawer.batch):
+        for image in drawer(weights, z[i : i + drawer.batch]).images:
+            yield _made(renderer, image[None], rendering)
+
+
+def of_picture(picture: Source, source: Source, rendering: Rendering) -> Iterator[Samples]:
+    """Each frame of a rough picture rendered from the patches of `source`.
+
+    Raises:
+      UserError: they have different channels, or the source is too small to be rendered from.
+    """
+    if picture.channels != source.channels:
+        raise UserError(
+            f"{picture.name} has {picture.channels} channels and {source.name}, whose patches it is to be made of, "
+            f"{source.channels}"
+        )
+    renderer = _renderer(source, picture.size, rendering)
+    for frame in as_float(picture.resized(*picture.size), picture.format):
+        yield _made(renderer, frame[None], rendering)
+
+
+def of_noise(source: Source, seed: int, count: int, rendering: Rendering) -> Iterator[Samples]:
+    """Patch synthesis without a model: samples 0 to `count` of `seed`.
+
+    Raises:
+      UserError: the source is too small to be rendered from.
+    """
+    shrink = _SMALLEST_ROUGH / max(source.size)
+    rough = tuple(max(8, round(side * shrink)) for side in source.size)
+    photos, renderer = _photos(source, rough), _renderer(source, rough, rendering)
+    for number in range(count):
+        yield _made(renderer, noise(photos, rough, seed=seed, numbers=[number]), rendering)
+
+
+def as_float(frames: np.ndarray, pixel_format: PixelFormat) -> np.ndarray:
+    """float32 in [-1, 1] of frames as a Source gives them."""
+    return pixel_format.from_source(frames) if frames.dtype == np.uint8 else frames
+
+
+def _made(renderer: Renderer, rough: np.ndarray, rendering: Rendering) -> Samples:
+    if rendering.masks is None:
+        return Samples(renderer(rough))
+    return Samples(*renderer.with_masks(rough))
+
+
+def _renderer(source: Source, rough: Size, rendering: Rendering) -> Renderer:
+    photos = _photos(source, rendering.size)
+    masks = rendering.masks
+    if masks is not None:
+        height, width = photos.shape[1:3]
+        nearest = [Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST) for mask in masks]
+        masks = np.stack([np.asarray(mask) for mask in nearest])
+    options = {"rough_size": rough, "fidelity": rendering.fidelity, "masks": masks}
+    return Renderer(photos, rendering.size, **options)
+
+
+def _photos(source: Source, size: Size) -> np.ndarray:
+    """The source's frames float32 [N, H, W, C], no larger than needed to fit in `size`."""
+    scale = min(1.0, min(size[0] / source.size[0], size[1] / source.size[1]))
+    height, width = (max(1, round(side * scale)) for side in source.size)
+    return as_float(source.resized(height, width), source.format)
