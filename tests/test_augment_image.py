@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from siv_jax.models.siv_gan import step
+from siv_jax.models.siv_gan import objectives
 from siv_jax.nn import image_augment as augment
 
 RNG = np.random.default_rng(0)
@@ -76,8 +76,8 @@ def test_all_scales_of_a_sample_go_through_one_transform():
     maps = random_maps(count, height, width, probability=1.0)
     images = smooth(count, height, width)
     fine = np.asarray(warp(images, maps))
-    halved = np.asarray(step.pyramid(jnp.asarray(fine), 3)[0])
-    coarse = np.asarray(warp(np.asarray(step.pyramid(jnp.asarray(images), 3)[0]), maps))
+    halved = np.asarray(objectives.pyramid(jnp.asarray(fine), 3)[0])
+    coarse = np.asarray(warp(np.asarray(objectives.pyramid(jnp.asarray(images), 3)[0]), maps))
     assert np.abs(halved - coarse).max() < 0.06
     assert np.abs(halved - coarse).mean() < 0.006
     assert np.abs(fine - images).mean() > 0.2
@@ -86,11 +86,11 @@ def test_all_scales_of_a_sample_go_through_one_transform():
 def test_augment_warps_every_scale_with_the_same_draw():
     uniform = RNG.random((2, augment.UNIFORMS)).astype(np.float32)
     images = [smooth(2, 16, 24), smooth(2, 32, 48), smooth(2, 64, 96)]
-    warped = jax.jit(step.augment, static_argnums=2)(uniform, images, 1.0)
+    warped = jax.jit(objectives.augment, static_argnums=2)(uniform, images, 1.0)
     maps = draw(uniform, 1.0, 64, 96)
     for ours, image in zip(warped, images, strict=True):
         np.testing.assert_allclose(ours, warp(image, maps), atol=1e-5)
-    assert step.augment(uniform, images, 0.0) is images
+    assert objectives.augment(uniform, images, 0.0) is images
 
 
 def test_what_is_shown_stays_between_the_pictures_extremes_for_any_map():

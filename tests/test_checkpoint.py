@@ -169,11 +169,11 @@ def test_a_state_that_is_not_finite_is_named(name, value):
 
 def test_n_steps_are_k_steps_saved_and_restored_and_the_rest(tmp_path):
     tiny = tiny_trainer.compiled()
-    whole, _ = tiny.advance(tiny.start(), 0, 12)
-    part, _ = tiny.advance(tiny.start(), 0, 7)
+    whole, _ = tiny.advance(tiny.start(), 12)
+    part, _ = tiny.advance(tiny.start(), 7)
     with Checkpoints(tmp_path / "c", 2) as checkpoints:
         checkpoints.save(7, 0, 7, part, tiny.stage.weights)
     with Checkpoints(tmp_path / "c", 2) as checkpoints:
         saved = checkpoints.restore()
-    resumed, _ = tiny.advance(saved.state(tiny.start(seed=3), tiny.stage.weights), saved.step, 5)
+    resumed, _ = tiny.advance(saved.state(tiny.start(seed=3), tiny.stage.weights), 5, first=saved.step)
     assert_same(resumed, whole)

@@ -1,53 +1,66 @@
 """The memory estimate and the refusal of runs that would not fit."""
 
-import dataclasses
+import types
 
 import pytest
 
-from siv_jax.config import Config
+from siv_jax import config as config_lib
 from siv_jax.errors import UserError
-from siv_jax.models.siv_gan import memory
-from siv_jax.models.siv_gan.plan import make_plan
+from siv_jax.models import registry
+from siv_jax.models.siv_gan.config import Config
+from siv_jax.train import devices, memory
+from siv_jax.train.run import Task
 
-CONFIG = Config()
+FAMILY = registry.get("siv_gan")
 
 
-def needed(max_size: int, config: Config = CONFIG, frames: int = 1, devices: int = 1) -> int:
-    return memory.estimate(make_plan(480, 854, 3, max_size, config.model), config, frames, devices)
+def task(frames: int = 1, height: int = 480, width: int = 854, **changes) -> Task:
+    """Training on so many frames; `changes` of the settings are given with __ for the dot."""
+    config = config_lib.with_overrides(Config(), {name.replace("__", "."): value for name, value in changes.items()})
+    source = types.SimpleNamespace(size=(height, width), channels=3, num_frames=frames)
+    return Task(config, FAMILY, FAMILY.plan(config, source), source, [])
+
+
+def needed(max_size: int, frames: int = 1, num_devices: int = 1, **changes) -> int:
+    asked = task(frames, data__max_size=max_size, **changes)
+    return FAMILY.memory(asked.config, asked.plan, frames, num_devices)
 
 
 def test_the_estimate_agrees_with_compiled_programs():
     """XLA's figures for compiled steps at ch 32 and batch 5, in MB, as benchmarks/memory.py prints them."""
     for side, compiled in ((64, 165.6), (128, 372.3)):
-        estimated = memory.estimate(make_plan(side, side, 3, side, CONFIG.model), CONFIG, 1, 1) / 1e6
+        square = task(height=side, width=side)
+        estimated = FAMILY.memory(square.config, square.plan, 1) / 1e6
         assert 0.8 < estimated / compiled < 1.4
 
 
 def test_activations_follow_the_batch_on_each_device():
-    doubled = dataclasses.replace(CONFIG, batch_size=10)
-    activations = needed(330, doubled) - needed(330)
-    assert activations == pytest.approx(needed(330, dataclasses.replace(CONFIG, batch_size=15)) - needed(330, doubled))
-    assert needed(330, doubled, devices=2) == needed(330)
+    activations = needed(330, batch_size=10) - needed(330)
+    assert activations == pytest.approx(needed(330, batch_size=15) - needed(330, batch_size=10))
+    assert needed(330, batch_size=10, num_devices=2) == needed(330)
 
 
 def test_a_clip_costs_its_frames():
     assert needed(330, frames=101) - needed(330, frames=1) == 100 * 192 * 320 * 3 * 4
 
 
-def test_the_refusal_names_the_largest_size_that_fits():
+def test_the_refusal_names_the_largest_size_that_fits(monkeypatch):
     there = needed(200)
+    monkeypatch.setattr(devices, "available_memory", lambda: there)
     with pytest.raises(UserError) as error:
-        memory.require(needed(330), there, 330, needed)
+        memory.require(task(), 1)
     named = int(str(error.value).rsplit(" ", 1)[1])
     assert needed(named) <= there
     assert all(needed(larger) > there for larger in range(named + 1, 331))
 
 
-def test_what_fits_passes_and_what_never_fits_says_so():
-    memory.require(needed(330), needed(330), 330, needed)
+def test_what_fits_passes_and_what_never_fits_says_so(monkeypatch):
+    monkeypatch.setattr(devices, "available_memory", lambda: needed(330))
+    memory.require(task(), 1)
+    monkeypatch.setattr(devices, "available_memory", lambda: 1000)
     with pytest.raises(UserError, match=r"too little for any data\.max_size"):
-        memory.require(needed(330), 1000, 330, needed)
+        memory.require(task(), 1)
 
 
 def test_the_device_offers_something():
-    assert 10**8 < memory.available() < 10**14
+    assert 10**8 < devices.available_memory() < 10**14

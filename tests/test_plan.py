@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from siv_jax.config import ModelConfig
 from siv_jax.errors import UserError
+from siv_jax.models.siv_gan.config import ModelConfig
 from siv_jax.models.siv_gan.discriminator import make_discriminator
 from siv_jax.models.siv_gan.generator import make_generator
 from siv_jax.models.siv_gan.plan import LARGEST_SIDE, SMALLEST_SIDE, make_plan, scaled_size

@@ -72,6 +72,7 @@ def test_vectors_have_unit_length_and_the_matrix_s_sides():
     for vectors in (spectral_norm.init(params, np.random.default_rng(1)), converged(params, 3)):
         pair = vectors["block_0"]["conv1"]
         assert pair["u"].shape == (5,) and pair["v"].shape == (54,)
+        assert spectral_norm.shapes(params) == jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), vectors)
         for leaf in jax.tree.leaves(vectors):
             assert abs(np.linalg.norm(leaf) - 1) < 1e-6
 
