@@ -13,8 +13,8 @@ from jax import lax
 
 from siv_jax.patches.pyramid import PATCH
 
-_CHUNK = 1 << 22
-"""Distances held at once by the exact search: 16 MB."""
+_CHUNK = 1 << 24
+"""Distances held at once by the exact search: 64 MB."""
 
 Array = jax.Array
 
@@ -45,26 +45,29 @@ def exact(query: Array, photo: Array, alpha: Array) -> tuple[Array, Array]:
     size, grid = query.shape[:2], photo.shape[:3]
     flat, keys = query.reshape(-1, query.shape[-1]), photo.reshape(-1, photo.shape[-1])
     rows = max(1, min(len(flat), _CHUNK // len(keys)))
-    count = -(-len(flat) // rows)
-    padded = jnp.pad(flat, ((0, count * rows - len(flat)), (0, 0)), mode="edge").reshape(count, rows, -1)
     norms = jnp.sum(keys**2, axis=-1)
 
     def distances(chunk: Array) -> Array:
         products = jnp.matmul(chunk, keys.T, precision=lax.Precision.HIGHEST)
         return jnp.maximum(jnp.sum(chunk**2, axis=-1)[:, None] + norms - 2 * products, 0) / query.shape[-1]
 
-    def nearest(least: Array, chunk: Array) -> tuple[Array, None]:
-        return jnp.minimum(least, distances(chunk).min(axis=0)), None
-
-    def best(chunk: Array) -> tuple[Array, Array]:
-        d = distances(chunk)
-        index = jnp.argmin(d * weights, axis=1)
+    def best(d: Array, least: Array) -> tuple[Array, Array]:
+        index = jnp.argmin(d * (1 / (alpha + least)), axis=1)
         return index.astype(jnp.int32), jnp.take_along_axis(d, index[:, None], axis=1)[:, 0]
 
-    least, _ = lax.scan(nearest, jnp.full(len(keys), jnp.inf, query.dtype), padded)
-    weights = 1 / (alpha + least)
-    index, d = lax.map(best, padded)
-    index, d = index.reshape(-1)[: len(flat)], d.reshape(-1)[: len(flat)]
+    if rows == len(flat):
+        d = distances(flat)
+        index, d = best(d, d.min(axis=0))
+    else:
+        count = -(-len(flat) // rows)
+        chunks = jnp.pad(flat, ((0, count * rows - len(flat)), (0, 0)), mode="edge").reshape(count, rows, -1)
+        least, _ = lax.scan(
+            lambda least, chunk: (jnp.minimum(least, distances(chunk).min(axis=0)), None),
+            jnp.full(len(keys), jnp.inf, query.dtype),
+            chunks,
+        )
+        index, d = lax.map(lambda chunk: best(distances(chunk), least), chunks)
+        index, d = index.reshape(-1)[: len(flat)], d.reshape(-1)[: len(flat)]
     return jnp.stack(jnp.unravel_index(index, grid), axis=-1).reshape(*size, 3), d.reshape(size)
 
 
