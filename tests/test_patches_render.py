@@ -7,7 +7,7 @@ from siv_jax.errors import UserError
 from siv_jax.patches import pyramid, render
 from siv_jax.patches.render import Renderer, Settings
 
-FAST = Settings(exact_pairs=1)
+FAST = Settings(exact_pairs=1, ratio=0.6)
 
 
 def photo_of(height: int = 40, width: int = 52, channels: int = 3, frames: int = 1, seed: int = 0) -> np.ndarray:
@@ -106,6 +106,7 @@ def test_patches_come_from_the_nearest_frame():
     np.testing.assert_allclose(found, frames, atol=0.02)
     everything = Renderer(frames, (24, 30), rough_size=(18, 24))
     assert everything.frames == 3
+    assert (renderer.matches(pyramid.resize(frames, (18, 24)))[..., 0] == np.arange(3)[:, None, None]).all()
     np.testing.assert_allclose(everything(pyramid.resize(frames[2:], (18, 24))), frames[2:], atol=0.02)
 
 
@@ -120,6 +121,22 @@ def test_masks_ride_along():
     assert labels.shape == (2, 24, 30) and labels.dtype == np.uint8 and set(np.unique(labels)) <= {7, 200}
     assert np.mean((pictures.mean(axis=-1) > -0.1) == (labels == 7)) > 0.97
     np.testing.assert_array_equal(pictures, renderer(rough_of()))
+
+
+def test_the_picture_is_the_photo_at_its_matches_where_these_agree(photo, renderer, rendered):
+    """Where all patches that cover a pixel name the same place, the pixel is that of the photo."""
+    matches = renderer.matches(rough_of())
+    assert matches.shape == (2, 40, 52, 3) and matches.dtype == np.int32
+    displacement = matches[..., 1:] - np.stack(np.meshgrid(np.arange(40), np.arange(52), indexing="ij"), axis=-1)
+    around = np.lib.stride_tricks.sliding_window_view(displacement, (7, 7), axis=(1, 2))
+    agreed = (around == around[..., 3:4, 3:4]).all(axis=(3, 4, 5))
+    assert agreed.any()
+    taken = photo[0][matches[..., 1], matches[..., 2]]
+    np.testing.assert_allclose(rendered[:, 3:-3, 3:-3][agreed], taken[:, 3:-3, 3:-3][agreed], atol=1e-5)
+
+
+def test_no_samples(renderer):
+    assert renderer(rough_of()[:0]).shape == (0, 40, 52, 3)
 
 
 def test_noise_makes_other_pictures_of_the_same_sample_numbers(photo):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from siv_jax.patches.pyramid import PATCH
 
 FRAME = PATCH // 2
-OUTSIDE = 0.3
+OUTSIDE = 0.5
 """By measurement: 0 leaves fragments at the borders, and a large value binds every border to the photo's own."""
 
 _SIDES = ((0, 0), (FRAME, FRAME), (FRAME, FRAME), (0, 0))

@@ -13,8 +13,11 @@ from jax import lax
 
 from siv_jax.patches.pyramid import PATCH
 
-_CHUNK = 1 << 22
-"""Distances held at once by the exact search: 16 MB."""
+_CHUNK = 1 << 24
+"""Distances held at once by the exact search: 64 MB."""
+
+_STRIP = 64
+"""Rows that are described at once."""
 
 Array = jax.Array
 
@@ -45,26 +48,29 @@ def exact(query: Array, photo: Array, alpha: Array) -> tuple[Array, Array]:
     size, grid = query.shape[:2], photo.shape[:3]
     flat, keys = query.reshape(-1, query.shape[-1]), photo.reshape(-1, photo.shape[-1])
     rows = max(1, min(len(flat), _CHUNK // len(keys)))
-    count = -(-len(flat) // rows)
-    padded = jnp.pad(flat, ((0, count * rows - len(flat)), (0, 0)), mode="edge").reshape(count, rows, -1)
     norms = jnp.sum(keys**2, axis=-1)
 
     def distances(chunk: Array) -> Array:
         products = jnp.matmul(chunk, keys.T, precision=lax.Precision.HIGHEST)
         return jnp.maximum(jnp.sum(chunk**2, axis=-1)[:, None] + norms - 2 * products, 0) / query.shape[-1]
 
-    def nearest(least: Array, chunk: Array) -> tuple[Array, None]:
-        return jnp.minimum(least, distances(chunk).min(axis=0)), None
-
-    def best(chunk: Array) -> tuple[Array, Array]:
-        d = distances(chunk)
-        index = jnp.argmin(d * weights, axis=1)
+    def best(d: Array, least: Array) -> tuple[Array, Array]:
+        index = jnp.argmin(d * (1 / (alpha + least)), axis=1)
         return index.astype(jnp.int32), jnp.take_along_axis(d, index[:, None], axis=1)[:, 0]
 
-    least, _ = lax.scan(nearest, jnp.full(len(keys), jnp.inf, query.dtype), padded)
-    weights = 1 / (alpha + least)
-    index, d = lax.map(best, padded)
-    index, d = index.reshape(-1)[: len(flat)], d.reshape(-1)[: len(flat)]
+    if rows == len(flat):
+        d = distances(flat)
+        index, d = best(d, d.min(axis=0))
+    else:
+        count = -(-len(flat) // rows)
+        chunks = jnp.pad(flat, ((0, count * rows - len(flat)), (0, 0)), mode="edge").reshape(count, rows, -1)
+        least, _ = lax.scan(
+            lambda least, chunk: (jnp.minimum(least, distances(chunk).min(axis=0)), None),
+            jnp.full(len(keys), jnp.inf, query.dtype),
+            chunks,
+        )
+        index, d = lax.map(lambda chunk: best(distances(chunk), least), chunks)
+        index, d = index.reshape(-1)[: len(flat)], d.reshape(-1)[: len(flat)]
     return jnp.stack(jnp.unravel_index(index, grid), axis=-1).reshape(*size, 3), d.reshape(size)
 
 
@@ -106,7 +112,7 @@ def similar(photo: Array, count: int, apart: int) -> Array:
     place = jnp.arange(height * width, dtype=jnp.int32)
 
     def of_frame(keys: Array) -> Array:
-        keys = keys.reshape(-1, size)
+        keys = keys.reshape(-1, size).astype(jnp.float32)
         norms = jnp.sum(keys**2, axis=-1)
 
         def of_chunk(number: Array) -> Array:
@@ -139,11 +145,26 @@ def basis(photo: Array, count: int) -> Array:
 
 
 def describe(pictures: Array, axes: Array) -> Array:
-    """Every patch of [n, h, w, c] in the axes of `basis`, [n, h - 6, w - 6, count]."""
-    kernel = axes.reshape(PATCH, PATCH, pictures.shape[-1], -1)
-    return lax.conv_general_dilated(
-        pictures, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=lax.Precision.HIGHEST
-    )
+    """Every patch of [n, h, w, c] in the axes of `basis`, float16 [n, h - 6, w - 6, count].
+
+    Half precision and strips of rows, because the descriptions of a large photo are most of its rendering's memory.
+    """
+    count, height, width, channels = pictures.shape
+    kernel = axes.reshape(PATCH, PATCH, channels, -1)
+    rows = height - PATCH + 1
+    strip = min(rows, _STRIP)
+    strips = -(-rows // strip)
+    padded = jnp.pad(pictures, ((0, 0), (0, strips * strip - rows), (0, 0), (0, 0)))
+
+    def of_strip(number: Array) -> Array:
+        taken = lax.dynamic_slice(padded, (0, number * strip, 0, 0), (count, strip + PATCH - 1, width, channels))
+        found = lax.conv_general_dilated(
+            taken, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=lax.Precision.HIGHEST
+        )
+        return found.astype(jnp.float16)
+
+    found = jnp.moveaxis(lax.map(of_strip, jnp.arange(strips, dtype=jnp.int32)), 0, 1)
+    return found.reshape(count, strips * strip, *found.shape[3:])[:, :rows]
 
 
 _AROUND = ((-1, 0), (1, 0), (0, -1), (0, 1))
@@ -176,13 +197,14 @@ def refine(query: Array, photo: Array, field: Array, table: Array, alpha: Array,
         return (matches[..., 0] * grid[1] + matches[..., 1]) * grid[2] + matches[..., 2]
 
     def distance(matches: Array) -> Array:
-        return jnp.sum((query - flat[index(matches)]) ** 2, axis=-1) / elements
+        difference = query.astype(jnp.float32) - flat[index(matches)].astype(jnp.float32)
+        return jnp.sum(difference**2, axis=-1) / elements
 
     def moved(matches: Array, by: Array) -> Array:
         return jnp.concatenate([matches[..., :1], jnp.clip(matches[..., 1:] + by, 0, edge)], axis=-1)
 
     present = distance(field)
-    least = jnp.full(len(flat), jnp.inf, query.dtype).at[index(field)].min(present)
+    least = jnp.full(len(flat), jnp.inf, jnp.float32).at[index(field)].min(present)
 
     def consider(best: tuple, matches: Array) -> tuple:
         d = distance(matches)

@@ -12,7 +12,7 @@ the square of the area, so that fine levels of a CPU only look where the coarser
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -86,26 +86,45 @@ class Renderer:
         small = len(photos) * height * width * scale**2 <= 4 * size[0] * size[1]
         self.frames = min(len(photos), frames or (len(photos) if small else 1))
         self._photos = [pyramid.resize((photos + 1) / 2, level.photo) for level in self.levels]
+        self._range = photos.min((0, 1, 2)), photos.max((0, 1, 2))
         self._looks = pyramid.resize(self._photos[0], self.levels[0].output)
         self._masks = None if masks is None else pyramid.resize_labels(np.asarray(masks), self.levels[-1].photo)
         self._of_frames = functools.lru_cache(maxsize=4)(self._prepare)
 
     def __call__(self, rough: np.ndarray) -> np.ndarray:
-        """[m, h, w, channels] in [-1, 1] -> float32 [m, height, width, channels], within the photo's range."""
-        return self._each(rough, masks=False)[0]
+        """[m, h, w, channels] in [-1, 1] -> float32 [m, height, width, channels], within the photo's range.
+
+        Samples are rendered one after the other, so that any number of them takes the same memory and programs.
+        """
+        return self._stacked(picture for picture, *_ in self._rendered(rough))
 
     def with_masks(self, rough: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The rendered pictures and their masks [m, height, width], of the type of the photo's masks."""
         if self._masks is None:
             raise UserError("the renderer was made without masks of the photo")
-        return self._each(rough, masks=True)
+        pictures, labels = [], []
+        for picture, frames, field, weight in self._rendered(rough):
+            pictures.append(picture)
+            labels.append(_label_vote(self._masks[list(frames)], field, weight))
+        empty = np.empty((0, *self.levels[-1].output), self._masks.dtype)
+        return self._stacked(pictures), np.concatenate([empty, *(label[None] for label in labels)])
+
+    def matches(self, rough: np.ndarray) -> np.ndarray:
+        """Frame, row and column of the photo at the last level that each pixel takes: int32 [m, height, width, 3]."""
+        found = []
+        for _, frames, field, _ in self._rendered(rough):
+            field = np.array(field)
+            field[..., 0] = np.asarray(frames, np.int32)[field[..., 0]]
+            found.append(field)
+        return np.stack(found)
 
     def exact_at(self, level: pyramid.Level) -> bool:
         """Whether the search is exact: at the first level, and where the device can hold the pairs of patches."""
         limit = self.settings.exact_pairs or _EXACT_PAIRS[jax.default_backend()]
         return level is self.levels[0] or math.prod((*level.output, *level.photo, self.frames)) <= limit
 
-    def _each(self, rough: np.ndarray, masks: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    def _rendered(self, rough: np.ndarray) -> Iterator[tuple[np.ndarray, tuple[int, ...], Array, Array]]:
+        """Of each rough picture: its rendering in [-1, 1], the frames it is made of, the matches and their weights."""
         rough = np.asarray(rough, np.float32)
         channels = self._photos[0].shape[-1]
         if rough.ndim != 4 or rough.shape[1:] != (*self.rough_size, channels):
@@ -113,17 +132,14 @@ class Renderer:
                 f"rough pictures have the shape {list(rough.shape)}: "
                 f"the renderer was made for [m, {self.rough_size[0]}, {self.rough_size[1]}, {channels}]"
             )
-        small = pyramid.resize((rough + 1) / 2, self.levels[0].output)
-        pictures = np.empty((len(rough), *self.levels[-1].output, channels), np.float32)
-        labels = np.empty(pictures.shape[:3], self._masks.dtype) if masks else None
-        for number, query in enumerate(small):
-            nearest = self._nearest(query)
-            picture, field, weight = self._render(query, self._of_frames(nearest))
-            pictures[number] = np.asarray(picture) * 2 - 1
-            if masks:
-                labels[number] = _label_vote(self._masks[list(nearest)], field, weight)
-        low, high = (getattr(self._photos[-1], side)((0, 1, 2)) * 2 - 1 for side in ("min", "max"))
-        return np.clip(pictures, low, high), labels
+        for query in pyramid.resize((rough + 1) / 2, self.levels[0].output):
+            frames = self._nearest(query)
+            picture, field, weight = self._render(query, self._of_frames(frames))
+            yield np.clip(np.asarray(picture) * 2 - 1, *self._range), frames, field, weight
+
+    def _stacked(self, pictures: Iterable[np.ndarray]) -> np.ndarray:
+        empty = np.empty((0, *self.levels[-1].output, self._photos[0].shape[-1]), np.float32)
+        return np.concatenate([empty, *(picture[None] for picture in pictures)])
 
     def _nearest(self, query: np.ndarray) -> tuple[int, ...]:
         distances = np.mean((self._looks - query) ** 2, axis=(1, 2, 3))
