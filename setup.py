@@ -19,10 +19,11 @@ setup(
     # The configs lie beside the package in a checkout and inside it once installed.
     packages=[*find_packages(include=["siv_jax", "siv_jax.*"]), "siv_jax.configs"],
     package_dir={"siv_jax.configs": "configs"},
-    package_data={"siv_jax": ["web/*"]},
+    package_data={"siv_jax": ["web/*", "report/templates/*"]},
     install_requires=[
         "absl-py>=2.1",
         "av>=18",
+        "filelock>=3.15",
         "flax>=0.12",
         "imagecodecs>=2025.3",
         "importlib_resources>=6",
@@ -34,6 +35,9 @@ setup(
         "optax>=0.2.6",
         "orbax-checkpoint>=0.11.30",
         "pillow>=11",
+        "platformdirs>=4",
+        "pydantic>=2.9",
+        "tabulate>=0.9",
         "tensorboardX>=2.6.4",
         "tensorflow-datasets>=4.9.9",
         "threadpoolctl>=3.5",
