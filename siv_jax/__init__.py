@@ -14,21 +14,22 @@ import importlib
 
 __version__ = "0.2.0"
 
-# Where each public name lives. siv_jax.evaluate is that module, which can be called.
+# Where each public name lives.
 _HOMES = {
     "DivergedError": "siv_jax.errors",
     "Model": "siv_jax.api",
     "UserError": "siv_jax.errors",
     "load": "siv_jax.api",
-    "train": "siv_jax.api",
 }
+# Modules of this package that can be called: as such they have their names whatever is imported first.
+_CALLABLE = ("evaluate", "train")
 
-__all__ = [*sorted(_HOMES), "evaluate"]
+__all__ = [*sorted(_HOMES), *_CALLABLE]
 
 
 def __getattr__(name: str):
-    if name == "evaluate":
-        return importlib.import_module("siv_jax.evaluate")
+    if name in _CALLABLE:
+        return importlib.import_module(f"siv_jax.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'siv_jax' has no attribute {name!r}; public are {', '.join(__all__)}")
     value = getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,7 +1,9 @@
 """siv_jax from Python: what it gives, that it is the commands' own, and what it refuses."""
 
 import concurrent.futures
-import dataclasses
+import functools
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +15,9 @@ from PIL import Image
 
 import siv_jax
 from siv_jax import config as config_lib
-from siv_jax.train import single as training
-from siv_jax.workdir import layout as workdir
+from siv_jax.metrics import evaluation
+from siv_jax.train import single
+from siv_jax.workdir import layout
 
 # ml_collections loads config files in a way that Python 3.11 deprecates.
 loads_config = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
@@ -43,15 +46,28 @@ def test_importing_is_quick_and_starts_nothing():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
-@pytest.mark.parametrize("first", ["import siv_jax.evaluate", "from siv_jax import evaluate", "siv_jax.train"])
-def test_evaluate_is_callable_and_a_module(first):
-    code = f"import siv_jax\n{first}\nassert callable(siv_jax.evaluate) and siv_jax.evaluate.main"
+@pytest.mark.parametrize(
+    "first",
+    ["import siv_jax.evaluate", "from siv_jax import evaluate", "siv_jax.load", "from siv_jax.train import single"],
+)
+def test_evaluate_and_train_are_callable_and_modules_whatever_comes_first(first):
+    code = (
+        f"import siv_jax\n{first}\n"
+        "assert callable(siv_jax.evaluate) and siv_jax.evaluate.main\n"
+        "try: siv_jax.train(3)\n"
+        "except siv_jax.UserError as error: assert 'not int' in str(error)\n"
+        "from siv_jax.train import single\n"
+        "assert siv_jax.train.single is single\n"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
-def test_unknown_names_are_refused():
-    with pytest.raises(AttributeError, match="no attribute 'trian'; public are"):
-        siv_jax.trian  # noqa: B018
+def test_public_names_are_there_and_others_are_refused():
+    assert siv_jax.__all__ == ["DivergedError", "Model", "UserError", "load", "evaluate", "train"]
+    assert all(callable(getattr(siv_jax, name)) for name in siv_jax.__all__)
+    for name in ("trian", "Config"):
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'; public are DivergedError, Model, "):
+            getattr(siv_jax, name)
 
 
 def test_train_returns_the_trained_model(run):
@@ -59,7 +75,10 @@ def test_train_returns_the_trained_model(run):
     assert model.step == 40 and watched == [20, 40]
     assert any(line.startswith("input     example:balloons") for line in said)
     assert repr(model) == "<siv_jax.Model of example:balloons at 64x48 after 40 steps>"
-    assert model.config == tiny.config() and (model.workdir / workdir.CONFIG).exists()
+    assert model.config == tiny.config() and (model.workdir / layout.CONFIG).exists()
+    plan, found = model.record.plan, model.record
+    assert (plan.height, plan.width, plan.channels) == (48, 64, 3)
+    assert (found.num_frames, found.source, found.format.kind) == (1, "example:balloons", "picture")
 
 
 def test_samples_are_those_that_training_wrote(run):
@@ -67,7 +86,7 @@ def test_samples_are_those_that_training_wrote(run):
     images = model.sample(4, seed=tiny.config().seed)
     assert images.dtype == np.uint8 and images.shape == (4, 48, 64, 3)
     for i, image in enumerate(images):
-        written = model.workdir / workdir.SAMPLES / f"sample_{i:05d}.png"
+        written = model.workdir / layout.SAMPLES / f"sample_{i:05d}.png"
         np.testing.assert_array_equal(image, np.asarray(Image.open(written)))
     np.testing.assert_array_equal(model.sample(2, start=2), images[2:])
     assert (model.sample(4, seed=1) != images).any()
@@ -88,7 +107,46 @@ def test_training_goes_on_in_a_thread(run, tmp_path):
     model, _, _ = run
     with concurrent.futures.ThreadPoolExecutor() as pool:
         later = pool.submit(siv_jax.train, model.config, model.workdir, {"num_steps": 50}, devices=1).result()
-    assert later.step == 50 and (model.workdir / workdir.GRIDS / "step_00000050.png").exists()
+    assert later.step == 50 and (model.workdir / layout.GRIDS / "step_00000050.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "ended"), [(signal.SIGINT, KeyboardInterrupt()), (signal.SIGHUP, SystemExit(129))]
+)
+def test_a_signal_saves_and_the_same_call_goes_on(run, tmp_path, number, ended):
+    model, _, _ = run
+    said = []
+    again = functools.partial(siv_jax.train, model.config, tmp_path / "run", devices=1, say=said.append)
+    with pytest.raises(type(ended)) as stopped:
+        again(watch=lambda step: os.kill(os.getpid(), number))
+    assert stopped.value.args == ended.args
+    step = int(said[-1].split("after step ")[1].split(";")[0])
+    assert said[-1].startswith(f"stopped by {number.name} after step {step}; saved") and 20 <= step < 40
+    assert siv_jax.load(tmp_path / "run").step == step
+    finished = again()
+    assert any(line.endswith(f"after step {step}") for line in said) and finished.step == 40
+    # As if it had never stopped.
+    np.testing.assert_array_equal(finished.sample(4), model.sample(4))
+
+
+def test_a_run_goes_on_without_the_file_it_was_made_from(tmp_path):
+    said, path = [], tmp_path / "photo.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    arguments = tiny.config(data__path=str(path)), tmp_path / "run", {"num_steps": 10}
+    siv_jax.train(*arguments, devices=1, say=said.append)
+    assert not any("cannot be read" in line for line in said)
+    path.unlink()
+    model = siv_jax.train(*arguments, num_steps=20, devices=1, say=said.append)
+    told = f"photo.png: the original cannot be read ({path} does not exist"
+    assert model.step == 20 and sum(line.startswith(f"note      {told}") for line in said) == 1, said
+    with pytest.raises(siv_jax.UserError, match=r"photo\.png does not exist"):
+        siv_jax.train(arguments[0], tmp_path / "other", devices=1)
+    assert not (tmp_path / "other").exists()
+    # The file that is there is looked at: another picture is another run.
+    Image.fromarray(pixels[::-1]).save(path)
+    with pytest.raises(siv_jax.UserError, match="trained on another input"):
+        siv_jax.train(*arguments, num_steps=30, devices=1)
 
 
 @loads_config
@@ -99,7 +157,7 @@ def test_configs_in_all_their_forms(monkeypatch, tmp_path):
         seen.append((config, folder))
         return "SIGINT"
 
-    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(single, "train", train)
     quick = tmp_path / "mine.py"
     quick.write_text((Path(siv_jax.__file__).parent.parent / "configs" / "quick.py").read_text())
     changed = config_lib.default()
@@ -122,8 +180,8 @@ def test_configs_in_all_their_forms(monkeypatch, tmp_path):
     assert folders == tuple(map(Path, ("w", "runs/balloons", "runs/a", "runs/photo", "runs/clip")))
     assert configs[0].model.ch_g == 16 and configs[0].data.path == "x.png"
     assert configs[1].optim.lr_g == 1e-3 and configs[1].data.max_size == 64
-    assert dataclasses.replace(configs[2], num_steps=configs[1].num_steps).ema.decay == 0.5
-    assert configs[2].num_steps == 7 and configs[2].data.path == "a.jpg" and configs[2].optim.lr_g == 1e-3
+    assert configs[2].ema.decay == 0.5 and configs[2].num_steps == 7
+    assert configs[2].data.path == "a.jpg" and configs[2].optim.lr_g == 1e-3
     assert configs[3].data.path == "folder/photo.jpg" and configs[3].model.ch_g == 9
     assert configs[4].num_steps == 100_000 and configs[4].data.path == "clip.mp4"
 
@@ -138,7 +196,7 @@ def test_configs_in_all_their_forms(monkeypatch, tmp_path):
         (("quick",), {"overrides": {"model.chg": 1}}, "unknown config key model.chg; did you mean model.ch_g"),
         (("quick",), {"overrides": {"data": {"path": "x"}}}, "unknown config key data"),
         (("quick",), {"num_stepps": 3}, "did you mean num_steps"),
-        (("quick",), {"num_steps": 1.5}, "num_steps takes a value of type int"),
+        (("quick",), {"num_steps": 1.5}, "num_steps is 1.5; it must be a valid integer"),
         (("quick",), {"devices": -1}, "devices is -1"),
     ],
 )
@@ -174,12 +232,13 @@ def test_what_a_model_refuses(run, tmp_path):
 def test_evaluate_asks_for_what_the_command_would(run, tmp_path, monkeypatch):
     model, _, _ = run
     seen = []
-    monkeypatch.setattr(siv_jax.evaluate.weights, "require", lambda networks, cache: seen.append((networks, cache)))
-    monkeypatch.setattr(siv_jax.evaluate, "evaluate", lambda *given: seen.append(given) or {"mean": {"x": 1}})
+    monkeypatch.setattr(evaluation.network_weights, "require", lambda networks, cache: seen.append((networks, cache)))
+    monkeypatch.setattr("siv_jax.metrics.measure.load_networks", lambda lpips, cache: (lpips, cache))
+    monkeypatch.setattr(evaluation, "_measure_all", lambda *given: seen.append(given) or {"mean": {"x": 1}})
     found = siv_jax.evaluate(model, num=3, seed=2, size=(48, 64), lpips="vgg", cache=tmp_path)
     assert found == {"mean": {"x": 1}}
-    (networks, cache), (pending, name, lpips, _, out) = seen
-    assert networks == ["vgg", "inception"] and cache == tmp_path and lpips == "vgg"
+    (networks, cache), (pending, name, loaded, out, _) = seen
+    assert networks == ["vgg", "inception"] and cache == tmp_path and loaded == ("vgg", tmp_path)
     assert name == "run" and out == model.workdir / "evaluation"
-    case = pending[0].load()
+    case = next(iter(pending))()
     assert np.abs(case.fakes.astype(int) - siv_jax.load(model.workdir).sample(3, seed=2)).max() <= 1

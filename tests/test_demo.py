@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,50 +13,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+import tiny_workdir
 from chromium import Browser
 from PIL import Image
-from siv_jax.models.siv_gan.state import Layouts, generator_shapes
 
-from siv_jax import demo, sample
-from siv_jax.data.pixel_format import PICTURE
+from siv_jax import api, demo
 from siv_jax.errors import UserError
-from siv_jax.models.siv_gan.plan import make_plan
-from siv_jax.nn.flat import Layout
 from siv_jax.sampling import pictures
-from siv_jax.sampling import sample_files as sampling
+from siv_jax.sampling.latents_file import read_latents
 from siv_jax.sampling.trained_model import TrainedModel
+from siv_jax.sampling.walk import walk
 from siv_jax.web.favourites import STEPS, Favourites, Place
-from siv_jax.workdir import checkpoint
-from siv_jax.workdir import layout as workdir
-
-
-def make_model(folder: Path) -> Path:
-    """A workdir with a generator of random weights, which draws all the same."""
-    config = tiny.config()
-    plan = make_plan(192, 256, 3, 64, config.model)
-    folder.mkdir(parents=True)
-    workdir.save_config(folder, config)
-    workdir.save_model(folder, workdir.Model(plan, PICTURE, "random", ""))
-    layouts = Layouts.of(generator_shapes(plan, config.model))
-    rng = np.random.default_rng(0)
-
-    def values(layout: Layout) -> np.ndarray:
-        return rng.standard_normal(sum(layout.sizes)).astype(np.float32)
-
-    checkpoint.save_generator(folder / workdir.CHECKPOINTS, values(layouts.params), values(layouts.vectors))
-    return folder
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """(address, workdir, model) of a running demo."""
-    folder = make_model(tmp_path_factory.mktemp("demo") / "a & <b>")
+    folder = tiny_workdir.trained(tmp_path_factory.mktemp("demo") / "a & <b>")
     command = [sys.executable, "-m", "siv_jax.demo", "--workdir", str(folder), "--port", "0"]
     process = subprocess.Popen(command, env=tiny.environment(), stdout=subprocess.PIPE, text=True)
     line = process.stdout.readline()
     address = re.match(r"(http://127\.0\.0\.1:\d+)/ shows ", line)
     assert address, line
-    yield address[1], folder, TrainedModel(folder)
+    yield address[1], folder, api.load(folder)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 0
     process.stdout.close()
@@ -99,7 +79,7 @@ def test_strips_hold_the_samples_and_the_way(served, tmp_path):
         strip = np.asarray(Image.open(tmp_path / "strip.png")).reshape(-1, 48, 64, 3).astype(int)
         if z is None:
             anchors = np.concatenate([model.latents(1, 0, 3), model.latents(1, 1, 7)])
-            z = np.concatenate([sampling.walk(anchors, STEPS)[:STEPS], anchors[1:]])
+            z = np.concatenate([walk(anchors, STEPS)[:STEPS], anchors[1:]])
         assert len(strip) == len(z) and np.abs(strip - shown(model, z)).max() <= 1
         assert len(np.unique(strip.reshape(len(strip), -1), axis=0)) == len(strip)
 
@@ -166,12 +146,12 @@ def test_walking_and_keeping_in_a_browser(served, tmp_path_factory):
     finally:
         browser.close()
     names = [name, f"seed0_{demo.SHOWN}"]
-    check_kept(folder, model, names, [sampling.walk(model.latents(8)[[2, 7]], STEPS)[step], model.latents(25)[24]])
+    check_kept(folder, model, names, [walk(model.latents(8)[[2, 7]], STEPS)[step], model.latents(25)[24]])
     status, answer = ask(address, f"/favourites/{name}", "DELETE")
     assert status == 200 and json.loads(answer) == names[1:]
     check_kept(folder, model, names[1:], [model.latents(25)[24]])
     # A demo that is started again knows them.
-    assert Favourites(folder, model).names() == names[1:]
+    assert Favourites(model).names() == names[1:]
 
 
 def check_kept(folder: Path, model: TrainedModel, names: list[str], latents: list[np.ndarray]) -> None:
@@ -180,21 +160,22 @@ def check_kept(folder: Path, model: TrainedModel, names: list[str], latents: lis
         [*(f"{name}.png" for name in names), "favourites.npz"]
     )
     with np.load(kept / "favourites.npz") as file:
-        assert file["names"].tolist() == names and file["steps"].tolist() == [0] * len(names)
+        assert file["names"].tolist() == names and file["steps"].tolist() == [40] * len(names)
         np.testing.assert_allclose(file["latents"], latents, rtol=1e-6, atol=1e-6)
-    np.testing.assert_array_equal(sample.read_latents(kept / "favourites.npz"), np.float32(latents))
+    np.testing.assert_array_equal(read_latents(kept / "favourites.npz"), np.float32(latents))
     for name, image in zip(names, shown(model, np.stack(latents)), strict=True):
         assert np.abs(np.asarray(Image.open(kept / f"{name}.png")).astype(int) - image).max() <= 1
 
 
 def test_damaged_favourites_and_taken_ports_are_refused(served, tmp_path):
-    address, folder, model = served
-    (tmp_path / "favourites").mkdir()
-    (tmp_path / "favourites" / "favourites.npz").write_bytes(b"PK nothing")
+    address, folder, _ = served
+    kept = shutil.copytree(folder, tmp_path / "copy") / "favourites"
+    kept.mkdir(exist_ok=True)
+    (kept / "favourites.npz").write_bytes(b"PK nothing")
     with pytest.raises(UserError, match=r"favourites\.npz cannot be read"):
-        Favourites(tmp_path, model)
+        demo.make_app(TrainedModel(kept.parent))
     with pytest.raises(UserError, match=r"nor an \.npz with latents"):
-        sample.read_latents(tmp_path / "favourites" / "favourites.npz")
+        read_latents(kept / "favourites.npz")
     with pytest.raises(UserError, match="cannot listen on port"):
         demo.main(["--workdir", str(folder), "--port", address.rsplit(":", 1)[1]])
     with pytest.raises(UserError, match="does not exist"):

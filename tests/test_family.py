@@ -37,7 +37,7 @@ def undisturbed(tmp_path_factory) -> Path:
 def test_the_family_is_found_by_its_name():
     assert "toy" in registry.names() and "siv_gan" in registry.names()
     assert registry.get("toy").title == "Toy"
-    with pytest.raises(UserError, match="model.name is 'nobody'; the models there are: .*siv_gan, toy"):
+    with pytest.raises(UserError, match=r"model\.name is 'nobody'; the models there are: .*siv_gan, toy"):
         registry.get("nobody")
 
 

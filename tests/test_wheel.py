@@ -1,7 +1,10 @@
 """The wheel: built, installed into an environment of its own, and used where there is no checkout."""
 
+import ast
 import email
+import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,13 +57,29 @@ def test_wheel_holds_all_it_needs_and_no_more(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         metadata = email.message_from_bytes(archive.read(next(name for name in names if name.endswith("/METADATA"))))
-    expected = {str(path.relative_to(ROOT)) for path in (ROOT / "siv_jax").rglob("*.py")}
-    expected |= {f"siv_jax/web/{path.name}" for path in (ROOT / "siv_jax" / "web").iterdir()}
+    files = [path for path in (ROOT / "siv_jax").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    expected = {str(path.relative_to(ROOT)) for path in files}
     expected |= {f"siv_jax/configs/{path.name}" for path in (ROOT / "configs").glob("*.py")}
     info = f"siv_jax-{siv_jax.__version__}.dist-info/"
     assert {name for name in names if not name.startswith(info)} == expected
     assert metadata["Name"] == "siv_jax" and metadata["Version"] == siv_jax.__version__
     assert info + "licenses/LICENSE" in names
+
+
+def test_all_that_is_imported_is_declared(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = next(name for name in archive.namelist() if name.endswith("/METADATA"))
+        declared = email.message_from_bytes(archive.read(metadata)).get_all("Requires-Dist")
+    declared = {re.match(r"[\w-]+", line)[0].lower().replace("_", "-") for line in declared}
+    trees = [ast.walk(ast.parse(path.read_text())) for path in (ROOT / "siv_jax").rglob("*.py")]
+    nodes = [node for tree in trees for node in tree]
+    found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    found |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    found = {name.split(".")[0] for name in found} - sys.stdlib_module_names - {"siv_jax"}
+    # IPython and google.colab are there where a notebook runs.
+    packages = importlib.metadata.packages_distributions()
+    for name in found - {"IPython", "google"}:
+        assert not declared.isdisjoint(owner.lower().replace("_", "-") for owner in packages[name]), name
 
 
 def test_version_stands_in_one_place():

@@ -46,7 +46,8 @@ class Task:
 class Output:
     """Where a run leaves its traces; only the first process of a job has one.
 
-    report: called with the completed steps after each new sample grid, and at the end with `ended` true.
+    logs: not open yet.
+    report: called with the completed steps at the start, after each new sample grid, and at the end with `ended` true.
     """
 
     folder: Path

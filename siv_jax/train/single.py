@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import json
 import time
@@ -159,8 +160,12 @@ def open_run(
                 task = dataclasses.replace(task, plan=record.plan, source=layout.load_source(folder))
                 output = _output(folder, task, stack, watch)
         run = Run(task, devices, output, programs, profile, name)
-        if output is not None:
-            stack.callback(lambda: output.report(run.step, ended=True))
+        # A run that cannot be taken up leaves the folder as it is.
+        with processes.together():
+            if output is not None:
+                stack.enter_context(output.logs)
+                output.report(run.step)
+                stack.callback(lambda: output.report(run.step, ended=True))
         yield run
 
 
@@ -210,16 +215,15 @@ def describe(task: Task, num_devices: int) -> list[str]:
 def _output(folder: Path, task: Task, stack: contextlib.ExitStack, watch: Callable[[int], None] | None) -> Output:
     checkpoints = Checkpoints(folder / layout.CHECKPOINTS, task.config.keep_checkpoints)
     stack.enter_context(checkpoints)
-    step = checkpoints.latest_step() or 0
-    logs, page = stack.enter_context(Logs(folder, step)), RunPage(folder)
-    page.write(step)
+    start = checkpoints.latest_step() or 0
+    page = functools.cache(lambda: RunPage(folder))
 
     def report(step: int, ended: bool = False) -> None:
-        page.write(step, ended)
-        if watch is not None and not ended:
+        page().write(step, ended)
+        if watch is not None and not ended and step > start:
             watch(step)
 
-    return Output(folder, checkpoints, logs, report)
+    return Output(folder, checkpoints, Logs(folder, start), report)
 
 
 def _advance(

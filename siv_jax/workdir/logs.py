@@ -14,10 +14,15 @@ from siv_jax.workdir.event_file import EventFile
 class Logs:
     """Appends to the logs of one workdir, from `start` completed steps on; a context manager.
 
-    A run that was stopped after its last checkpoint repeats some steps: what it had logged of them is dropped.
+    A run that was stopped after its last checkpoint repeats some steps: what it had logged of them is dropped. Nothing
+    is written before the context is entered.
     """
 
     def __init__(self, folder: Path, start: int):
+        self._folder, self._start = folder, start
+
+    def __enter__(self) -> "Logs":
+        folder, start = self._folder, self._start
         path = folder / layout.SCALARS
         kept = [json.dumps(entry) + "\n" for entry in entries(folder) if entry["step"] <= start]
         layout.write_text(path, "".join(kept))
@@ -26,8 +31,6 @@ class Logs:
             self._events = EventFile(folder / layout.TENSORBOARD, first_step=start + 1)
             stack.callback(self._events.close)
             self._files = stack.pop_all()  # open as long as the run
-
-    def __enter__(self) -> "Logs":
         return self
 
     def __exit__(self, *_) -> None:

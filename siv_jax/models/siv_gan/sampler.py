@@ -1,5 +1,7 @@
 """Samples of SIV-GAN: latent vectors in, images out."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,8 +32,7 @@ class Sampler:
             cells = self._cells(size)
             shape = -(-cells[0] // self._plan.noise_height), -(-cells[1] // self._plan.noise_width), *shape
         key = jax.random.key(seed, impl="threefry2x32")
-        draw = jax.jit(jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), shape)))
-        return np.asarray(draw(jnp.arange(start, start + count)))
+        return np.asarray(_latents(key, jnp.arange(start, start + count), shape))
 
     def draw(
         self,
@@ -54,3 +55,8 @@ class Sampler:
         """Noise cells (height, width) that cover a picture of `size`."""
         cell = self._plan.height // self._plan.noise_height
         return -(-size[0] // cell), -(-size[1] // cell)
+
+
+@functools.partial(jax.jit, static_argnames="shape")
+def _latents(key: jax.Array, numbers: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    return jax.vmap(lambda number: jax.random.normal(jax.random.fold_in(key, number), shape))(numbers)
