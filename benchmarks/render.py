@@ -3,9 +3,9 @@
     python benchmarks/render.py --photo photo.jpg [--width 250 1152 2304] [--count 3] [--out FILE]
 
 Every width is measured in a process of its own, so that compilation is cold and peak memory is that size's. The photo
-is enlarged to the width where it is smaller. Rough pictures are the photo at 32 pixels, mirrored and rolled. `over_exact` is the
-mean distance of 1,024 of the rendered picture's patches to their matches, over that to their nearest neighbours in the
-photo (up to a megapixel). Results that FILE already holds are not measured again.
+is enlarged to the width where it is smaller. Rough pictures are the photo at 32 pixels, mirrored and rolled.
+`over_exact` is the mean distance of 1,024 of the rendered picture's patches to their matches, over that to their
+nearest neighbours in the photo (up to a megapixel). Results that FILE already holds are not measured again.
 """
 
 import argparse
