@@ -123,7 +123,8 @@ def test_a_signal_before_the_first_step_saves_the_start(tmp_path, calls, monkeyp
 
 def test_a_metric_that_is_not_finite_ends_the_run_with_the_checkpoint_before(tmp_path, monkeypatch):
     broken_from(monkeypatch, 13, "metric")
-    with pytest.raises(DivergedError, match=r"not finite between steps 10 and 15; the checkpoint after step 10 .* good"):
+    said = r"not finite between steps 10 and 15; the checkpoint after step 10 .* good"
+    with pytest.raises(DivergedError, match=said):
         toy_runs.train(tmp_path / "run")
     assert toy_runs.steps_in(tmp_path / "run") == [10]
     assert [entry["step"] for entry in toy_runs.logged(tmp_path / "run")] == [5, 10], "no NaN in the log"
