@@ -23,7 +23,7 @@ from pathlib import Path
 from siv_jax.cli import command_text, process
 from siv_jax.errors import UserError
 from siv_jax.metrics import network_weights, published, record, table
-from siv_jax.report import run_page
+from siv_jax.report import fleet_page
 
 STOPPED = tuple(process.STOPPED_BY.values())
 
@@ -96,7 +96,7 @@ def _train_and_evaluate(name: str, given: argparse.Namespace) -> int:
         if code:
             print(f"{name}: {command[0]} ended with exit code {code}", file=sys.stderr, flush=True)
             return code
-        run_page.write_fleet_index(given.out)
+        fleet_page.write(given.out)
     return 0
 
 

@@ -10,13 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
-from siv_jax.models.siv_gan.state import discriminator_shapes, generator_shapes
 
 from siv_jax import config as config_lib
 from siv_jax.cli import training_flags as arguments
-from siv_jax.config import Config
 from siv_jax.errors import UserError
 from siv_jax.metrics import published, record
+from siv_jax.models.siv_gan import network
+from siv_jax.models.siv_gan.config import Config
 from siv_jax.models.siv_gan.plan import make_plan
 
 SCRIPT = Path(__file__).parent.parent / "launch" / "ablations.py"
@@ -72,7 +72,7 @@ def test_every_ablation_has_a_model_of_its_size():
         models[plan, config.model.branches] = config.model
     assert len(models) == 4 + 5
     for (plan, _), model in models.items():
-        assert generator_shapes(plan, model) and discriminator_shapes(plan, model)
+        assert network.generator(plan, model).shapes and network.discriminator(plan, model).shapes
 
 
 def test_unknown_ablation_is_refused_by_name():

@@ -14,24 +14,35 @@ from PIL import Image
 
 from siv_jax.cli import command_text
 from siv_jax.cli import training_flags as arguments
-from siv_jax.config import Config
+from siv_jax.data import PixelFormat, Source
 from siv_jax.data.pixel_format import PICTURE
-from siv_jax.models.siv_gan.plan import make_plan
+from siv_jax.models.siv_gan import family
+from siv_jax.models.siv_gan.config import Config
 from siv_jax.report import fleet_page, run_page
-from siv_jax.sampling import image_files as pictures
+from siv_jax.sampling import pictures
 from siv_jax.workdir import layout as workdir
 
 NASTY = '<script>alert(1)</script> & "c"'
 HEADLINE = {"generator": "loss_g", "discriminator": "loss_d", "absent": "absent"}
 
 
+@pytest.fixture(autouse=True)
+def a_model(monkeypatch):
+    """The page knows of a family what this says, and no more."""
+    monkeypatch.setattr(family, "title", "A model")
+    monkeypatch.setattr(family, "headline", HEADLINE)
+
+
+def source_of(pixels: np.ndarray, pixel_format: PixelFormat = PICTURE) -> Source:
+    size, channels = pixels.shape[1:3], pixels.shape[3]
+    return Source(NASTY, len(pixels), len(pixels), size, channels, pixel_format, lambda: iter(pixels))
+
+
 def make_run(folder: Path, steps: int, num_steps: int = 1000, frames: int = 1) -> Path:
     """A workdir as training leaves it after `steps` of `num_steps`, with an entry and a grid every 100 steps."""
     config = tiny.config(num_steps=num_steps, log_every=50, sample_every=100, data__path=NASTY + ".png")
     pixels = np.random.default_rng(0).integers(0, 256, (frames, 48, 64, 3), np.uint8)
-    plan = make_plan(48, 64, 3, 64, config.model)
-    lock = workdir.open_for_training(folder, config, workdir.Model(plan, PICTURE, NASTY, "d"), pixels)
-    lock.release()
+    begin(folder, config, source_of(pixels))
     (folder / workdir.GRIDS).mkdir()
     lines = []
     for step in range(50, steps + 1, 50):
@@ -47,8 +58,14 @@ def make_run(folder: Path, steps: int, num_steps: int = 1000, frames: int = 1) -
     return folder
 
 
+def begin(folder: Path, config: Config, source: Source) -> None:
+    lock = workdir.lock(folder)
+    workdir.begin(folder, config, family.plan(config, source), config.num_steps, source)
+    lock.release()
+
+
 def written(folder: Path, step: int, **options) -> Path:
-    return run_page.RunPage(folder, "A model", HEADLINE).write(step, **options)
+    return run_page.RunPage(folder).write(step, **options)
 
 
 def data_of(path: Path) -> dict:
@@ -182,11 +199,12 @@ def test_rendered_samples_evaluation_and_next_steps(browser, tmp_path):
     folder = make_run(tmp_path / "run", steps=1000)
     assert "Rendered" not in read(browser, written(folder, 1000)) and "Evaluation" not in text_of(browser)
     for name in ("sample_00000", "sample_00001", run_page.SHEET.removesuffix(".png")):
-        (folder / run_page.RENDERED).mkdir(exist_ok=True)
-        pictures.save_png(folder / run_page.RENDERED / f"{name}.png", np.zeros((192, 250, 3), np.uint8))
+        (folder / workdir.RENDERED).mkdir(exist_ok=True)
+        pictures.save_png(folder / workdir.RENDERED / f"{name}.png", np.zeros((192, 250, 3), np.uint8))
     (folder / run_page.EVALUATION).mkdir()
     value = {"value": 0.25, "low": None, "high": None}
-    image = {"samples": 2, "per_sample": [{"near_copy": True}, {"near_copy": False}]}
+    image = {"name": "run", "size": [48, 64], "samples": 2, "training_images": 1, "training_digest": "d", "metrics": {}}
+    image["per_sample"] = [{"near_copy": True}, {"near_copy": False}]
     record = {"name": "run", "protocol": {"id": "x"}, "mean": {"sifid_64": value}, "images": [image]}
     (folder / run_page.EVALUATION / "metrics.json").write_text(json.dumps(record))
     (folder / run_page.EVALUATION / "report.html").write_text("")
@@ -208,11 +226,11 @@ def test_refresh_leaves_a_run_in_training_alone(tmp_path):
     folder = make_run(tmp_path / "run", steps=800)
     (folder / workdir.CHECKPOINTS / "800").mkdir(parents=True)
     path = written(folder, 800)
-    lock = workdir.lock_folder(folder)
-    run_page.refresh(folder, "A model", HEADLINE)
+    lock = workdir.lock(folder)
+    run_page.refresh(folder)
     assert "pill training" in path.read_text()
     lock.release()
-    run_page.refresh(folder, "A model", HEADLINE)
+    run_page.refresh(folder)
     assert "pill stopped" in path.read_text() and "800 of 1,000" in path.read_text()
 
 
@@ -260,16 +278,11 @@ def test_curves_of_long_runs_are_means_of_neighbours():
     assert run_page.thinned([]) == ({"step": []}, 1)
 
 
-def test_time_over_resumptions():
-    assert run_page.seconds_trained([{"seconds": s} for s in (1.0, 5.0, 2.0, 4.0, 1.5)]) == 5.0 + 4.0 + 1.5
-    assert run_page.seconds_trained([]) == 0
-
-
 def test_float_frames_are_shown_in_their_range(tmp_path):
-    folder = make_run(tmp_path / "run", steps=0)
+    folder = tmp_path / "run"
     frames = np.linspace(-1, 1, 48 * 64, dtype=np.float32).reshape(1, 48, 64, 1)
-    workdir.write_atomically(folder / workdir.FRAMES, lambda file: np.savez_compressed(file, frames=frames))
-    run_page.RunPage(folder, "A model", HEADLINE)
+    begin(folder, tiny.config(), source_of(frames, PixelFormat("npy", "float32", 0.0, 5.0)))
+    run_page.RunPage(folder)
     drawn = np.asarray(Image.open(folder / run_page.PICTURE))
     assert drawn.shape == (48, 64, 3) and drawn[0, 0, 0] == 0 and drawn[-1, -1, 2] == 255
 

@@ -200,7 +200,7 @@ class Run:
         stages, like = self.task.stages, None
         for i in range(number + 1):
             its_data = data if i == number else stages[i].data(self.task.source)
-            like = jax.eval_shape(functools.partial(stages[i].init, self._key(i)), its_data, like)
+            like = jax.eval_shape(functools.partial(stages[i].init, self._key(i), its_data), like)
         if saved is None:
             return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
         try:

@@ -15,7 +15,7 @@ class ModelConfig:
     ch_g: StrictInt = setting(32, "width multiplier of the generator", 1, 512)
     ch_d: StrictInt = setting(32, "width multiplier of the discriminator", 8, 512)
     noise_dim: StrictInt = setting(64, "length of the latent vector z", 1, 4096)
-    num_blocks_g: StrictInt = setting(0, "generator blocks, 5 to 9; 0: from the picture's size", 0, 9)
+    num_blocks_g: StrictInt = setting(0, "generator blocks, 4 to 9; 0: from the picture's size", 0, 9)
     num_blocks_d: StrictInt = setting(0, "discriminator blocks N_D; 0: from the generator's", 0, 8)
     num_blocks_low_level: StrictInt = setting(
         0, "of these, low-level blocks N_ll (Table 6); 0: from the generator's", 0, 7
@@ -39,6 +39,13 @@ class LossConfig:
     diversity: Literal["feature", "image", "zcr", "ds", "none"] = setting("feature", "what is kept diverse (Table 4)")
     diversity_scale: Literal["as_run", "paper"] = setting("as_run", "how eq. 4 sums over pairs and layers")
     diversity_weight: StrictFloat = setting(0.15, "lambda of eq. 5 (Table 5)", 0.0, 1e3)
+    diversity_target: StrictFloat = setting(
+        0.0,
+        "0: lambda stays; else lambda rises and falls until samples differ this much, 1 being how much views of the "
+        "training picture differ",
+        0.0,
+        2.0,
+    )
 
 
 @section

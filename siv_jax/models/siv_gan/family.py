@@ -5,7 +5,7 @@ from siv_jax.models.siv_gan import network
 from siv_jax.models.siv_gan.config import Config
 from siv_jax.models.siv_gan.memory import estimate
 from siv_jax.models.siv_gan.original_weights import import_weights
-from siv_jax.models.siv_gan.plan import SMALLEST_SIDE, Plan, make_plan, require_equal_shares, scaled_size
+from siv_jax.models.siv_gan.plan import Plan, make_plan, require_equal_shares, scaled_size
 from siv_jax.models.siv_gan.sampler import Sampler
 from siv_jax.models.siv_gan.step import Training
 from siv_jax.nn import flat
@@ -46,6 +46,6 @@ def describe(config: Config, plan: Plan, source: Source) -> list[str]:
     if longer > config.data.max_size:
         lines.append(
             f"note      scaled to a longer side of {longer}, not data.max_size {config.data.max_size}: the "
-            f"shorter side needs {SMALLEST_SIDE} pixels"
+            f"shorter side needs {min(scaled_size(*source.size, config.data.max_size))} pixels"
         )
     return lines

@@ -9,7 +9,7 @@ from flax import struct
 from siv_jax.models.siv_gan import feature_augment, losses, network
 from siv_jax.models.siv_gan.config import Config
 from siv_jax.models.siv_gan.plan import Plan
-from siv_jax.nn import image_augment
+from siv_jax.nn import image_augment, spread
 from siv_jax.nn.convolution import avg_pool2d
 
 
@@ -40,8 +40,11 @@ class Players:
         self.generator = network.generator(plan, config.model, dtype)
         self.discriminator = network.discriminator(plan, config.model, dtype)
 
-    def generator_objective(self, params_g, params_d, vectors_g, vectors_d, draws: Draws):
-        """Loss of the generator: adversarial minus lambda times diversity (eq. 5), and its metrics."""
+    def generator_objective(self, params_g, params_d, vectors_g, vectors_d, draws: Draws, weight: jax.Array | float):
+        """Loss of the generator: adversarial minus `weight`, lambda, times diversity (eq. 5), and its metrics.
+
+        The metric "spread", where lambda has a target, is how far the fakes differ, see `spread.pairwise_rms`.
+        """
         plan, config = self._plan, self._config
         images, features = self.generator.apply(params_g, vectors_g, draws.z_g)
         fakes = augment(draws.warp_g, images[-plan.num_blocks_low_level :], config.augment.image)
@@ -52,8 +55,10 @@ class Players:
             moved = draws.z_g + losses.ZCR_NOISE * draws.z_moved
             perturbed = self.generator.apply(params_g, vectors_g, moved)[0][-1]
         diversity = losses.diversity(images, features, draws.z_g, perturbed, config.loss)
-        total = sum(parts.values()) - config.loss.diversity_weight * diversity
+        total = sum(parts.values()) - weight * diversity
         metrics = {"loss_g": total, "diversity": diversity}
+        if config.loss.diversity_target:
+            metrics["spread"] = spread.pairwise_rms(jax.lax.stop_gradient(images[-1]))
         return total, metrics | {f"loss_g/{part}": value for part, value in parts.items()}
 
     def discriminator_objective(self, params_d, params_g, vectors_g, vectors_d, reals, draws: Draws):

@@ -5,11 +5,13 @@ import dataclasses
 from siv_jax.errors import UserError
 from siv_jax.models.siv_gan.config import Config, ModelConfig
 
-SMALLEST_SIDE = 48
-LARGEST_SIDE = 1792
+# Sides that the paper's plans fit. Smaller pictures, which only rendering makes worth training, take four generator
+# blocks and cells of 8 pixels.
+SMALLEST_PAPER_SIDE, LARGEST_SIDE = 48, 1792
+SMALLEST_SIDE, SMALLEST_SCALED_SIDE = 16, 24
 
 # Generator blocks -> (discriminator blocks N_D, of these low-level N_ll).
-_DISCRIMINATOR_BLOCKS = {5: (6, 2), 6: (7, 3), 7: (7, 3), 8: (7, 4), 9: (8, 4)}
+_DISCRIMINATOR_BLOCKS = {4: (4, 2), 5: (6, 2), 6: (7, 3), 7: (7, 3), 8: (7, 4), 9: (8, 4)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +44,8 @@ def make_plan(height: int, width: int, channels: int, max_size: int, model: Mode
     """
     height, width = scaled_size(height, width, max_size)
     num_blocks_g = model.num_blocks_g or _generator_blocks(height, width)
-    if num_blocks_g < 5:
-        raise UserError(f"model.num_blocks_g is {num_blocks_g}; it can be 5 to 9, or 0 for the picture's own")
+    if num_blocks_g < 4:
+        raise UserError(f"model.num_blocks_g is {num_blocks_g}; it can be 4 to 9, or 0 for the picture's own")
     cell = 2 ** (num_blocks_g - 1)
     # As run a side far shorter than the other rounds to no noise at all and crashes; here it keeps one cell.
     noise_height, noise_width = max(1, round(height / cell)), max(1, round(width / cell))
@@ -64,17 +66,19 @@ def scaled_size(height: int, width: int, max_size: int) -> tuple[int, int]:
     """(height, width) after the longer side is brought down to `max_size`, truncated to integers (as run).
 
     As run an elongated picture fails where this leaves its shorter side under 48 pixels; here the scaling stops
-    at 48, as long as the longer side stays within twice `max_size`.
+    at 48, as long as the longer side stays within twice `max_size`; for a `max_size` under 48 it stops at 24.
     """
     longer, shorter = max(height, width), min(height, width)
     if longer <= max_size:
         return height, width
-    if shorter >= SMALLEST_SIDE > shorter * max_size // longer:
-        smallest = -(-longer * SMALLEST_SIDE // shorter)
-        if smallest > 2 * max_size:
+    small = max_size < SMALLEST_PAPER_SIDE
+    least = min(max_size, SMALLEST_SCALED_SIDE) if small else SMALLEST_PAPER_SIDE
+    if shorter >= least > shorter * max_size // longer:
+        smallest = -(-longer * least // shorter)
+        if smallest > (10 if small else 2) * max_size:
             raise UserError(
                 f"a picture of {width}x{height} (width x height) at data.max_size {max_size} has a side of "
-                f"{shorter * max_size // longer} pixels, under the {SMALLEST_SIDE} that a plan needs: set "
+                f"{shorter * max_size // longer} pixels, under the {least} that a plan needs: set "
                 f"data.max_size to {smallest} or more, or crop the picture"
             )
         max_size = smallest
@@ -88,6 +92,8 @@ def _generator_blocks(height: int, width: int) -> int:
             f"both sides must lie between {SMALLEST_SIDE} and {LARGEST_SIDE} pixels"
             + ("; use a larger picture" if min(height, width) < SMALLEST_SIDE else "")
         )
+    if min(height, width) < SMALLEST_PAPER_SIDE:
+        return 4
     fitted = {"height": False, "width": False}
     for num_blocks in range(5, 10):
         cell = 2 ** (num_blocks - 1)

@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import struct
@@ -14,7 +15,7 @@ from siv_jax.models.siv_gan.config import Config
 from siv_jax.models.siv_gan.discriminator import content_channels
 from siv_jax.models.siv_gan.objectives import Draws, Players
 from siv_jax.models.siv_gan.plan import Plan
-from siv_jax.nn import adam, image_augment
+from siv_jax.nn import adam, image_augment, spread
 from siv_jax.nn.ema import ema_decay, updated
 from siv_jax.nn.frames import choose_frames, to_float
 from siv_jax.nn.precision import compute_dtype
@@ -31,6 +32,13 @@ class TrainState:
     opt_d: optax.OptState
     vectors_g: jax.Array  # spectral norm's u and v
     vectors_d: jax.Array
+    log_weight: jax.Array  # [], log of lambda
+    views_spread: jax.Array  # [], how far views of the frames differ, see `spread.of_views`; 1 without a target
+
+
+# How fast the log of lambda follows the error of the spread, a step; it waits until samples have begun to form.
+_GAIN, _WAIT = 0.004, 500
+_LOWEST_WEIGHT, _HIGHEST_WEIGHT = 0.02, 0.4
 
 
 class Training:
@@ -65,6 +73,8 @@ class Training:
             opt_d=adam.initial(self._optimizers[1], params_d),
             vectors_g=vectors_g,
             vectors_d=vectors_d,
+            log_weight=np.log(np.float32(max(self._config.loss.diversity_weight, 1e-30))),
+            views_spread=np.float32(max(spread.of_views(data), 1e-6) if self._config.loss.diversity_target else 1.0),
         )
 
     def step(
@@ -78,7 +88,7 @@ class Training:
         vectors_d = players.discriminator.power_step(state.params_d, state.vectors_d)
 
         grads_g, metrics_g = jax.grad(players.generator_objective, has_aux=True)(
-            state.params_g, state.params_d, vectors_g, vectors_d, draws
+            state.params_g, state.params_d, vectors_g, vectors_d, draws, self._weight(state)
         )
         params_g, opt_g = adam.optimizer_step(
             self._optimizers[0], self._averaged(grads_g), state.opt_g, state.params_g
@@ -90,6 +100,8 @@ class Training:
         params_d, opt_d = adam.optimizer_step(
             self._optimizers[1], self._averaged(grads_d), state.opt_d, state.params_d
         )
+        metrics = self._averaged(metrics_g | metrics_d)
+        log_weight, metrics = self._steered(state, metrics, step)
         return TrainState(
             params_g=params_g,
             params_d=params_d,
@@ -98,11 +110,33 @@ class Training:
             opt_d=opt_d,
             vectors_g=vectors_g,
             vectors_d=vectors_d,
-        ), self._averaged(metrics_g | metrics_d)
+            log_weight=log_weight,
+            views_spread=state.views_spread,
+        ), metrics
 
     def weights(self, state: TrainState) -> dict[str, jax.Array]:
         """The averaged generator and its spectral-norm vectors."""
         return {"ema": state.ema, "vectors_g": state.vectors_g}
+
+    def _weight(self, state: TrainState) -> jax.Array | float:
+        """Lambda of eq. 5."""
+        loss = self._config.loss
+        return jnp.exp(state.log_weight) if loss.diversity_target else loss.diversity_weight
+
+    def _steered(self, state: TrainState, metrics: dict, step: jax.Array) -> tuple[jax.Array, dict]:
+        """The log of lambda for the next step, which follows the fakes' spread to its target, and the metrics.
+
+        One lambda does not fit all pictures: with small networks .05 leaves the samples of one alike and .09 breaks up
+        those of another.
+        """
+        target = self._config.loss.diversity_target
+        if not target:
+            return state.log_weight, metrics
+        ratio = metrics.pop("spread") / state.views_spread
+        moved = state.log_weight + _GAIN * (target - ratio)
+        moved = jnp.clip(moved, math.log(_LOWEST_WEIGHT), math.log(_HIGHEST_WEIGHT))
+        log_weight = jnp.where(step < _WAIT, state.log_weight, moved)
+        return log_weight, metrics | {"spread": ratio, "diversity_weight": jnp.exp(state.log_weight)}
 
     def _averaged(self, tree):
         return tree if self._shards == 1 else jax.lax.pmean(tree, AXIS)
