@@ -8,6 +8,7 @@ dataclasses, which is all that the rest of the package sees.
 import dataclasses
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
 
 from siv_jax.errors import UserError
 from siv_jax.models import registry
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)([smh])")
 
 section = pydantic.dataclasses.dataclass(
     frozen=True, config=pydantic.ConfigDict(extra="forbid", allow_inf_nan=False, validate_default=True)
@@ -71,6 +74,9 @@ class FleetConfig:
 @section
 class Config:
     num_steps: StrictInt = setting(100_000, "training steps", 1, 10**9, free=True)
+    time_limit: StrictStr = setting(
+        "", "training ends after this time, such as 90s, 2m or 1.5h, if not by num_steps before; empty: no limit", free=True
+    )
     batch_size: StrictInt = setting(5, "samples in a step, over all devices together", 1, 4096)
     seed: StrictInt = setting(0, "of everything random", 0, 2**32 - 1)
     log_every: StrictInt = setting(50, "steps between entries of the log", 1, 10**9, free=True)
@@ -88,7 +94,15 @@ class Config:
     def _check(self):
         if self.fleet.enabled and self.profile:
             raise ValueError("profile records a run of one model: set profile 0, or train one picture of the fleet")
+        if self.time_limit and not _TIME.fullmatch(self.time_limit):
+            raise ValueError(f"config key time_limit is {self.time_limit!r}; it must be a time such as 90s, 2m or 1.5h")
         return self
+
+    @property
+    def seconds(self) -> float:
+        """time_limit in seconds; infinite without one."""
+        found = _TIME.fullmatch(self.time_limit)
+        return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]] if found else math.inf
 
 
 def default(name: str | None = None) -> ml_collections.ConfigDict:

@@ -78,7 +78,10 @@ def _look_at(member: Member) -> None:
     try:
         member.task = make_task(config, open_source(config.data), shards=1)
         memory.require(member.task, 1)
-        if completed_steps(member.folder / layout.CHECKPOINTS) < member.task.num_steps:
+        wanted = member.task.num_steps
+        if config.time_limit and (member.folder / layout.CONFIG).exists():
+            wanted = min(wanted, layout.load_record(member.folder).num_steps)
+        if completed_steps(member.folder / layout.CHECKPOINTS) < wanted:
             return
         config_lib.refuse_changes(layout.load_config(member.folder), config, member.folder)
         same = layout.load_record(member.folder).digest == member.task.source.digest()

@@ -35,13 +35,17 @@ def train(
             if not run.begun and stop.name is None:
                 run.begin()
                 bar.unpause()  # its estimate leaves out compilation
-            count, stopped = processes.agree(run.steps_wanted(), stop.name)
-            if stopped is not None:
+            wish = stop.name or (processes.TIME_UP if run.time_is_up else None)
+            count, stopped = processes.agree(run.steps_wanted(), wish)
+            if stopped not in (None, processes.TIME_UP):
                 stop.name = stopped
                 break
-            run.advance(count)
-            bar.update(count)
-            bar.set_postfix_str(f"{run.name} {run.shown}".strip(), refresh=False)
+            if stopped:
+                run.end_here()
+            else:
+                run.advance(count)
+                bar.update(count)
+                bar.set_postfix_str(f"{run.name} {run.shown}".strip(), refresh=False)
             if run.ended:
                 run.finish()
                 yield running.pop(number)

@@ -36,6 +36,8 @@ class MeanMetrics:
         step, totals = self._pending
         self._pending = None
         count = step - self._step
+        if not count:  # the time limit ended the run at a step that is logged
+            return ""
         means = {name: float(value) / count for name, value in sorted(jax.device_get(totals).items())}
         if not np.isfinite(list(means.values())).all():
             raise DivergedError(f"the loss is not finite between steps {self._step} and {step}")

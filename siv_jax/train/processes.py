@@ -28,7 +28,8 @@ _SECONDS_TO_JOIN = 300
 _HEARTBEAT_SECONDS = 30
 # The first process draws the samples while the others wait to leave.
 _SECONDS_TO_LEAVE = 3600
-_SIGNALS = (None, "SIGINT", "SIGTERM", "SIGHUP")
+TIME_UP = "time limit"
+_REASONS = (None, TIME_UP, "SIGINT", "SIGTERM", "SIGHUP")
 
 
 @contextlib.contextmanager
@@ -66,12 +67,16 @@ def say(line: str) -> None:
 
 
 def agree(count: int, stop: str | None) -> tuple[int, str | None]:
-    """The same decision in every process: the smallest count, and the signal that any of them got, by name."""
+    """The same decision in every process.
+
+    Returns:
+      The smallest count, and a reason to stop that any of them has: a signal's name or TIME_UP.
+    """
     if jax.process_count() == 1:
         return count, stop
-    wishes = _gathered(np.array([count, -_SIGNALS.index(stop)], np.int32))
+    wishes = _gathered(np.array([count, -_REASONS.index(stop)], np.int32))
     smallest, signal = wishes.min(axis=0)
-    return int(smallest), _SIGNALS[-signal]
+    return int(smallest), _REASONS[-signal]
 
 
 @contextlib.contextmanager

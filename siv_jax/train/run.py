@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import functools
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from siv_jax.train.pace import Pace
 from siv_jax.train.profile import Profile
 from siv_jax.workdir import layout
 from siv_jax.workdir.checkpoint import Checkpoints, Saved, require_finite
-from siv_jax.workdir.logs import Logs
+from siv_jax.workdir.logs import Logs, entries, seconds_trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +90,8 @@ class Run:
         self._stage, self._at, self._state, self._data = self._taken_up()
         self._log = MeanMetrics(self.step, output.logs if output else None, task.family.headline)
         self._program: Program | None = None  # of the stage, once begun
+        self._seconds, self._begun_at = task.config.seconds, math.inf
+        self._trained_before = seconds_trained(entries(output.folder)) if output else 0.0
         if self._stage_done and not self.ended:
             self._enter_next_stage()
 
@@ -113,6 +117,7 @@ class Run:
         self._state, self._placed_data = program.put(self._state), program.put(self._data)
         self._totals = program.zero_totals()
         self._log.begin()
+        self._begun_at = min(self._begun_at, time.monotonic())
 
     @property
     def _stage_done(self) -> bool:
@@ -151,6 +156,19 @@ class Run:
             if self._stage_done and not self.ended:
                 self._flush()
                 self._enter_next_stage()
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether training has taken config.time_limit, over all resumptions and without compilation."""
+        return self._trained_before + (time.monotonic() - self._begun_at if self.begun else 0.0) >= self._seconds
+
+    def end_here(self) -> None:
+        """Makes the present step the last one."""
+        self.num_steps = self.step
+        with self._noting_divergence():
+            self._flush()
+            if self.begun:
+                self._notice()
 
     def finish(self) -> None:
         """Writes and saves the rest; returns when everything is on disk."""
@@ -235,7 +253,7 @@ class Run:
         """Takes copies of what is due now; `_flush`, called when the next steps are under way, writes it."""
         config, step, program = self.task.config, self.step, self._program
         stage, at = self._stage, self._at
-        if step % config.log_every == 0 or self._stage_done:
+        if step % config.log_every == 0 or self._stage_done or self.ended:
             self._log.due(step, program.snapshot(self._totals))
             self._totals = program.zero_totals()
         draws = step % config.sample_every == 0 or step == self.num_steps

@@ -85,6 +85,8 @@ def train(
     ):
         if run.step:
             say(f"resuming  {folder} after step {run.step}")
+        if run.time_is_up:
+            run.end_here()
         if not run.ended:
             _advance(run, used, folder, stop, say)
         if run.error:
@@ -93,7 +95,8 @@ def train(
             say(f"stopped by {stop.name} after step {run.step}; saved. The same command goes on from here")
             return stop.name
         if processes.is_first():
-            say(f"done      {run.num_steps} steps")
+            limit = f", the time limit of {config.time_limit}" if run.num_steps < task.num_steps else ""
+            say(f"done      {run.num_steps} steps{limit}")
             write_samples(run, folder, stop, say)
             say(f"more      {command_text.shell('siv_jax.sample', '--workdir', folder, '--num', 100, '--out', 'DIR')}")
             say(f"look at   {folder / PAGE}")
@@ -172,6 +175,8 @@ def open_run(
 def write_samples(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], None]) -> None:
     """Draws the final samples of a run that has ended into its workdir: as they are, and rendered until `stop`."""
     config, source, weights = run.task.config, run.task.source, run.weights()
+    record = layout.load_record(folder)
+    layout.save(folder, config, dataclasses.replace(record, num_steps=run.num_steps))  # fewer after a time limit
     noise = run.drawer.noise(config.seed, 0, config.num_samples)
     sheet = sample_files.write_samples(
         folder / layout.SAMPLES, [run.drawer(weights, noise)], len(noise), source.format
@@ -207,6 +212,7 @@ def describe(task: Task, num_devices: int) -> list[str]:
         f"batch {config.batch_size} on {num_devices} {jax.default_backend()} device(s)",
         *task.family.describe(config, plan, source),
         f"memory    about {needed / 1e6:,.0f} MB of {devices_lib.available_memory() / 1e6:,.0f} MB on each device",
+        *([f"time      {config.time_limit} of training at most"] if config.time_limit else []),
         *(f"note      {note}" for note in source.notes.lines()),
         *(["note      samples of a clip are still pictures, not clips"] if is_clip else []),
     ]

@@ -38,7 +38,7 @@ class TrainState:
 
 # How fast the log of lambda follows the error of the spread, a step; it waits until samples have begun to form.
 _GAIN, _WAIT = 0.004, 500
-_LOWEST_WEIGHT, _HIGHEST_WEIGHT = 0.02, 0.4
+_LOWEST_WEIGHT, _HIGHEST_WEIGHT = 0.04, 0.4
 
 
 class Training:
