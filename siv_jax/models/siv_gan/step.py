@@ -36,9 +36,10 @@ class TrainState:
     views_spread: jax.Array  # [], how far views of the frames differ, see `spread.of_views`; 1 without a target
 
 
-# How fast the log of lambda follows the error of the spread, a step; it waits until samples have begun to form.
-_GAIN, _WAIT = 0.004, 500
-_LOWEST_WEIGHT, _HIGHEST_WEIGHT = 0.04, 0.4
+# How fast the log of lambda follows the error of the spread, a step: faster upwards, since samples that have become
+# alike are hard to part again. It waits until samples have begun to form.
+_GAIN_UP, _GAIN_DOWN, _WAIT = 0.012, 0.004, 500
+_LOWEST_WEIGHT, _HIGHEST_WEIGHT = 0.03, 0.5
 
 
 class Training:
@@ -133,7 +134,8 @@ class Training:
         if not target:
             return state.log_weight, metrics
         ratio = metrics.pop("spread") / state.views_spread
-        moved = state.log_weight + _GAIN * (target - ratio)
+        error = target - ratio
+        moved = state.log_weight + jnp.where(error > 0, _GAIN_UP, _GAIN_DOWN) * error
         moved = jnp.clip(moved, math.log(_LOWEST_WEIGHT), math.log(_HIGHEST_WEIGHT))
         log_weight = jnp.where(step < _WAIT, state.log_weight, moved)
         return log_weight, metrics | {"spread": ratio, "diversity_weight": jnp.exp(state.log_weight)}
