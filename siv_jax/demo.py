@@ -8,7 +8,6 @@ import socket
 
 from siv_jax.cli import process
 from siv_jax.errors import UserError
-from siv_jax.report import html
 
 HOST, PORT = "127.0.0.1", 8765
 # Samples that the page shows at once.
@@ -95,6 +94,8 @@ class _Handlers:
             "folder": str(self._favourites.folder),
             "favourites": self._favourites.names(),
         }
+        from siv_jax.report import html
+
         return web.Response(text=html.render("demo.html", title=data["name"], data=data), content_type="text/html")
 
     async def samples(self, request):

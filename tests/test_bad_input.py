@@ -76,8 +76,8 @@ INPUTS = {
     "truncated.jpg": (truncated, "truncated.jpg"),
     "text.jpg": (lambda path: path.write_text("surely no picture\n" * 99), "text.jpg"),
     "noise.png": (lambda path: path.write_bytes(os.urandom(5000)), "noise.png"),
-    "small.png": (lambda path: picture(path, 20, 20), "48"),
-    "thin.png": (lambda path: picture(path, 400, 20), "48"),
+    "small.png": (lambda path: picture(path, 12, 12), "16"),
+    "thin.png": (lambda path: picture(path, 400, 6), "16"),
     "no_pictures": (lambda path: folder_of(path, notes="hello"), "no_pictures"),
     "no_files": (lambda path: path.mkdir(), "no_files"),
     "holes.npy": (lambda path: np.save(path, np.full((64, 64, 3), np.nan, np.float32)), "holes.npy"),
@@ -97,9 +97,9 @@ def test_input_that_cannot_be_read(run, tmp_path, name):
     assert not folder.exists(), "nothing is made for a run that cannot begin"
 
 
-def test_a_picture_of_a_hundred_million_pixels(run, tmp_path):
+def test_a_picture_of_far_too_many_pixels(run, tmp_path):
     path = tmp_path / "bomb.png"
-    Image.new("1", (10_000, 10_000)).save(path)
+    Image.new("1", (20_000, 11_000)).save(path)
     outcome = run(*arguments(tmp_path / "run", data__path=path))
     assert outcome.code == 2 and "bomb.png" in outcome.line and "pixels" in outcome.line
     assert not (tmp_path / "run").exists()

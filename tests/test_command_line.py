@@ -227,7 +227,7 @@ def test_a_picture_as_config_is_told_apart(tmp_path):
 def test_the_package_itself_lists_its_commands(capsys):
     done = subprocess.run([sys.executable, "-m", "siv_jax"], capture_output=True, text=True)
     names = [line.split("siv_jax.")[1].split()[0] for line in done.stdout.splitlines()[1:]]
-    assert done.returncode == 0 and len(names) == 7
+    assert done.returncode == 0 and len(names) == 8
     for name in names:
         command = importlib.import_module(f"siv_jax.{name}")
         assert ".run(main)" in Path(command.__file__).read_text(), name

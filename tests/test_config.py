@@ -166,11 +166,11 @@ def test_refuse_changes_names_every_key_that_matters_and_only_those(tmp_path):
 def test_each_key_is_free_on_resuming_or_refused(key, tmp_path):
     others = {str: "hinge", bool: not FLAT[key], tuple: (1, 2, 3), int: 2, float: 0.25}
     choices = {"model.branches": "none", "model.dtype": "float32", "loss.balance": "paper", "loss.diversity": "zcr"}
-    choices |= {"loss.diversity_scale": "paper", "data.max_size": 64, "model.ch_d": 8}
+    choices |= {"time_limit": "2m", "loss.diversity_scale": "paper", "data.max_size": 64, "model.ch_d": 8}
     other = choices.get(key, others[type(FLAT[key])])
     free = key in {
         *("num_steps", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "data.path"),
-        *("profile", "model.remat"),
+        *("profile", "model.remat", "time_limit"),
     }
     asked = build(**{key.replace(".", "__"): other})
     assert config_lib.flatten(asked)[key] != FLAT[key]

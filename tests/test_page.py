@@ -60,7 +60,7 @@ def make_run(folder: Path, steps: int, num_steps: int = 1000, frames: int = 1) -
 
 def begin(folder: Path, config: Config, source: Source) -> None:
     lock = workdir.lock(folder)
-    workdir.begin(folder, config, family.plan(config, source), config.num_steps, source)
+    workdir.begin(folder, config, family.plan(config, source), config.num_steps, source, source.digest())
     lock.release()
 
 

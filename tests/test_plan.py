@@ -114,7 +114,7 @@ def test_shapes_trace_through_both_networks(height, width):
     assert all(logit.shape == (2, 1, 1, 1) for logit in logits["content"])
 
 
-@pytest.mark.parametrize("height, width", [(47, 64), (64, 47), (20, 20), (1793, 1000), (1000, 1793), (1, 4000)])
+@pytest.mark.parametrize("height, width", [(15, 64), (64, 15), (8, 8), (1793, 1000), (1000, 1793), (1, 4000)])
 def test_sizes_without_a_plan_are_refused_with_those_that_have_one(height, width):
     with pytest.raises(UserError) as error:
         plan_of(height, width, max_size=10**6)
@@ -163,13 +163,24 @@ def test_low_level_blocks_can_be_swept(low_level):
         {"num_blocks_d": 3, "num_blocks_low_level": 3},
         {"num_blocks_d": 1},
         {"num_blocks_g": 5, "num_blocks_d": 8, "num_blocks_low_level": 6},
-        {"num_blocks_g": 4},
+        {"num_blocks_g": 3},
         {"num_blocks_g": 1},
     ],
 )
 def test_block_counts_that_do_not_go_together_are_refused(model):
     with pytest.raises(UserError, match=r"model\.num_blocks"):
         plan_of(185, 330, **model)
+
+
+@pytest.mark.parametrize(
+    ("source", "max_size", "size"),
+    [((188, 250), 32, (24, 32)), ((480, 854), 32, (24, 40)), ((250, 250), 32, (32, 32)), ((100, 1000), 32, (24, 240))],
+)
+def test_small_pictures_take_four_blocks_and_cells_of_eight(source, max_size, size):
+    plan = plan_of(*source, max_size=max_size)
+    assert (plan.height, plan.width) == size
+    assert (plan.num_blocks_g, plan.num_blocks_d, plan.num_blocks_low_level) == (4, 4, 2)
+    assert (plan.noise_height, plan.noise_width) == (size[0] // 8, size[1] // 8)
 
 
 def test_block_counts_can_be_chosen():

@@ -37,7 +37,7 @@ def other(tmp_path) -> Source:
 def begin(folder: Path, source: Source, **changes) -> layout.Record:
     lock = layout.lock(folder)
     try:
-        return layout.begin(folder, toy_runs.config(**changes), PLAN, 40, source)
+        return layout.begin(folder, toy_runs.config(**changes), PLAN, 40, source, source.digest())
     finally:
         lock.release()
 
@@ -88,7 +88,7 @@ def test_a_resumed_run_keeps_its_plan(tmp_path, source):
     folder = tmp_path / "run"
     begin(folder, source)
     lock = layout.lock(folder)
-    record = layout.begin(folder, toy_runs.config(), Plan(12, 16, 3), 40, source)
+    record = layout.begin(folder, toy_runs.config(), Plan(12, 16, 3), 40, source, source.digest())
     lock.release()
     assert record.plan == PLAN
 

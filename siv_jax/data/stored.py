@@ -29,7 +29,8 @@ def store(source: Source, folder: Path) -> tuple[int, int]:
       (height, width) of the kept frames.
 
     Raises:
-      UserError: the source is damaged, or the folder cannot be written.
+      UserError: the source is damaged.
+      OSError: the folder cannot be written.
     """
     shrink = min(1.0, (MAX_SIDE if source.num_frames == 1 else MAX_CLIP_SIDE) / max(source.size))
     height, width = (max(1, round(side * shrink)) for side in source.size)
@@ -47,9 +48,6 @@ def store(source: Source, folder: Path) -> tuple[int, int]:
                 # Level 1 takes a third of the time of Pillow's own choice.
                 Image.fromarray(frame).save(path, compress_level=1)
         partial.rename(folder)
-    except OSError as error:
-        reason = one_line(error.strerror or error)
-        raise UserError(f"the frames of {source.name} cannot be kept in {one_line(folder)}: {reason}") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return height, width

@@ -14,7 +14,7 @@ _LARGEST_BATCH = 64
 
 
 class Drawer:
-    """Draws samples of the plan's size, or of another.
+    """Draws samples of the plan's size.
 
     Attributes:
       sampler: what it draws with.
@@ -22,15 +22,15 @@ class Drawer:
       batch: samples in one call.
     """
 
-    def __init__(self, sampler: Sampler, plan: Plan, size: tuple[int, int] | None = None):
-        self.sampler, self.size, self._asked = sampler, size or (plan.height, plan.width), size
+    def __init__(self, sampler: Sampler, plan: Plan):
+        self.sampler, self.size = sampler, (plan.height, plan.width)
         values = self.size[0] * self.size[1] * plan.channels
         self.batch = int(np.clip(_VALUES_PER_BATCH // values, 1, _LARGEST_BATCH))
-        self._draw = jax.jit(lambda weights, noise: sampler.draw(weights, noise, size))
+        self._draw = jax.jit(lambda weights, noise: sampler.draw(weights, noise))
 
     def noise(self, seed: int, start: int, count: int) -> np.ndarray:
         """Noise for samples number `start` to `start + count` of `seed`, see Sampler."""
-        return self.sampler.noise(seed, start, count, self._asked)
+        return self.sampler.noise(seed, start, count)
 
     def __call__(self, weights: Any, noise: np.ndarray) -> Samples:
         """Samples as numpy arrays for noise [n, ...], n >= 1."""

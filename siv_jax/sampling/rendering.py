@@ -10,7 +10,7 @@ from PIL import Image
 
 from siv_jax.data import PixelFormat, Source
 from siv_jax.errors import UserError
-from siv_jax.models.interface import Plan, Samples
+from siv_jax.models.interface import Samples
 from siv_jax.patches.render import DEFAULT_FIDELITY, Renderer, noise
 from siv_jax.sampling.drawer import Drawer
 
@@ -21,8 +21,6 @@ LARGEST_BY_DEFAULT = 1024
 # Longer side of the rough pictures that patch synthesis without a model starts from.
 _SMALLEST_ROUGH = 32
 _LARGEST = 16_384
-# A usual sample is stretched by so much at most; for wider or taller pictures the model draws more.
-_LARGEST_STRETCH = 1.15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,25 +64,13 @@ def default_size(photo: Size) -> Size:
     return tuple(max(1, round(side * shrink)) for side in photo)
 
 
-def rough_size(plan: Plan, photo: Size, size: Size) -> Size | None:
-    """(height, width) that a model has to draw for a rendering of `size`; None: its usual size.
-
-    The photo keeps its scale: where `size` is of another aspect, the picture has room for more than one photo's worth,
-    and the model draws so much more.
-    """
-    scale = min(size[0] / photo[0], size[1] / photo[1])
-    wanted = tuple(
-        round(side / (of_photo * scale) * drawn)
-        for side, of_photo, drawn in zip(size, photo, (plan.height, plan.width), strict=True)
-    )
-    stretch = max(wanted[0] / plan.height, wanted[1] / plan.width)
-    return wanted if stretch > _LARGEST_STRETCH else None
-
-
 def of_model(
     drawer: Drawer, weights: Any, z: np.ndarray, source: Source, rendering: Rendering
 ) -> Iterator[Samples]:
     """Rendered samples, one after another, for noise z [n, ...].
+
+    A size of another aspect stretches the composition, not the texture: patches keep the photo's scale. (Noise maps
+    side by side, or passing into each other, were tried: blocks of sky were left where they met.)
 
     Raises:
       UserError: the source is too small to be rendered from.

@@ -11,7 +11,7 @@ from siv_jax.models import registry
 from siv_jax.models.interface import Samples
 from siv_jax.patches.render import DEFAULT_FIDELITY
 from siv_jax.sampling.drawer import Drawer
-from siv_jax.sampling.rendering import Rendering, of_model, parse_size, rough_size
+from siv_jax.sampling.rendering import Rendering, of_model, parse_size
 from siv_jax.workdir import checkpoint, layout
 
 
@@ -98,21 +98,10 @@ class TrainedModel:
           UserError: a size that cannot be made, or latents that do not fit.
         """
         source = layout.load_source(self.workdir)
-        to_make = Rendering(parse_size(size, self.record.source_size), fidelity, masks)
-        drawer, rough = self._drawer, rough_size(self.record.plan, source.size, to_make.size)
-        if rough is not None:
-            drawer = self._drawer_for(rough)
-            if latents is not None:
-                raise UserError(f"latents are for the photo's aspect; --size {size} needs more of them: give a seed")
-        if latents is not None:
-            self.check_latents(latents)
-        z = drawer.noise(seed, 0, count) if latents is None else latents
-        return of_model(drawer, self._weights, z, source, to_make)
-
-    def _drawer_for(self, rough: tuple[int, int]) -> Drawer:
-        if "size" not in self._sampler.tasks:
-            raise UserError("this model draws one size only: ask for a --size of the photo's aspect")
-        return Drawer(self._sampler, self.record.plan, rough)
+        to_make = Rendering(parse_size(size, source.size), fidelity, masks)
+        z = self.latents(count, seed) if latents is None else latents
+        self.check_latents(z)
+        return of_model(self._drawer, self._weights, z, source, to_make)
 
     def check_latents(self, z: np.ndarray) -> None:
         """Checks latents [n, ...].

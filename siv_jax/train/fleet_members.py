@@ -84,7 +84,7 @@ def _look_at(member: Member) -> None:
         if completed_steps(member.folder / layout.CHECKPOINTS) < wanted:
             return
         config_lib.refuse_changes(layout.load_config(member.folder), config, member.folder)
-        same = layout.load_record(member.folder).digest == member.task.source.digest()
+        same = layout.load_record(member.folder).digest == member.task.digest
         if same and (member.folder / layout.SAMPLES / sample_files.SHEET).exists():
             member.outcome = "done"
     except UserError as error:

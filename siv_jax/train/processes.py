@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -102,11 +102,11 @@ def together() -> Iterator[None]:
         raise UserError("another process of this job cannot begin; what it printed says why")
 
 
-def require_same(text: Callable[[], str], what: str) -> None:
+def require_same(text: str, what: str) -> None:
     """Refuses to go on where processes hold different things.
 
     Args:
-      text: gives what has to be the same; asked in a job of several processes only.
+      text: what has to be the same.
       what: its name in the message.
 
     Raises:
@@ -114,7 +114,7 @@ def require_same(text: Callable[[], str], what: str) -> None:
     """
     if jax.process_count() == 1:
         return
-    digests = _gathered(np.frombuffer(hashlib.sha256(text().encode()).digest(), np.uint8))
+    digests = _gathered(np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8))
     if (digests != digests[0]).any():
         raise UserError(f"the processes of this job were given different {what}: all need the same command and input")
 

@@ -30,12 +30,16 @@ from siv_jax.workdir.logs import Logs, entries, seconds_trained
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What is trained: a family's model of one source, shared out over so many devices."""
+    """What is trained: a family's model of one source, shared out over so many devices.
+
+    digest: of the source, which has therefore been decoded once.
+    """
 
     config: Config
     family: Family
     plan: Plan
     source: Source
+    digest: str
     stages: list[Stage]
 
     @property

@@ -80,7 +80,7 @@ def train(
             say(line)
         memory.require(task, len(used))
     without_path = dataclasses.replace(config, data=dataclasses.replace(config.data, path=""))
-    processes.require_same(lambda: config_lib.to_json(without_path) + task.source.digest(), "settings or pictures")
+    processes.require_same(config_lib.to_json(without_path) + task.digest, "settings or pictures")
     if dry_run:
         say(json.dumps(dataclasses.asdict(config), indent=2))
         return None
@@ -139,7 +139,7 @@ def make_task(config: Config, source: Source, shards: int) -> Task:
         plan = family.plan(config, source)
     except UserError as error:
         raise UserError(f"{source.name}: {error}") from None
-    return Task(config, family, plan, source, family.stages(config, plan, shards))
+    return Task(config, family, plan, source, source.digest(), family.stages(config, plan, shards))
 
 
 @contextlib.contextmanager
@@ -164,7 +164,7 @@ def open_run(
         with processes.together():
             if processes.is_first():
                 stack.callback(layout.lock(folder).release)
-                record = layout.begin(folder, task.config, task.plan, task.num_steps, task.source)
+                record = layout.begin(folder, task.config, task.plan, task.num_steps, task.source, task.digest)
                 # From the workdir's copy, so that a resumed run sees what the first one saw.
                 task = dataclasses.replace(task, plan=record.plan, source=layout.load_source(folder))
                 output = _output(folder, task, stack, watch)

@@ -96,7 +96,9 @@ def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
     return claim
 
 
-def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, source: Source) -> Record:
+def begin(
+    workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, source: Source, digest: str
+) -> Record:
     """Writes into a locked workdir what a run of `config` on `source` needs; of an older run there, checks it.
 
     Raises:
@@ -104,7 +106,7 @@ def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, 
     """
     if (workdir / CONFIG).exists():
         config_lib.refuse_changes(load_config(workdir), config, workdir)
-        record, digest = dataclasses.replace(load_record(workdir), num_steps=num_steps), source.digest()
+        record = dataclasses.replace(load_record(workdir), num_steps=num_steps)
         # The input may be the workdir's own copy of it, when the original is gone.
         if digest != record.digest and digest != load_source(workdir).digest():
             raise UserError(f"{workdir} holds a run trained on another input ({record.source}); use another --workdir")
@@ -121,7 +123,7 @@ def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, 
             frames_found=source.frames_found,
             source_size=source.size,
             kept_size=kept_size,
-            digest=source.digest(),
+            digest=digest,
         )
     save(workdir, config, record)
     return record

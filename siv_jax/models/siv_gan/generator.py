@@ -16,8 +16,7 @@ class NoiseProjection(nn.Module):
     """Dense map from z [B, noise_dim] to the first feature map [B, h0, w0, features].
 
     The kernel is [noise_dim, h0, w0, features] and the bias [features], shared by all positions (as run: a
-    transposed convolution of a 1x1 map). It has no spectral norm. Several latents z [B, rows, columns, noise_dim] give
-    maps side by side, [B, rows h0, columns w0, features].
+    transposed convolution of a 1x1 map). It has no spectral norm.
     """
 
     height: int
@@ -30,11 +29,7 @@ class NoiseProjection(nn.Module):
         kernel = self.param("kernel", kernel_init, shape, jnp.float32).astype(z.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32).astype(z.dtype)
         flat = z @ kernel.reshape(z.shape[-1], -1)
-        if z.ndim == 2:
-            return flat.reshape(z.shape[0], *shape[1:]) + bias
-        rows, columns = z.shape[1:3]
-        maps = flat.reshape(z.shape[0], rows, columns, *shape[1:]).swapaxes(2, 3)
-        return maps.reshape(z.shape[0], rows * self.height, columns * self.width, self.features) + bias
+        return flat.reshape(z.shape[0], *shape[1:]) + bias
 
 
 class Generator(nn.Module):
@@ -58,14 +53,11 @@ class Generator(nn.Module):
     remat: bool = False
 
     @nn.compact
-    def __call__(
-        self, z: jax.Array, cells: tuple[int, int] | None = None
-    ) -> tuple[list[jax.Array], list[jax.Array]]:
+    def __call__(self, z: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
         """Images and features from the coarsest scale to the finest.
 
         Args:
-          z: [B, noise_dim] float32, drawn from N(0, I); or [B, rows, columns, noise_dim] for larger pictures.
-          cells: (height, width) of the first feature map that is used; None: all of it.
+          z: [B, noise_dim] float32, drawn from N(0, I).
 
         Returns:
           images: per block, float32 [B, h, w, channels] in (-1, 1), tanh of a 3x3 convolution (MSG-GAN).
@@ -75,7 +67,6 @@ class Generator(nn.Module):
         x = NoiseProjection(self.noise_height, self.noise_width, widths[0], name="dense")(
             z.astype(self.dtype)
         )
-        x = x if cells is None else x[:, : cells[0], : cells[1]]
         images, features = [], []
         block = nn.remat(GeneratorBlock) if self.remat else GeneratorBlock
         for i in range(self.num_blocks):
