@@ -2,9 +2,9 @@
 
     python -m siv_jax.main --config quick --config.data.path photo.jpg
 
-The network learns the composition alone, at 32 pixels; rendering brings the detail from the photo. Small networks, a higher
-learning rate than the paper's, and a weight of the diversity regularization that follows the picture: one lambda does
-not fit all (loss.diversity_target).
+The network learns the composition alone, at 32 pixels; rendering brings the detail from the photo. Small networks, a
+higher learning rate than the paper's, and a weight of the diversity regularization that follows the picture: one lambda
+does not fit all (loss.diversity_target).
 """
 
 from siv_jax import config as config_lib

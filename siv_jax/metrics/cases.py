@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from siv_jax.config import DataConfig
-from siv_jax.data import Source, open_source
+from siv_jax.data import open_source
 from siv_jax.data.notes import Notes
 from siv_jax.data.pixel_format import PICTURE
 from siv_jax.data.resize import resize
@@ -75,11 +75,7 @@ def read_reals(path: Path, size: Size, notes: Notes) -> np.ndarray:
     Raises:
       UserError: nothing readable there.
     """
-    return resized(open_source(DataConfig(path=str(path))), size, notes)
-
-
-def resized(source: Source, size: Size, notes: Notes) -> np.ndarray:
-    """All frames of a source, brought from full size to `size`."""
+    source = open_source(DataConfig(path=str(path)))
     if source.size != size:
         notes.add(source.name, f"brought from {shown(source.size)} to the samples' {shown(size)}")
     pixels = source.resized(*size)

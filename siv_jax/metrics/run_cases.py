@@ -76,4 +76,5 @@ def _reals_of(run: Path, real: Path | None, notes: Notes) -> Callable[[Size], np
     """Gives the training images at a size, from `real` or else from what the run keeps of its input."""
     if real is not None:
         return functools.partial(read_reals, real, notes=notes)
-    return functools.partial(resized, layout.load_source(run), notes=notes)
+    source = layout.load_source(run)
+    return lambda size: source.resized(*size)
