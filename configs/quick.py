@@ -24,6 +24,6 @@ def get_config():
     config.optim.lr_d = 1e-3
     config.augment.image = 0.3
     config.loss.diversity_weight = 0.06
-    config.loss.diversity_target = 0.95
+    config.loss.diversity_target = 0.6
     config.ema.decay = 0.995
     return config

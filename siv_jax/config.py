@@ -75,7 +75,7 @@ class FleetConfig:
 class Config:
     num_steps: StrictInt = setting(100_000, "training steps", 1, 10**9, free=True)
     time_limit: StrictStr = setting(
-        "", "training ends after so long: 90s, 2m, 1.5h, or after num_steps if that is sooner; empty: no limit", free=True
+        "", "training ends after so long (90s, 2m, 1.5h), or after num_steps if sooner; empty: no limit", free=True
     )
     batch_size: StrictInt = setting(5, "samples in a step, over all devices together", 1, 4096)
     seed: StrictInt = setting(0, "of everything random", 0, 2**32 - 1)

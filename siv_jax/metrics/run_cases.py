@@ -18,7 +18,6 @@ from siv_jax.metrics.cases import (
     check_size,
     make_case,
     read_reals,
-    resized,
     shown,
 )
 from siv_jax.workdir import layout

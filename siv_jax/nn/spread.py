@@ -14,10 +14,23 @@ _PROBABILITY = 0.5
 def pairwise_rms(images: jax.Array) -> jax.Array:
     """Mean over unordered pairs of the root of the mean squared difference; images [B, H, W, C], B >= 2."""
     count = images.shape[0]
-    flat = images.reshape(count, -1)
-    squares = jnp.mean(jnp.square(flat[:, None] - flat[None]), axis=-1)
     above = jnp.triu(jnp.ones((count, count), bool), 1)
-    return jnp.sum(jnp.where(above, jnp.sqrt(jnp.where(above, squares, 1.0)), 0.0)) / (count * (count - 1) / 2)
+    return jnp.sum(jnp.where(above, _distances(images, images), 0.0)) / (count * (count - 1) / 2)
+
+
+def novelty(images: jax.Array, frames: jax.Array) -> jax.Array:
+    """Mean distance of an image to what is nearest to it: another of the images [B, H, W, C], or a frame [M, H, W, C].
+
+    Small where samples are alike, fall into a few kinds, or repeat the training picture.
+    """
+    others = _distances(images, images) + jnp.diag(jnp.full(images.shape[0], jnp.inf))
+    return jnp.mean(jnp.min(jnp.concatenate([others, _distances(images, frames)], axis=1), axis=1))
+
+
+def _distances(one: jax.Array, other: jax.Array) -> jax.Array:
+    """Roots of the mean squared differences [B, M] of all pairs."""
+    difference = one[:, None] - other[None]
+    return jnp.sqrt(jnp.mean(jnp.square(difference), axis=tuple(range(2, difference.ndim))))
 
 
 def of_views(frames: np.ndarray) -> float:
@@ -25,7 +38,7 @@ def of_views(frames: np.ndarray) -> float:
     frames = frames.astype(np.float32) / 127.5 - 1 if frames.dtype == np.uint8 else frames
     rng = np.random.default_rng(0)
     uniform = rng.random((_VIEWS, image_augment.UNIFORMS), np.float32)
-    uniform[:, [1, 4]] = 1.0  # no vertical shift, which moves the horizon, and no zoom
+    uniform[:, [2, 4]] = 1.0  # no vertical shift, which moves the horizon, and no zoom
     uniform[:, 5] = 1.0  # crops, not rotations
     chosen = frames[rng.integers(len(frames), size=_VIEWS)]
     return float(_spread_seen_through(jnp.asarray(chosen), jnp.asarray(uniform)))

@@ -40,10 +40,14 @@ class Players:
         self.generator = network.generator(plan, config.model, dtype)
         self.discriminator = network.discriminator(plan, config.model, dtype)
 
-    def generator_objective(self, params_g, params_d, vectors_g, vectors_d, draws: Draws, weight: jax.Array | float):
-        """Loss of the generator: adversarial minus `weight`, lambda, times diversity (eq. 5), and its metrics.
+    def generator_objective(
+        self, params_g, params_d, vectors_g, vectors_d, draws: Draws, weight: jax.Array | None = None, reals=None
+    ):
+        """Loss of the generator: adversarial minus lambda times diversity (eq. 5), and its metrics.
 
-        The metric "spread", where lambda has a target, is how far the fakes differ, see `spread.pairwise_rms`.
+        Args:
+          weight: lambda; None: the config's.
+          reals: training frames [M, H, W, C] for the metric "novelty" of the fakes, see `spread.novelty`; None: without.
         """
         plan, config = self._plan, self._config
         images, features = self.generator.apply(params_g, vectors_g, draws.z_g)
@@ -55,10 +59,10 @@ class Players:
             moved = draws.z_g + losses.ZCR_NOISE * draws.z_moved
             perturbed = self.generator.apply(params_g, vectors_g, moved)[0][-1]
         diversity = losses.diversity(images, features, draws.z_g, perturbed, config.loss)
-        total = sum(parts.values()) - weight * diversity
+        total = sum(parts.values()) - (config.loss.diversity_weight if weight is None else weight) * diversity
         metrics = {"loss_g": total, "diversity": diversity}
-        if config.loss.diversity_target:
-            metrics["spread"] = spread.pairwise_rms(jax.lax.stop_gradient(images[-1]))
+        if reals is not None:
+            metrics["novelty"] = spread.novelty(jax.lax.stop_gradient(images[-1]), reals)
         return total, metrics | {f"loss_g/{part}": value for part, value in parts.items()}
 
     def discriminator_objective(self, params_d, params_g, vectors_g, vectors_d, reals, draws: Draws):

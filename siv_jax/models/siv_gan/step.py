@@ -36,9 +36,9 @@ class TrainState:
     views_spread: jax.Array  # [], how far views of the frames differ, see `spread.of_views`; 1 without a target
 
 
-# How fast the log of lambda follows the error of the spread, a step: faster upwards, since samples that have become
+# How fast the log of lambda follows the error of the novelty, a step: faster upwards, since samples that have become
 # alike are hard to part again. It waits until samples have begun to form.
-_GAIN_UP, _GAIN_DOWN, _WAIT = 0.012, 0.004, 500
+_GAIN_UP, _GAIN_DOWN, _WAIT = 0.018, 0.006, 500
 _LOWEST_WEIGHT, _HIGHEST_WEIGHT = 0.03, 0.5
 
 
@@ -88,13 +88,15 @@ class Training:
         vectors_g = players.generator.power_step(state.params_g, state.vectors_g)
         vectors_d = players.discriminator.power_step(state.params_d, state.vectors_d)
 
+        reals = to_float(choose_frames(draws.frames, data, config.batch_size))
+        # Lambda of eq. 5: the config's, or one that follows the novelty of the fakes.
+        steered = (jnp.exp(state.log_weight), reals) if config.loss.diversity_target else ()
         grads_g, metrics_g = jax.grad(players.generator_objective, has_aux=True)(
-            state.params_g, state.params_d, vectors_g, vectors_d, draws, self._weight(state)
+            state.params_g, state.params_d, vectors_g, vectors_d, draws, *steered
         )
         params_g, opt_g = adam.optimizer_step(
             self._optimizers[0], self._averaged(grads_g), state.opt_g, state.params_g
         )
-        reals = to_float(choose_frames(draws.frames, data, config.batch_size))
         grads_d, metrics_d = jax.grad(players.discriminator_objective, has_aux=True)(
             state.params_d, params_g, vectors_g, vectors_d, reals, draws
         )
@@ -119,13 +121,8 @@ class Training:
         """The averaged generator and its spectral-norm vectors."""
         return {"ema": state.ema, "vectors_g": state.vectors_g}
 
-    def _weight(self, state: TrainState) -> jax.Array | float:
-        """Lambda of eq. 5."""
-        loss = self._config.loss
-        return jnp.exp(state.log_weight) if loss.diversity_target else loss.diversity_weight
-
     def _steered(self, state: TrainState, metrics: dict, step: jax.Array) -> tuple[jax.Array, dict]:
-        """The log of lambda for the next step, which follows the fakes' spread to its target, and the metrics.
+        """The log of lambda for the next step, by which the fakes' novelty follows its target, and the metrics.
 
         One lambda does not fit all pictures: with small networks .05 leaves the samples of one alike and .09 breaks up
         those of another.
@@ -133,12 +130,12 @@ class Training:
         target = self._config.loss.diversity_target
         if not target:
             return state.log_weight, metrics
-        ratio = metrics.pop("spread") / state.views_spread
-        error = target - ratio
+        novelty = metrics.pop("novelty") / state.views_spread
+        error = target - novelty
         moved = state.log_weight + jnp.where(error > 0, _GAIN_UP, _GAIN_DOWN) * error
         moved = jnp.clip(moved, math.log(_LOWEST_WEIGHT), math.log(_HIGHEST_WEIGHT))
         log_weight = jnp.where(step < _WAIT, state.log_weight, moved)
-        return log_weight, metrics | {"spread": ratio, "diversity_weight": jnp.exp(state.log_weight)}
+        return log_weight, metrics | {"novelty": novelty, "diversity_weight": jnp.exp(state.log_weight)}
 
     def _averaged(self, tree):
         return tree if self._shards == 1 else jax.lax.pmean(tree, AXIS)
