@@ -59,6 +59,7 @@ setup(
             "ipykernel>=6.29",
             "ipywidgets>=8.1",
             "nbclient>=0.10",
+            "pillow-heif>=1.0",
             "pip>=24",
             "pytest>=8",
             "ruff>=0.9",

@@ -47,7 +47,7 @@ class Players:
 
         Args:
           weight: lambda; None: the config's.
-          reals: training frames [M, H, W, C] for the metric "novelty" of the fakes, see `spread.novelty`; None: without.
+          reals: training frames [M, H, W, C] for the metric "novelty" of the fakes, see `spread.novelty`; or None.
         """
         plan, config = self._plan, self._config
         images, features = self.generator.apply(params_g, vectors_g, draws.z_g)
