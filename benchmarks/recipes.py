@@ -104,7 +104,8 @@ def bench(given: argparse.Namespace, out: Path) -> None:
 def train(recipe: str, path: Path, seed: int, folder: Path, budget: float) -> tuple[siv_jax.Model, float]:
     """The model after `budget` CPU seconds of steps, or after quick's num_steps, and the seconds."""
     clock = Clock(budget)
-    overrides = RECIPES[recipe] | {"time_limit": "", "data.path": str(path), "seed": seed, "sample_every": _WATCHED, "num_samples": 2}
+    fixed = {"time_limit": "", "data.path": str(path), "seed": seed, "sample_every": _WATCHED, "num_samples": 2}
+    overrides = RECIPES[recipe] | fixed
     with contextlib.suppress(KeyboardInterrupt):  # the clock's own
         siv_jax.train("quick", folder, overrides, devices=1, say=lambda line: None, watch=clock)
     return siv_jax.load(folder), clock.spent

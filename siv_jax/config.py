@@ -84,6 +84,9 @@ class Config:
     checkpoint_every: StrictInt = setting(1000, "steps between checkpoints", 1, 10**9, free=True)
     keep_checkpoints: StrictInt = setting(3, "checkpoints that are kept", 1, 10**6, free=True)
     num_samples: StrictInt = setting(20, "pictures in the sample grids and in the final samples", 1, 1000)
+    rendered_size: StrictInt = setting(
+        1024, "longer side of the rendered final samples at most; 0: samples are not rendered", 0, 16384, free=True
+    )
     profile: StrictInt = setting(
         0, "steps recorded as a trace for TensorBoard and Perfetto, in WORKDIR/profile; 0: none", 0, 1000, free=True
     )

@@ -15,6 +15,7 @@ OVERRIDES = {
     "sample_every": 20,
     "checkpoint_every": 10,
     "num_samples": 4,
+    "rendered_size": 0,
     "data.path": "example:balloons",
     "data.max_size": 64,
     "model.ch_g": 1,

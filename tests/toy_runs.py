@@ -16,6 +16,7 @@ OVERRIDES = {
     "sample_every": 10,
     "checkpoint_every": 10,
     "num_samples": 4,
+    "rendered_size": 0,
     "data.path": "example:balloons",
     "data.max_size": 32,
 }

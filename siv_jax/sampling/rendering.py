@@ -16,8 +16,6 @@ from siv_jax.sampling.drawer import Drawer
 
 Size = tuple[int, int]  # height, width
 
-# Longer side, in pixels, of the samples that training ends with, where the photo is larger.
-LARGEST_BY_DEFAULT = 1024
 # Longer side of the rough pictures that patch synthesis without a model starts from.
 _SMALLEST_ROUGH = 32
 _LARGEST = 16_384
@@ -58,9 +56,9 @@ def parse_size(text: str, photo: Size) -> Size:
     return size
 
 
-def default_size(photo: Size) -> Size:
-    """The photo's size, brought down to a longer side of LARGEST_BY_DEFAULT."""
-    shrink = min(1.0, LARGEST_BY_DEFAULT / max(photo))
+def shrunk_size(photo: Size, longest: int) -> Size:
+    """The photo's size, brought down to a longer side of `longest`."""
+    shrink = min(1.0, longest / max(photo))
     return tuple(max(1, round(side * shrink)) for side in photo)
 
 

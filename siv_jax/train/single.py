@@ -188,7 +188,9 @@ def write_samples(run: Run, folder: Path, stop: StopSignal, say: Callable[[str],
     sheet = sample_files.write_samples(folder / layout.SAMPLES, [samples], len(noise), source.format)
     say(f"samples   {sheet}: as the network draws them, {run.drawer.size[1]}x{run.drawer.size[0]}")
     _warn_of_collapse(samples.images, source, say)
-    size = rendering.default_size(source.size)
+    if not config.rendered_size:
+        return
+    size = rendering.shrunk_size(source.size, config.rendered_size)
     try:
         made = rendering.of_model(run.drawer, weights, noise, source, rendering.Rendering(size))
         made = itertools.takewhile(lambda _: stop.name is None, made)
