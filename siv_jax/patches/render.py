@@ -22,6 +22,7 @@ from jax import lax
 
 from siv_jax.errors import UserError
 from siv_jax.patches import border, match, pyramid, vote
+from siv_jax.patches.compiled import compiled
 
 DEFAULT_FIDELITY = 3.5
 NOISE_STD = 0.75
@@ -147,7 +148,7 @@ class Renderer:
 
     def _prepare(self, frames: tuple[int, ...]) -> "Source":
         """The frames on the device at every level, and what fast levels need of them."""
-        photos = tuple(_framed(photo[list(frames)]) for photo in self._photos)
+        photos = tuple(jnp.asarray(border.framed(photo[list(frames)])) for photo in self._photos)
         fast = [not self.exact_at(level) for level in self.levels]
         if not any(fast):
             return Source(photos, None)
@@ -200,7 +201,7 @@ def _checked(photos: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
     return photos
 
 
-@functools.partial(jax.jit, static_argnames="rounds")
+@compiled("rounds")
 def _first(query, photo, alpha, *, rounds):
     """Matches and weights at the coarsest level, found among all patches for the rough picture itself."""
     search = _searcher(photo, None, alpha)
@@ -214,7 +215,7 @@ def _first(query, photo, alpha, *, rounds):
     return lax.scan(improve, start, length=rounds)[0][1:]
 
 
-@functools.partial(jax.jit, static_argnames=("size", "rounds"))
+@compiled("size", "rounds")
 def _finer(field, weight, photo, known, alpha, *, size, rounds):
     """Matches and weights at a level from those of the coarser level before it; `known` is None for an exact search."""
     search = _searcher(photo, known, alpha)
@@ -246,16 +247,13 @@ def _searcher(photo, known, alpha):
     return search
 
 
-@functools.partial(jax.jit, static_argnames="count")
+@compiled("count")
 def _known(photo, *, count):
     axes = match.basis(photo, count)
     return Known(axes, match.similar(match.describe(photo, axes), _SIMILAR, _APART))
 
 
-_framed = jax.jit(border.framed)
-
-
-@jax.jit
+@compiled()
 def _vote(photo, field, weight):
     return border.unframed(vote.vote(photo, field, weight))
 
@@ -264,7 +262,8 @@ def _label_vote(masks: np.ndarray, field: Array, weight: Array) -> np.ndarray:
     """The label with the largest sum of weights among the patches that cover each pixel."""
     best, chosen = None, None
     for label in np.unique(masks):
-        share = np.asarray(_vote(_framed(np.asarray(masks == label, np.float32)[..., None]), field, weight))[..., 0]
+        there = border.framed(np.asarray(masks == label, np.float32)[..., None])
+        share = np.asarray(_vote(there, field, weight))[..., 0]
         if best is None:
             best, chosen = share, np.full(share.shape, label, masks.dtype)
         else:
