@@ -25,7 +25,9 @@ from siv_jax.patches import border, match, pyramid, vote
 from siv_jax.patches.compiled import compiled
 
 DEFAULT_FIDELITY = 3.5
-NOISE_STD = 0.75
+NOISE_STD = 2.0
+"""By measurement at 32x24 on three photos: with 0.75 almost every patch stays in its place (0.92 to 0.98 of them), with
+2 about half do (0.34 to 0.62) and new arrangements appear; with 3 (0.19 to 0.29) objects begin to float and blur."""
 
 _START = 28.0
 _RATIO = 0.75
@@ -179,7 +181,7 @@ class Source(NamedTuple):
 
 
 def noise(photos: np.ndarray, size: tuple[int, int], *, seed: int, numbers: Sequence[int]) -> np.ndarray:
-    """Rough pictures without a model, as GPNN begins: a frame at `size` (height, width) plus noise of std 0.75.
+    """Rough pictures without a model, as GPNN begins: a frame at `size` (height, width) plus noise of std `NOISE_STD`.
 
     Sample `number` of `seed` is the same in every call. Returns float32 [len(numbers), height, width, channels].
     """
