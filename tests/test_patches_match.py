@@ -76,6 +76,15 @@ def test_all_axes_keep_every_distance(monkeypatch):
     np.testing.assert_allclose(found, true, rtol=1e-2, atol=1e-4)
 
 
+def test_strips_make_every_row(monkeypatch):
+    monkeypatch.setattr(match, "_STRIP", 4)
+    for height in (3, 8, 10):
+        rows, twice = match.by_strips(
+            lambda start, rows: (start + jnp.arange(rows, dtype=jnp.int32), jnp.full((rows, 2), 7.0)), height
+        )
+        assert rows.tolist() == list(range(height)) and twice.shape == (height, 2) and (twice == 7).all()
+
+
 def test_similar_patches_are_brute_force():
     photos = smooth(np.random.default_rng(6), 2, 14, 16, 1)
     table = np.asarray(similar(patches(photos), 2, 3))

@@ -6,9 +6,11 @@ small alpha, where every patch of the photo wants to be used, fragments of objec
 """
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from siv_jax.patches.pyramid import PATCH
+
+Array = jax.Array | np.ndarray
 
 FRAME = PATCH // 2
 OUTSIDE = 0.5
@@ -17,13 +19,14 @@ OUTSIDE = 0.5
 _SIDES = ((0, 0), (FRAME, FRAME), (FRAME, FRAME), (0, 0))
 
 
-def framed(pictures: jax.Array) -> jax.Array:
-    """[n, h, w, c] -> [n, h + 6, w + 6, c + 1]."""
-    inside = jnp.zeros((*pictures.shape[:3], 1), pictures.dtype)
-    outside = jnp.pad(inside, _SIDES, constant_values=OUTSIDE)
-    return jnp.concatenate([jnp.pad(pictures, _SIDES, mode="edge"), outside], axis=-1)
+def framed(pictures: Array) -> Array:
+    """[n, h, w, c] -> [n, h + 6, w + 6, c + 1], in numpy or JAX as the pictures are."""
+    xp = pictures.__array_namespace__()
+    inside = xp.zeros((*pictures.shape[:3], 1), pictures.dtype)
+    outside = xp.pad(inside, _SIDES, constant_values=OUTSIDE)
+    return xp.concatenate([xp.pad(pictures, _SIDES, mode="edge"), outside], axis=-1)
 
 
-def unframed(picture: jax.Array) -> jax.Array:
+def unframed(picture: Array) -> Array:
     """[h + 6, w + 6, c + 1] -> [h, w, c]."""
     return picture[FRAME:-FRAME, FRAME:-FRAME, :-1]

@@ -7,8 +7,12 @@ Distances are means of squared differences, of values in [0, 1]. The completenes
 alpha every patch of the photo comes into use.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from siv_jax.patches.pyramid import PATCH
@@ -17,7 +21,7 @@ _CHUNK = 1 << 24
 """Distances held at once by the exact search: 64 MB."""
 
 _STRIP = 64
-"""Rows that are described at once."""
+"""Rows of a picture that are worked on at once, where the arrays behind a result are large."""
 
 Array = jax.Array
 
@@ -147,27 +151,42 @@ def basis(photo: Array, count: int) -> Array:
 def describe(pictures: Array, axes: Array) -> Array:
     """Every patch of [n, h, w, c] in the axes of `basis`, float16 [n, h - 6, w - 6, count].
 
-    Half precision and strips of rows, because the descriptions of a large photo are most of its rendering's memory.
+    Half precision, because the descriptions of a large photo are most of its rendering's memory.
     """
-    count, height, width, channels = pictures.shape
+    height, channels = pictures.shape[1], pictures.shape[3]
     kernel = axes.reshape(PATCH, PATCH, channels, -1)
-    rows = height - PATCH + 1
-    strip = min(rows, _STRIP)
-    strips = -(-rows // strip)
-    padded = jnp.pad(pictures, ((0, 0), (0, strips * strip - rows), (0, 0), (0, 0)))
 
-    def of_strip(number: Array) -> Array:
-        taken = lax.dynamic_slice(padded, (0, number * strip, 0, 0), (count, strip + PATCH - 1, width, channels))
+    def of_strip(start: Array, rows: int) -> Array:
+        taken = lax.dynamic_slice_in_dim(pictures, start, rows + PATCH - 1, axis=1)
         found = lax.conv_general_dilated(
             taken, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=lax.Precision.HIGHEST
         )
-        return found.astype(jnp.float16)
+        return found.astype(jnp.float16).swapaxes(0, 1)
 
-    found = jnp.moveaxis(lax.map(of_strip, jnp.arange(strips, dtype=jnp.int32)), 0, 1)
-    return found.reshape(count, strips * strip, *found.shape[3:])[:, :rows]
+    return by_strips(of_strip, height - PATCH + 1).swapaxes(0, 1)
+
+
+def by_strips(function: Callable[[Array, int], Any], height: int) -> Any:
+    """Arrays [height, ...] made by strips of rows, which bound the memory of what they are made from.
+
+    Args:
+      function: from the first row of a strip and the number of its rows to its part of the arrays.
+    """
+    rows = min(height, _STRIP)
+    part = jax.eval_shape(lambda: function(jnp.int32(0), rows))
+    made = jax.tree.map(lambda leaf: jnp.zeros((height, *leaf.shape[1:]), leaf.dtype), part)
+
+    def add(number: Array, made: Any) -> Any:
+        start = jnp.minimum(number * rows, height - rows)  # the last strip makes some rows once more
+        part = function(start, rows)
+        return jax.tree.map(lambda all_, new: lax.dynamic_update_slice_in_dim(all_, new, start, axis=0), made, part)
+
+    return lax.fori_loop(jnp.int32(0), jnp.int32(-(-height // rows)), add, made)
 
 
 _AROUND = ((-1, 0), (1, 0), (0, -1), (0, 1))
+_SHIFTS = np.asarray((*_AROUND, *_AROUND), np.int32)
+"""Of a candidate from a neighbour's match, the neighbour being on the other side; then of the present match."""
 
 
 def refine(query: Array, photo: Array, field: Array, table: Array, alpha: Array, elements: int) -> tuple[Array, Array]:
@@ -188,54 +207,54 @@ def refine(query: Array, photo: Array, field: Array, table: Array, alpha: Array,
     Returns:
       Matches [h, w, 3] and their distances [h, w].
     """
-    grid = photo.shape[:3]
+    grid, (height, width) = photo.shape[:3], field.shape[:2]
     flat = photo.reshape(-1, photo.shape[-1])
     edge = jnp.asarray(grid[1:], jnp.int32) - 1
     scale = jnp.asarray([grid[1] / table.shape[1], grid[2] / table.shape[2]], jnp.float32)
+    coarse_edge = jnp.asarray(table.shape[1:3], jnp.int32) - 1
 
     def index(matches: Array) -> Array:
         return (matches[..., 0] * grid[1] + matches[..., 1]) * grid[2] + matches[..., 2]
 
-    def distance(matches: Array) -> Array:
-        difference = query.astype(jnp.float32) - flat[index(matches)].astype(jnp.float32)
+    def strip_of(array: Array, start: Array, rows: int) -> Array:
+        return lax.dynamic_slice_in_dim(array, start, rows, axis=0)
+
+    def distance(described: Array, matches: Array) -> Array:
+        difference = described.astype(jnp.float32) - flat[index(matches)].astype(jnp.float32)
         return jnp.sum(difference**2, axis=-1) / elements
 
     def moved(matches: Array, by: Array) -> Array:
         return jnp.concatenate([matches[..., :1], jnp.clip(matches[..., 1:] + by, 0, edge)], axis=-1)
 
-    present = distance(field)
+    def alike(matches: Array) -> Array:
+        """How far away the patches are that are most similar to the matches: [count, rows, w, 2]."""
+        coarse = jnp.floor((matches[..., 1:].astype(jnp.float32) + 0.5) / scale).astype(jnp.int32)
+        coarse = jnp.clip(coarse, 0, coarse_edge)
+        found = jnp.moveaxis(table[matches[..., 0], coarse[..., 0], coarse[..., 1]], -2, 0)
+        return jnp.round((found - coarse).astype(jnp.float32) * scale).astype(jnp.int32)
+
+    def improved(start: Array, rows: int) -> tuple[Array, Array]:
+        described, matches, d = (strip_of(array, start, rows) for array in (query, field, present))
+        by = jnp.broadcast_to(_SHIFTS[:, None, None], (len(_SHIFTS), *matches.shape[:2], 2))
+        by = jnp.concatenate([by, alike(matches)])
+        neighbour = jnp.zeros((len(by), 2), jnp.int32).at[: len(_AROUND)].set(-_SHIFTS[: len(_AROUND)])
+
+        def consider(best: tuple, candidate: tuple[Array, Array]) -> tuple[tuple, None]:
+            (row, column), by = candidate
+            there = jnp.clip(start + row + jnp.arange(rows, dtype=jnp.int32), 0, height - 1)
+            across = jnp.clip(column + jnp.arange(width, dtype=jnp.int32), 0, width - 1)
+            matches = moved(field[there[:, None], across], by)
+            d = distance(described, matches)
+            score = d / (alpha + jnp.minimum(least[index(matches)], d))
+            better = score < best[2]
+            return (
+                jnp.where(better[..., None], matches, best[0]),
+                jnp.where(better, d, best[1]),
+                jnp.where(better, score, best[2]),
+            ), None
+
+        return lax.scan(consider, (matches, d, d / (alpha + least[index(matches)])), (neighbour, by))[0][:2]
+
+    present = by_strips(lambda *strip: distance(strip_of(query, *strip), strip_of(field, *strip)), height)
     least = jnp.full(len(flat), jnp.inf, jnp.float32).at[index(field)].min(present)
-
-    def consider(best: tuple, matches: Array) -> tuple:
-        d = distance(matches)
-        score = d / (alpha + jnp.minimum(least[index(matches)], d))
-        better = score < best[2]
-        return (
-            jnp.where(better[..., None], matches, best[0]),
-            jnp.where(better, d, best[1]),
-            jnp.where(better, score, best[2]),
-        )
-
-    def coherent(best: tuple, shift: Array) -> tuple[tuple, None]:
-        rows, columns = (
-            jnp.clip(jnp.arange(side, dtype=jnp.int32) + step, 0, side - 1)
-            for side, step in zip(field.shape[:2], shift, strict=True)
-        )
-        return consider(best, moved(field[rows[:, None], columns], -shift)), None
-
-    def shifted(best: tuple, shift: Array) -> tuple[tuple, None]:
-        return consider(best, moved(field, shift)), None
-
-    def alike(best: tuple, number: Array) -> tuple[tuple, None]:
-        coarse = jnp.floor((field[..., 1:].astype(jnp.float32) + 0.5) / scale).astype(jnp.int32)
-        coarse = jnp.clip(coarse, 0, jnp.asarray(table.shape[1:3], jnp.int32) - 1)
-        found = table[field[..., 0], coarse[..., 0], coarse[..., 1], number]
-        by = jnp.round((found - coarse).astype(jnp.float32) * scale).astype(jnp.int32)
-        return consider(best, moved(field, by)), None
-
-    around = jnp.asarray(_AROUND, jnp.int32)
-    best = (field, present, present / (alpha + least[index(field)]))
-    best, _ = lax.scan(coherent, best, around)
-    best, _ = lax.scan(shifted, best, around)
-    best, _ = lax.scan(alike, best, jnp.arange(table.shape[3], dtype=jnp.int32))
-    return best[0], best[1]
+    return by_strips(improved, height)
