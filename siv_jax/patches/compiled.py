@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import jax
 
-from siv_jax.train.devices import compiler_options
+from siv_jax.nn.compilation import compiler_options
 
 
 def compiled(*static: str) -> Callable[[Callable], Callable]:

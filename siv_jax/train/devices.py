@@ -15,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from siv_jax.errors import UserError
 from siv_jax.models.interface import AXIS, Stage
+from siv_jax.nn.compilation import compiler_options
 
 Tree = Any
 
@@ -45,20 +46,6 @@ def available_memory() -> int:
         return kilobytes["MemAvailable"] * 1024
     except OSError:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def compiler_options() -> dict[str, int | bool]:
-    """What steps are compiled with on the default backend.
-
-    On a CPU both options together halve the compile time and quarter its memory and cost the steps nothing: the
-    step is hundreds of small operations, and its time goes into convolutions that a library computes.
-    """
-    if jax.default_backend() != "cpu":
-        return {}
-    options: dict[str, int | bool] = {"xla_backend_optimization_level": 1}
-    if jax.__version_info__ < (0, 11):  # later releases have no such option and refuse it
-        options["xla_cpu_use_fusion_emitters"] = False
-    return options
 
 
 class Program:
