@@ -18,7 +18,7 @@ def begun(folder: Path) -> Task:
     config = tiny.config()
     task = single.make_task(config, open_source(config.data), 1)
     lock = layout.lock(folder)
-    layout.begin(folder, config, task.plan, task.source)
+    layout.begin(folder, config, task.plan, task.num_steps, task.source)
     lock.release()
     return task
 
