@@ -14,28 +14,32 @@ from PIL import Image
 
 from siv_jax.cli import command_text
 from siv_jax.cli import training_flags as arguments
-from siv_jax.config import Config
-from siv_jax.data.pixel_format import PICTURE
-from siv_jax.models.siv_gan.plan import make_plan
+from siv_jax.data import Source
+from siv_jax.data.pixel_format import PICTURE, PixelFormat
+from siv_jax.models import registry
 from siv_jax.report import fleet_page, run_page
-from siv_jax.sampling import image_files as pictures
+from siv_jax.sampling import pictures, sample_files
 from siv_jax.workdir import layout as workdir
+from siv_jax.workdir import logs
 
 NASTY = '<script>alert(1)</script> & "c"'
-HEADLINE = {"generator": "loss_g", "discriminator": "loss_d", "absent": "absent"}
+
+
+def source_of(pixels: np.ndarray) -> Source:
+    return Source(NASTY, len(pixels), len(pixels), pixels.shape[1:3], 3, PICTURE, lambda: iter(pixels))
 
 
 def make_run(folder: Path, steps: int, num_steps: int = 1000, frames: int = 1) -> Path:
     """A workdir as training leaves it after `steps` of `num_steps`, with an entry and a grid every 100 steps."""
     config = tiny.config(num_steps=num_steps, log_every=50, sample_every=100, data__path=NASTY + ".png")
-    pixels = np.random.default_rng(0).integers(0, 256, (frames, 48, 64, 3), np.uint8)
-    plan = make_plan(48, 64, 3, 64, config.model)
-    lock = workdir.open_for_training(folder, config, workdir.Model(plan, PICTURE, NASTY, "d"), pixels)
+    source = source_of(np.random.default_rng(0).integers(0, 256, (frames, 48, 64, 3), np.uint8))
+    lock = workdir.lock(folder)
+    workdir.begin(folder, config, registry.get("siv_gan").plan(config, source), num_steps, source)
     lock.release()
     (folder / workdir.GRIDS).mkdir()
     lines = []
     for step in range(50, steps + 1, 50):
-        losses = {"loss_g": 2.0 - step / 1000, "loss_d": 1.0 + step / 1000, "diversity": 0.5}
+        losses = {"loss_g": 2.0 - step / 1000, "loss_d": 1.0 + step / 1000, "other": 0.5}
         logits = {f"logit_{of}/{part}": 0.1 for of in ("real", "fake") for part in ("content", "<b>")}
         # Interrupted at step 500: the clock begins again.
         seconds = step / 10 if step <= 500 else (step - 500) / 10
@@ -48,7 +52,7 @@ def make_run(folder: Path, steps: int, num_steps: int = 1000, frames: int = 1) -
 
 
 def written(folder: Path, step: int, **options) -> Path:
-    return run_page.RunPage(folder, "A model", HEADLINE).write(step, **options)
+    return run_page.RunPage(folder).write(step, **options)
 
 
 def data_of(path: Path) -> dict:
@@ -70,7 +74,7 @@ def test_page_shows_the_run_and_asks_for_nothing_else(browser, tmp_path):
     folder = make_run(tmp_path / NASTY.replace("/", ""), steps=800)
     browser.open(written(folder, 800).as_uri())
     text = text_of(browser)
-    expected = ("A model run", "800 of 1,000", "10 steps/s", "1 min 20 s", "20 s", "training", "updated", NASTY)
+    expected = ("SIV-GAN run", "800 of 1,000", "10 steps/s", "1 min 20 s", "20 s", "training", "updated", NASTY)
     for words in (*expected, folder.name, f"{shlex.quote(str(folder))} --num 100"):
         assert words in text
     assert browser.value("document.title") == folder.name
@@ -84,7 +88,7 @@ def test_page_shows_the_run_and_asks_for_nothing_else(browser, tmp_path):
     assert titles == ["Main metrics", "logit real", "logit fake", "Other metrics", "Speed"]
     lines = browser.value("[...document.querySelectorAll('[data-metric]')].map((line) => line.dataset.metric)")
     parts = [f"logit_{of}/{part}" for of in ("real", "fake") for part in ("content", "<b>")]
-    assert lines == ["loss_g", "loss_d", *parts, "diversity", "steps_per_second"]
+    assert lines == ["loss_g", "loss_d", *parts, "other", "steps_per_second"]
 
 
 def test_slider_and_curves_go_through_the_steps(browser, tmp_path):
@@ -101,12 +105,12 @@ def test_slider_and_curves_go_through_the_steps(browser, tmp_path):
     assert browser.value(label) == "step 800"
     # Half way between the entries' first step, 50, and last, 800, is 425: the nearest entry is that of 400.
     browser.hover(".area", across=0.49)
-    assert text_of(browser, ".legend").split() == ["generator", "1.6", "discriminator", "1.4"]
+    assert text_of(browser, ".legend").split() == ["G", "1.6", "D", "1.4"]
     browser.click(".area", across=0.49)
     assert browser.value(label) == "step 400"
     assert browser.value("parseFloat(document.querySelector('.shown').style.left)") == pytest.approx(100 * 350 / 750)
     browser.hover("h1")
-    assert text_of(browser, ".legend").split() == ["generator", "1.2", "discriminator", "1.8"]
+    assert text_of(browser, ".legend").split() == ["G", "1.2", "D", "1.8"]
     assert not browser.complaints
 
 
@@ -181,12 +185,13 @@ def test_a_page_of_a_killed_run_says_how_old_its_news_is(browser, tmp_path):
 def test_rendered_samples_evaluation_and_next_steps(browser, tmp_path):
     folder = make_run(tmp_path / "run", steps=1000)
     assert "Rendered" not in read(browser, written(folder, 1000)) and "Evaluation" not in text_of(browser)
-    for name in ("sample_00000", "sample_00001", run_page.SHEET.removesuffix(".png")):
-        (folder / run_page.RENDERED).mkdir(exist_ok=True)
-        pictures.save_png(folder / run_page.RENDERED / f"{name}.png", np.zeros((192, 250, 3), np.uint8))
+    for name in ("sample_00000", "sample_00001", sample_files.SHEET.removesuffix(".png")):
+        (folder / workdir.RENDERED).mkdir(exist_ok=True)
+        pictures.save_png(folder / workdir.RENDERED / f"{name}.png", np.zeros((192, 250, 3), np.uint8))
     (folder / run_page.EVALUATION).mkdir()
     value = {"value": 0.25, "low": None, "high": None}
-    image = {"samples": 2, "per_sample": [{"near_copy": True}, {"near_copy": False}]}
+    image = {"name": "run", "size": [48, 64], "samples": 2, "training_images": 1, "training_digest": "x"}
+    image |= {"metrics": {}, "per_sample": [{"near_copy": True}, {"near_copy": False}]}
     record = {"name": "run", "protocol": {"id": "x"}, "mean": {"sifid_64": value}, "images": [image]}
     (folder / run_page.EVALUATION / "metrics.json").write_text(json.dumps(record))
     (folder / run_page.EVALUATION / "report.html").write_text("")
@@ -208,11 +213,11 @@ def test_refresh_leaves_a_run_in_training_alone(tmp_path):
     folder = make_run(tmp_path / "run", steps=800)
     (folder / workdir.CHECKPOINTS / "800").mkdir(parents=True)
     path = written(folder, 800)
-    lock = workdir.lock_folder(folder)
-    run_page.refresh(folder, "A model", HEADLINE)
+    lock = workdir.lock(folder)
+    run_page.refresh(folder)
     assert "pill training" in path.read_text()
     lock.release()
-    run_page.refresh(folder, "A model", HEADLINE)
+    run_page.refresh(folder)
     assert "pill stopped" in path.read_text() and "800 of 1,000" in path.read_text()
 
 
@@ -261,15 +266,19 @@ def test_curves_of_long_runs_are_means_of_neighbours():
 
 
 def test_time_over_resumptions():
-    assert run_page.seconds_trained([{"seconds": s} for s in (1.0, 5.0, 2.0, 4.0, 1.5)]) == 5.0 + 4.0 + 1.5
-    assert run_page.seconds_trained([]) == 0
+    assert logs.seconds_trained([{"seconds": s} for s in (1.0, 5.0, 2.0, 4.0, 1.5)]) == 5.0 + 4.0 + 1.5
+    assert logs.seconds_trained([]) == 0
 
 
 def test_float_frames_are_shown_in_their_range(tmp_path):
-    folder = make_run(tmp_path / "run", steps=0)
-    frames = np.linspace(-1, 1, 48 * 64, dtype=np.float32).reshape(1, 48, 64, 1)
-    workdir.write_atomically(folder / workdir.FRAMES, lambda file: np.savez_compressed(file, frames=frames))
-    run_page.RunPage(folder, "A model", HEADLINE)
+    frame = np.linspace(-1, 1, 48 * 64, dtype=np.float32).reshape(48, 64, 1)
+    pixel_format = PixelFormat("npy", "float32", 0.0, 5.0)
+    source = Source("x.npy", 1, 1, (48, 64), 1, pixel_format, lambda: iter([frame]))
+    lock = workdir.lock(tmp_path / "run")
+    workdir.begin(tmp_path / "run", tiny.config(), registry.get("siv_gan").plan(tiny.config(), source), 40, source)
+    lock.release()
+    folder = tmp_path / "run"
+    run_page.RunPage(folder)
     drawn = np.asarray(Image.open(folder / run_page.PICTURE))
     assert drawn.shape == (48, 64, 3) and drawn[0, 0, 0] == 0 and drawn[-1, -1, 2] == 255
 
@@ -280,7 +289,7 @@ def test_float_frames_are_shown_in_their_range(tmp_path):
     "changes", [{}, {"data__path": "my photo's.jpg", "data__background": (0, 10, 0), "loss__low_level": False}]
 )
 def test_equivalent_command_gives_the_same_config(changes, tmp_path):
-    config = tiny.config(**changes) if changes else Config()
+    config = tiny.config(**changes) if changes else registry.config_class("siv_gan")()
     words = shlex.split(command_text.equivalent(config, tmp_path / "a b"))
     assert words[:3] == ["python", "-m", "siv_jax.main"]
     given = arguments.parse(words[3:])

@@ -8,7 +8,7 @@ import pytest
 
 from siv_jax.metrics import nearest, record
 from siv_jax.metrics.cases import Case
-from siv_jax.metrics.measure import Measurement, Settings, Value
+from siv_jax.metrics.measure import Measurement, Value
 from siv_jax.report import charts, evaluation_page, html
 
 NASTY = "<script>alert(1)</script>"
@@ -106,7 +106,7 @@ def test_a_report_shows_names_as_text():
     pairs, sifid = np.array([[0, 0.5], [0.5, 0]]), np.array([1.0, 2.0])
     found = Measurement({"sifid_64": Value(1.5)}, {"sifid_64": sifid}, pairs, closest, 0.2)
     per_image = record.of_case(case, found)
-    whole = record.of_all(NASTY, [per_image, per_image], Settings())
+    whole = record.of_all(NASTY, [per_image, per_image], "alex")
     text = evaluation_page.page(whole, [evaluation_page.image(case, found, 1)] * 2)
     assert "<script" not in text and "2 of 4 samples are near copies." in text
     # Of two pairs the nearest is shown, which is the copy.

@@ -10,7 +10,7 @@ from PIL import Image
 from siv_jax.data.decoding import decoding, one_line
 from siv_jax.data.notes import Notes
 from siv_jax.data.pixel_format import PixelFormat
-from siv_jax.data.resize import resize
+from siv_jax.data.resize import limited, resize
 from siv_jax.data.source import MAX_CHANNELS, Source
 from siv_jax.errors import UserError
 
@@ -31,8 +31,7 @@ def store(source: Source, folder: Path) -> tuple[int, int]:
     Raises:
       UserError: the source is damaged, or the folder cannot be written.
     """
-    shrink = min(1.0, (MAX_SIDE if source.num_frames == 1 else MAX_CLIP_SIDE) / max(source.size))
-    height, width = (max(1, round(side * shrink)) for side in source.size)
+    height, width = limited(source.size, MAX_SIDE if source.num_frames == 1 else MAX_CLIP_SIDE)
     suffix = ".png" if source.format.dtype == "uint8" and source.channels == 3 else ".npy"
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -9,7 +9,6 @@ from siv_jax.cli import process
 from siv_jax.errors import UserError
 from siv_jax.metrics import network_weights
 
-REPORT = "report.html"
 # Samples that the report shows of each training image: of one, and of each of several.
 _SHOWN_OF_ONE, _SHOWN_OF_EACH = 100, 16
 
@@ -98,7 +97,7 @@ def _measure_all(pending: list, name: str, networks, out: Path, say: Callable[[s
     """Measures each of `pending` (cases.PendingCase), one of which is in memory at a time, and writes the files."""
     from siv_jax.metrics import record, table
     from siv_jax.metrics.measure import measure
-    from siv_jax.report import evaluation_page
+    from siv_jax.report import evaluation_page, html
 
     images, shown = [], []
     for case in (load() for load in pending):
@@ -110,13 +109,12 @@ def _measure_all(pending: list, name: str, networks, out: Path, say: Callable[[s
         if len(pending) > 1:
             say(f"{len(images)} of {len(pending)}: {case.name}, {len(case.fakes)} samples")
     whole = record.of_all(name, images, networks.form)
-    path = record.write(out, whole)
-    record.write_file(out / REPORT, evaluation_page.page(whole, shown))
+    paths = record.write(out, whole), html.write(out / evaluation_page.REPORT, evaluation_page.page(whole, shown))
     rows = [*((image["name"], image["metrics"]) for image in images), ("mean", whole["mean"])]
     shapes = sorted({f"{width}x{height}" for height, width in (image["size"] for image in images)})
     extent = f"{sum(image['samples'] for image in images)} samples of {', '.join(shapes)}"
     protocol = f"protocol {whole['protocol']['id']}: LPIPS {networks.form}, FID-2015 weights, {extent}"
     lines = table.listing(whole["mean"]) if len(images) == 1 else table.lines(table.rows_of(*zip(*rows, strict=True)))
-    for line in ("", *lines, "", protocol, path, out / REPORT):
+    for line in ("", *lines, "", protocol, *paths):
         say(str(line))
     return whole

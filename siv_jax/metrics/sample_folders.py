@@ -14,9 +14,8 @@ from siv_jax.data.pictures import picture_stills
 from siv_jax.data.source import Still
 from siv_jax.errors import UserError
 from siv_jax.metrics.cases import Case, PendingCase, Size, brought_to, check_size, make_case, read_reals, shown
+from siv_jax.sampling.sample_files import MASK, SHEET
 
-_CONTACT_SHEET = "contact_sheet.png"  # which siv_jax.sample puts beside its samples
-_MASK = "mask_"
 _LOSSY = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".jp2", ".j2k", ".jpx"))
 _WHITE = (255, 255, 255)
 
@@ -113,7 +112,7 @@ def _pictures_in(folder: Path) -> list[Path]:
     """Its picture files without the contact sheet and the masks of samples."""
     kinds = FRAME_SUFFIXES - ARRAY_SUFFIXES
     files = [path for path in _entries(folder) if path.suffix.lower() in kinds and not path.is_dir()]
-    return [path for path in files if path.name != _CONTACT_SHEET and not path.name.startswith(_MASK)]
+    return [path for path in files if path.name != SHEET and not path.name.startswith(MASK)]
 
 
 def _samples_below(folder: Path) -> list[Path]:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from siv_jax.data.folders import natural_key
 from siv_jax.report import html
 from siv_jax.report.run_page import PAGE, PICTURE, grids
 from siv_jax.workdir import layout as workdir
@@ -31,8 +30,7 @@ def write(folder: Path, ended: bool = False, planned: int = 0, notes: Mapping[st
 
 def gather(folder: Path, ended: bool, planned: int, notes: Mapping[str, str]) -> dict:
     """What fleet.html.j2 shows; see `write` for the arguments."""
-    found = [path.parent for path in folder.glob(f"*/{workdir.CONFIG}")]
-    members = [_member(path, notes) for path in sorted(found, key=lambda path: natural_key(path.name))]
+    members = [_member(path, notes) for path in workdir.runs_in(folder)]
     count = max(planned, len(members))
     finished = sum(member["step"] >= member["num_steps"] for member in members)
     slowest = max((member["num_steps"] / member["speed"] for member in members if member["speed"]), default=0)

@@ -24,6 +24,7 @@ import filelock
 
 from siv_jax import config as config_lib
 from siv_jax.data import PixelFormat, Source, stored
+from siv_jax.data.folders import natural_key
 from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import Plan
@@ -140,7 +141,7 @@ def load_config(workdir: Path) -> config_lib.Config:
     Raises:
       UserError: it is missing or of another version.
     """
-    _require_version(workdir)
+    _read_plan(workdir)
     return config_lib.load(workdir / CONFIG)
 
 
@@ -150,16 +151,18 @@ def load_record(workdir: Path) -> Record:
     Raises:
       UserError: it is missing or of another version.
     """
-    _require_version(workdir)
-    path, family = workdir / PLAN, registry.get(load_config(workdir).model.name)
+    values, family = _read_plan(workdir), registry.get(load_config(workdir).model.name)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        del values["version"]
         sizes = {key: tuple(values.pop(key)) for key in ("source_size", "kept_size")}
         plan, pixel_format = family.Plan(**values.pop("plan")), PixelFormat(**values.pop("format"))
         return Record(plan=plan, format=pixel_format, **sizes, **values)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{path} cannot be read as the plan of a run: {error}") from None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{workdir / PLAN} cannot be read as the plan of a run: {error}") from None
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Workdirs of runs in the subfolders of `folder`, in natural order."""
+    return sorted((path.parent for path in folder.glob(f"*/{CONFIG}")), key=lambda run: natural_key(run.name))
 
 
 def load_source(workdir: Path) -> Source:
@@ -191,14 +194,17 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
-def _require_version(workdir: Path) -> None:
+def _read_plan(workdir: Path) -> dict:
+    """What plan.json holds beside its version, which must be this one."""
     path = workdir / PLAN
     try:
-        version = json.loads(path.read_text(encoding="utf-8")).get("version")
+        values = json.loads(path.read_text(encoding="utf-8"))
+        version = values.pop("version", None)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: {workdir} is not the workdir of a run") from None
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read as the plan of a run: {error}") from None
     if version != VERSION:
         older = "siv_jax 0.1" if version is None else f"another version of siv_jax (files of version {version})"
         raise UserError(f"{workdir} is the workdir of {older}: use it there, or train anew in another --workdir")
+    return values
