@@ -22,8 +22,7 @@ _BETWEEN = 8
 def choose(path: str) -> str:
     """`path` as it is, or, where it is empty, a file that is uploaded from the reader's machine, in Colab.
 
-    Raises:
-      UserError: it is empty outside of Colab, or nothing was uploaded.
+    Raises UserError: it is empty outside of Colab, or nothing was uploaded.
     """
     if path:
         return path

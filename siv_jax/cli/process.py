@@ -91,8 +91,7 @@ def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
 def existing_folder(text: str) -> Path:
     """For `add_argument(type=...)` of a run's folder, so that a missing one is answered before JAX loads.
 
-    Raises:
-      UserError: there is no such folder.
+    Raises UserError: there is no such folder.
     """
     if not Path(text).is_dir():
         raise UserError(f"{text} does not exist: give the --workdir of a run")

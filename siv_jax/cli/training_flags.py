@@ -46,8 +46,7 @@ class Arguments:
 def parse(argv: list[str]) -> Arguments:
     """Arguments of the training command, without the program's name.
 
-    Raises:
-      UserError: an unknown flag or key, a value of a wrong type, or a config file that does not load.
+    Raises UserError: an unknown flag or key, a value of a wrong type, or a config file that does not load.
     """
     values = flags.FlagValues()
     argv = ["siv_jax.main", *_joined(_named_configs(argv))]

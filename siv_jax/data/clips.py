@@ -33,8 +33,7 @@ def clip_source(path: Path, name: str, data: DataConfig, notes: Notes) -> Source
 
     Pixels that are not square are brought to square ones.
 
-    Raises:
-      UserError: not a clip, one without frames in that time, or damaged.
+    Raises UserError: not a clip, one without frames in that time, or damaged.
     """
     found, damaged, size, matrix = 0, 0, (0, 0), np.eye(2)
     with contextlib.closing(decoded(name, notes, _frames(path, name, data))) as frames:

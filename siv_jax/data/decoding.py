@@ -29,8 +29,7 @@ def decoding(name: str, notes: Notes) -> Iterator[None]:
 
     Only decoder calls belong inside: on damaged files decoders raise exceptions of nearly every class.
 
-    Raises:
-      UserError: the block raised anything.
+    Raises UserError: the block raised anything.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -76,11 +75,7 @@ def decoded(name: str, notes: Notes, frames: Iterator) -> Iterator:
 
 
 def check_pixels(name: str, height: int, width: int, limit: int = MAX_PIXELS) -> None:
-    """Refuses frames that are empty, or of more than `limit` pixels.
-
-    Raises:
-      UserError: the frame is one of these.
-    """
+    """Refuses frames that are empty, or of more than `limit` pixels. Raises UserError: the frame is one of these."""
     if height < 1 or width < 1:
         raise UserError(f"{name} has no pixels: its size is {width}x{height}")
     if height * width > limit:

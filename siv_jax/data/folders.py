@@ -24,8 +24,7 @@ def natural_key(name: str) -> tuple:
 def folder_source(folder: Path, data: DataConfig, notes: Notes) -> Source:
     """The frames of `folder`: files with the suffix of a picture or an array. Hidden files are passed over.
 
-    Raises:
-      UserError: no frame in it, one that cannot be read, or frames that do not go together.
+    Raises UserError: no frame in it, one that cannot be read, or frames that do not go together.
     """
     source = one_line(folder.resolve().name or folder)
     try:

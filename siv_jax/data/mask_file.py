@@ -32,8 +32,7 @@ class Masks:
 def read_masks(path: Path, source: Source) -> Masks:
     """The mask of a picture, or the folder of masks of a clip's frames in natural order, at the source's size.
 
-    Raises:
-      UserError: nothing readable there, not a mask, or not as many or as large as the source's frames.
+    Raises UserError: nothing readable there, not a mask, or not as many or as large as the source's frames.
     """
     found, is_folder = resolve(str(path))
     files = [found]

@@ -9,8 +9,7 @@ from siv_jax.data.source import Source
 def open_source(data: DataConfig) -> Source:
     """The frames that `data.path` names, chosen as `data` says, by the content of the file.
 
-    Raises:
-      UserError: nothing readable there; one line that names the file.
+    Raises UserError: nothing readable there; one line that names the file.
     """
     # Each package that decodes is imported where it is needed, not by those that only name the types.
     from siv_jax.data import animations, arrays, clips, drawn, files, folders, pictures, selection, tfds_examples

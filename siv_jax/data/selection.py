@@ -26,8 +26,7 @@ def select(name: str, count: int, data: DataConfig, notes: Notes, timed: bool = 
     Args:
       timed: whether the frames have times, which `data.start` and `data.end` have been applied to.
 
-    Raises:
-      UserError: one of these is set and the frames have no times.
+    Raises UserError: one of these is set and the frames have no times.
     """
     if not timed and (data.start or data.end):
         raise UserError(f"{name} is no clip and has no times: leave data.start and data.end at 0")

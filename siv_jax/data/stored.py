@@ -28,8 +28,7 @@ def store(source: Source, folder: Path) -> tuple[int, int]:
     Returns:
       (height, width) of the kept frames.
 
-    Raises:
-      UserError: the source is damaged, or the folder cannot be written.
+    Raises UserError: the source is damaged, or the folder cannot be written.
     """
     height, width = limited(source.size, MAX_SIDE if source.num_frames == 1 else MAX_CLIP_SIDE)
     suffix = ".png" if source.format.dtype == "uint8" and source.channels == 3 else ".npy"
@@ -60,8 +59,7 @@ def stored(folder: Path, name: str, frames_found: int, pixel_format: PixelFormat
     Args:
       name, frames_found, pixel_format: of the source that was stored.
 
-    Raises:
-      UserError: files are missing, or damaged as far as that is seen; `frames` raises it for what is seen later.
+    Raises UserError: files are missing, or damaged as far as that is seen; `frames` raises it for what is seen later.
     """
     paths = sorted([*folder.glob("*-of-*.png"), *folder.glob("*-of-*.npy")])
     last = paths[0].stem.rpartition("-")[2] if paths else ""

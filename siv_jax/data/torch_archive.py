@@ -32,8 +32,7 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
 
     The arrays are read-only and keep the file's dtype (bfloat16 as `ml_dtypes.bfloat16`).
 
-    Raises:
-      UserError: not such an archive, damaged, or holding anything but tensors and plain containers.
+    Raises UserError: not such an archive, damaged, or holding anything but tensors and plain containers.
     """
     try:
         with open(path, "rb") as file:

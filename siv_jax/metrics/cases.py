@@ -36,11 +36,7 @@ class Case(NamedTuple):
 
 
 def check_size(name: str, size: Size) -> None:
-    """Refuses samples that are too small for the networks.
-
-    Raises:
-      UserError: a side under SMALLEST_SIDE.
-    """
+    """Refuses samples that are too small for the networks. Raises UserError: a side under SMALLEST_SIDE."""
     if min(size) < SMALLEST_SIDE:
         raise UserError(
             f"{name}: samples of {shown(size)} are too small to measure; {SMALLEST_SIDE} pixels a side are the least"
@@ -72,8 +68,7 @@ def make_case(
 def read_reals(path: Path, size: Size, notes: Notes) -> np.ndarray:
     """The picture, clip or folder of frames at `path`, brought to `size`: uint8, or float32 in [-1, 1], [M, H, W, C].
 
-    Raises:
-      UserError: nothing readable there.
+    Raises UserError: nothing readable there.
     """
     return resized(open_source(DataConfig(path=str(path))), size, notes)
 

@@ -46,9 +46,8 @@ def evaluate(
       out: folder for metrics.json and report.html; WORKDIR/evaluation if not given.
       say: takes each line that the user is told.
 
-    Raises:
-      UserError: arguments or input that cannot be used, or weights that are not fetched: python -m siv_jax.weights
-        fetch.
+    Raises UserError: arguments or input that cannot be used, or weights that are not fetched: python -m siv_jax.weights
+    fetch.
     """
     paths = (getattr(workdir, "workdir", workdir), real, fake, cache, out)
     folder, real, fake, cache, out = (None if path is None else Path(path) for path in paths)

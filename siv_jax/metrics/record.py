@@ -118,8 +118,7 @@ def write(folder: Path, record: dict) -> Path:
 def read(path: Path) -> dict:
     """What `write` wrote.
 
-    Raises:
-      UserError: no such file, or no record of an evaluation: names the file and what in it is wrong.
+    Raises UserError: no such file, or no record of an evaluation: names the file and what in it is wrong.
     """
     try:
         text = path.read_bytes()
@@ -141,8 +140,7 @@ def read(path: Path) -> dict:
 def refuse_mixed(records: dict[Path, dict]) -> None:
     """Checks that all records (by their files) were made by one protocol.
 
-    Raises:
-      UserError: says in what the first odd one differs.
+    Raises UserError: says in what the first odd one differs.
     """
     (first_path, first), *others = ((path, record["protocol"]) for path, record in records.items())
     for path, protocol in others:

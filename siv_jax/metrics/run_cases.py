@@ -18,8 +18,7 @@ def pending_cases(folder: Path, real: Path | None, num: int, seed: int, size: Si
       num: samples of each run, with latents 0 to `num` of `seed`.
       size: what samples and training images are brought to; None: the samples' own.
 
-    Raises:
-      UserError: no run there.
+    Raises UserError: no run there.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} does not exist: give the --workdir of a run")

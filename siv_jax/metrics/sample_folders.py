@@ -31,8 +31,7 @@ def pending_cases(real: Path, fake: Path, size: Size | None, pairing: str | None
       size: what samples and training images are brought to; None: the samples' own.
       pairing: "names" or "set" to say which of the two; None: as the files tell.
 
-    Raises:
-      UserError: nothing there, samples that do not go together, or files that do not tell.
+    Raises UserError: nothing there, samples that do not go together, or files that do not tell.
     """
     if not resolve(str(fake))[1]:
         raise UserError(f"{one_line(fake)} is a file: --fake takes a folder of samples")

@@ -43,8 +43,7 @@ class RunPage:
     def __init__(self, folder: Path):
         """Writes training.png, the picture or some frames of the clip.
 
-        Raises:
-          UserError: `folder` is no workdir with frames.
+        Raises UserError: `folder` is no workdir with frames.
         """
         self._folder = folder
         _save_sheet(workdir.load_source(folder), folder / PICTURE)

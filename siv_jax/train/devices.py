@@ -22,8 +22,7 @@ Tree = Any
 def use(count: int) -> list[jax.Device]:
     """The devices used: the first `count`, or all there are for 0, over all processes.
 
-    Raises:
-      UserError: more than there are, or part of a multi-process job's.
+    Raises UserError: more than there are, or part of a multi-process job's.
     """
     there = jax.devices()
     if count > len(there):

@@ -34,8 +34,7 @@ class Member:
 def survey(config: Config, folder: Path) -> list[Member]:
     """A member for each picture in config.data.path, by name: waiting, done before, or failed.
 
-    Raises:
-      UserError: no folder there, or no picture in it.
+    Raises UserError: no folder there, or no picture in it.
     """
     source = Path(os.path.expanduser(config.data.path))
     if not source.is_dir():

@@ -38,8 +38,7 @@ def joined(job: Job | None) -> Iterator[None]:
     An error that all processes raise alike, UserError and DivergedError, passes through. Any other ends this
     process at once, with its line: the rest know nothing of it, and it must not wait for them.
 
-    Raises:
-      UserError: the job cannot be joined.
+    Raises UserError: the job cannot be joined.
     """
     if job is None:
         yield
@@ -78,8 +77,7 @@ def agree(count: int, stop: str | None) -> tuple[int, str | None]:
 def together() -> Iterator[None]:
     """Runs a block that may fail in some processes only; then it fails in all.
 
-    Raises:
-      UserError: the block's own here, or word that it failed elsewhere.
+    Raises UserError: the block's own here, or word that it failed elsewhere.
     """
     failure = None
     try:
@@ -104,8 +102,7 @@ def require_same(text: Callable[[], str], what: str) -> None:
       text: gives what has to be the same; asked in a job of several processes only.
       what: its name in the message.
 
-    Raises:
-      UserError: in every process, where one differs.
+    Raises UserError: in every process, where one differs.
     """
     if jax.process_count() == 1:
         return

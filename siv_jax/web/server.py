@@ -21,8 +21,7 @@ SHOWN = 24
 def make_app(model: TrainedModel) -> web.Application:
     """The application that shows `model` and keeps favourites in its workdir.
 
-    Raises:
-      UserError: favourites are there that cannot be read.
+    Raises UserError: favourites are there that cannot be read.
     """
     handlers = _Handlers(model)
     app = web.Application(middlewares=[_answer])

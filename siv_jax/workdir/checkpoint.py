@@ -51,8 +51,7 @@ class Saved:
           like: a state of the same stage, of arrays or `jax.ShapeDtypeStruct`.
           weights: that stage's.
 
-        Raises:
-          ValueError: the arrays are those of another model.
+        Raises ValueError: the arrays are those of another model.
         """
         leaves, treedef = jax.tree.flatten(like)
         in_weights = zip(_positions(leaves, weights(like)), jax.tree.leaves(self.weights), strict=True)
@@ -102,8 +101,7 @@ class Checkpoints:
 
         Does nothing where `total`, the completed steps over all stages, is saved already.
 
-        Raises:
-          OSError: the disk refused this checkpoint or the one before; those that were complete stay.
+        Raises OSError: the disk refused this checkpoint or the one before; those that were complete stay.
         """
         if total == self.latest_step():
             return
@@ -122,20 +120,12 @@ class Checkpoints:
             )
 
     def wait(self) -> None:
-        """Returns when everything started is written.
-
-        Raises:
-          OSError: the disk refused it.
-        """
+        """Returns when everything started is written. Raises OSError: the disk refused it."""
         with _disk_errors(self._folder):
             self._manager.wait_until_finished()
 
     def restore(self) -> Saved:
-        """The newest checkpoint.
-
-        Raises:
-          UserError: it is damaged.
-        """
+        """The newest checkpoint. Raises UserError: it is damaged."""
         return _restored(self._manager, self._folder, self.latest_step(), _ITEMS)
 
 
@@ -146,11 +136,7 @@ def completed_steps(folder: Path) -> int:
 
 
 def require_finite(state: Tree, step: int) -> None:
-    """Checks a state that is to be saved.
-
-    Raises:
-      DivergedError: a value is not finite.
-    """
+    """Checks a state that is to be saved. Raises DivergedError: a value is not finite."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         if not np.isfinite(leaf).all():
             name = jax.tree_util.keystr(path, simple=True, separator="/")
@@ -160,8 +146,7 @@ def require_finite(state: Tree, step: int) -> None:
 def restore_weights(folder: Path) -> tuple[Tree, int]:
     """(weights, completed steps) of the newest checkpoint under `folder`.
 
-    Raises:
-      UserError: no checkpoint there, or a damaged one.
+    Raises UserError: no checkpoint there, or a damaged one.
     """
     steps = completed_steps(folder)
     if not folder.is_dir() or (not steps and not (folder / "0").is_dir()):

@@ -75,8 +75,7 @@ def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
       workdir: of a run, or of a fleet.
       settings: the file by which one of this kind is known.
 
-    Raises:
-      UserError: it cannot be made or written to, is in use, or is not empty and holds no `settings`.
+    Raises UserError: it cannot be made or written to, is in use, or is not empty and holds no `settings`.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -100,8 +99,7 @@ def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
 def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, source: Source) -> Record:
     """Writes into a locked workdir what a run of `config` on `source` needs; of an older run there, checks it.
 
-    Raises:
-      UserError: the workdir holds a run that differs, a run of another input, or one of another version.
+    Raises UserError: the workdir holds a run that differs, a run of another input, or one of another version.
     """
     if (workdir / CONFIG).exists():
         config_lib.refuse_changes(load_config(workdir), config, workdir)
@@ -136,21 +134,13 @@ def save(workdir: Path, config: config_lib.Config, record: Record) -> None:
 
 
 def load_config(workdir: Path) -> config_lib.Config:
-    """Reads config.json.
-
-    Raises:
-      UserError: it is missing or of another version.
-    """
+    """Reads config.json. Raises UserError: it is missing or of another version."""
     _read_plan(workdir)
     return config_lib.load(workdir / CONFIG)
 
 
 def load_record(workdir: Path) -> Record:
-    """Reads plan.json.
-
-    Raises:
-      UserError: it is missing or of another version.
-    """
+    """Reads plan.json. Raises UserError: it is missing or of another version."""
     values, family = _read_plan(workdir), registry.get(load_config(workdir).model.name)
     try:
         sizes = {key: tuple(values.pop(key)) for key in ("source_size", "kept_size")}
@@ -168,8 +158,7 @@ def runs_in(folder: Path) -> list[Path]:
 def load_source(workdir: Path) -> Source:
     """The picture or the frames that the run learns from, as the workdir keeps them.
 
-    Raises:
-      UserError: they are missing, as for imported weights, or damaged.
+    Raises UserError: they are missing, as for imported weights, or damaged.
     """
     record = load_record(workdir)
     if not record.num_frames:

@@ -23,8 +23,7 @@ _LAYERS = {"conv1": "conv1", "conv2": "conv2", "conv_sc": "shortcut"}
 def import_weights(tensors: dict[str, np.ndarray]) -> tuple[Config, Plan, dict[str, np.ndarray]]:
     """Settings, plan and sampling weights of a generator's state_dict; names may carry a common prefix.
 
-    Raises:
-      UserError: these are not the weights of one SIV-GAN generator.
+    Raises UserError: these are not the weights of one SIV-GAN generator.
     """
     params, vectors = generator(_without_prefix(tensors))
     noise_dim, noise_height, noise_width, _ = params["dense"]["kernel"].shape
@@ -67,8 +66,7 @@ def _without_prefix(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def convolution(tensors: dict[str, np.ndarray], name: str) -> tuple[dict, dict]:
     """({"kernel", "bias"}, {"u", "v"}) of the spectrally normalised convolution `name`.
 
-    Raises:
-      UserError: a tensor is missing or of another shape.
+    Raises UserError: a tensor is missing or of another shape.
     """
     weight = _get(tensors, f"{name}.weight_orig", 4)
     u, v = _get(tensors, f"{name}.weight_u", 1), _get(tensors, f"{name}.weight_v", 1)
@@ -92,8 +90,7 @@ def generator(tensors: dict[str, np.ndarray]) -> tuple[dict, dict]:
     Returns:
       (params, vectors) as `models.generator.Generator` and `models.spectral_norm` take them, float32.
 
-    Raises:
-      UserError: these are not the weights of such a generator; says what is missing or left over.
+    Raises UserError: these are not the weights of such a generator; says what is missing or left over.
     """
     first = _get(tensors, "first_linear.weight", 4)
     params = {"dense": {"kernel": first.transpose(0, 2, 3, 1), "bias": _get(tensors, "first_linear.bias", 1)}}
