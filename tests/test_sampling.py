@@ -15,6 +15,7 @@ from siv_jax.cli import process
 from siv_jax.data import open_source
 from siv_jax.data.pixel_format import PICTURE, PixelFormat
 from siv_jax.models import registry
+from siv_jax.models.interface import Samples
 from siv_jax.sampling import pictures, sample_files
 from siv_jax.sampling.trained_model import TrainedModel
 from siv_jax.sampling.walk import walk
@@ -206,8 +207,8 @@ def test_an_interrupted_draw_keeps_what_is_done(tmp_path, file_format):
     images = np.random.default_rng(0).uniform(-1, 1, (4, 6, 8, 3)).astype(np.float32)
 
     def batches():
-        yield images[:2]
-        yield images[2:]
+        yield Samples(images[:2])
+        yield Samples(images[2:])
         raise KeyboardInterrupt
 
     (tmp_path / "notes.txt").write_text("mine")
@@ -222,7 +223,7 @@ def test_an_interrupted_draw_keeps_what_is_done(tmp_path, file_format):
     sheet = np.asarray(Image.open(tmp_path / "contact_sheet.png"))
     np.testing.assert_array_equal(sheet, pictures.grid(pictures.to_uint8(images)))
     # The next draw knows of the files.
-    sample_files.write_samples(tmp_path, [images[:1]], 1, PICTURE, "png")
+    sample_files.write_samples(tmp_path, [Samples(images[:1])], 1, PICTURE, "png")
     assert files(tmp_path) == ["contact_sheet.png", "notes.txt", "sample_00000.png"]
 
 
@@ -232,7 +233,7 @@ def test_one_batch_is_in_memory_at_a_time(tmp_path):
     def batches():
         for i in range(3):
             written.append(len(list(tmp_path.glob("sample_*.png"))))
-            yield np.full((2, 6, 8, 3), i / 3, np.float32)
+            yield Samples(np.full((2, 6, 8, 3), i / 3, np.float32))
 
     sample_files.write_samples(tmp_path, batches(), 6, PICTURE)
     assert written == [0, 2, 4]
@@ -240,7 +241,7 @@ def test_one_batch_is_in_memory_at_a_time(tmp_path):
 
 def test_more_samples_than_the_sheet_holds(tmp_path):
     images = np.linspace(-1, 1, 103, dtype=np.float32)[:, None, None, None] * np.ones((1, 2, 3, 3), np.float32)
-    sheet = sample_files.write_samples(tmp_path, [images[:60], images[60:]], 103, PICTURE)
+    sheet = sample_files.write_samples(tmp_path, [Samples(images[:60]), Samples(images[60:])], 103, PICTURE)
     np.testing.assert_array_equal(np.asarray(Image.open(sheet)), pictures.grid(pictures.to_uint8(images[:100])))
     assert len(list(tmp_path.glob("sample_*.png"))) == 103
 
@@ -336,7 +337,7 @@ def test_samples_come_out_as_the_input_came_in(tmp_path, pixel_format, channels,
     import tifffile
 
     images = np.linspace(-1, 1, 2 * 6 * 8 * channels, dtype=np.float32).reshape(2, 6, 8, channels)
-    sheet = sample_files.write_samples(tmp_path, [images[:1], images[1:]], 2, pixel_format)
+    sheet = sample_files.write_samples(tmp_path, [Samples(images[:1]), Samples(images[1:])], 2, pixel_format)
     read = {".png": lambda path: np.asarray(Image.open(path)), ".npy": np.load, ".tif": tifffile.imread}[suffix]
     for i, image in enumerate(images):
         written = read(tmp_path / f"sample_{i:05d}{suffix}").reshape(6, 8, channels)

@@ -62,9 +62,7 @@ class Record:
 
 def default_workdir(data_path: str) -> Path:
     """runs/NAME with NAME from the input's, without its ending."""
-    name = Path(
-        data_path.rstrip("/").split(":", 1)[-1].replace("/", "-") if ":" in data_path else data_path
-    ).stem
+    name = Path(data_path.rstrip("/").split(":", 1)[-1].replace("/", "-") if ":" in data_path else data_path).stem
     return Path("runs") / (name or "run")
 
 
