@@ -12,7 +12,7 @@ from siv_jax.errors import UserError
 
 # Larger frames are refused before they are decoded: 200 million pixels are 600 MB as 8-bit RGB.
 MAX_PIXELS = 200_000_000
-# Raised in this package itself they are no fault of the file.
+# Raised by this package's own code, these are its mistakes and not the fault of the file.
 _MISTAKES = (AttributeError, KeyError, NameError, TypeError)
 
 

@@ -2,8 +2,8 @@
 
 The modules hold plain parameters. `power_step` runs once per training step; `normalize` runs inside the
 loss, so that gradients reach sigma = v . W u while u and v count as constants, as run. A kernel [..., out]
-counts as the matrix W [fan_in, out]. Matrices of similar shapes are worked on together, filled up with zeros, which
-change no product and no norm: taken one by one they were a third of all that a GPU is told to do in a step.
+counts as the matrix W [fan_in, out]. Matrices of similar shapes are padded with zeros, which change no product and no
+norm, and computed as one batch: one by one they took a third of all operations that a GPU launches in a step.
 """
 
 import functools
@@ -17,7 +17,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 # The generator's first dense map is the only kernel without spectral norm (as run).
 _EXEMPT = "dense"
 _EPS = 1e-12
-# Zeros that a group may take, as a share of all weights.
+# Padding zeros at most, as a share of all weights.
 _PADDING = 0.25
 
 Path = tuple[str, ...]
@@ -99,7 +99,7 @@ def _groups(kernels: dict[Path, jax.Array]) -> list[tuple[list[Path], jax.Array]
     for shapes in _similar(tuple((shape, len(paths)) for shape, paths in by_shape.items())):
         paths = [path for shape in shapes for path in by_shape[shape]]
         rows, columns = _enclosing(shapes)
-        groups.append((paths, jnp.stack([_filled_up(_matrix(kernels[path]), rows, columns) for path in paths])))
+        groups.append((paths, jnp.stack([_zero_padded(_matrix(kernels[path]), rows, columns) for path in paths])))
     return groups
 
 
@@ -136,13 +136,13 @@ def _enclosing(shapes: list[tuple[int, int]]) -> tuple[int, int]:
     return max(rows for rows, _ in shapes), max(columns for _, columns in shapes)
 
 
-def _filled_up(x: jax.Array, *shape: int) -> jax.Array:
+def _zero_padded(x: jax.Array, *shape: int) -> jax.Array:
     return jnp.pad(x, [(0, wanted - there) for wanted, there in zip(shape, x.shape, strict=True)])
 
 
 def _stacked_vectors(vectors: dict[Path, jax.Array], paths: list[Path], name: str, side: int) -> jax.Array:
-    """u or v of a group, filled up to [n, side]."""
-    return jnp.stack([_filled_up(vectors[*path, name], side) for path in paths])
+    """u or v of a group, padded to [n, side]."""
+    return jnp.stack([_zero_padded(vectors[*path, name], side) for path in paths])
 
 
 def _unstacked(x: jax.Array) -> list[jax.Array]:

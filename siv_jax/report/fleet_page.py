@@ -10,8 +10,8 @@ from siv_jax.workdir import layout as workdir
 from siv_jax.workdir import logs
 from siv_jax.workdir.checkpoint import completed_steps
 
-# The page is written anew whenever a member has ended: one that is older than this many times the slowest member
-# takes, and than this many seconds, says that the fleet was probably interrupted.
+# The page is rewritten whenever a member ends. It says that the fleet was probably interrupted once it is older than
+# this many times the training time of the slowest member, and than this many seconds.
 _PATIENCE, _LEAST_PATIENCE = 2, 3600
 
 

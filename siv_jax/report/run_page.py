@@ -31,8 +31,8 @@ _POINTS = 600
 _FRAMES, _LARGE = 6, 4
 # Longer side in pixels of the training picture, and of each frame shown.
 _PICTURE_SIDE, _FRAME_SIDE = 1024, 384
-# A page whose run should have written it anew long ago says so: after this many times the usual wait, and this many
-# seconds at least; after an hour where the speed is not known yet.
+# The page says that the run was probably interrupted once it is older than this many times the time between two sample
+# grids, and than this many seconds; than an hour where the speed is not known yet.
 _PATIENCE, _LEAST_PATIENCE, _UNKNOWN_PATIENCE = 3, 300, 3600
 _SPEED = "steps_per_second"
 

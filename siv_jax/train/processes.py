@@ -24,7 +24,7 @@ from siv_jax.errors import DivergedError, UserError
 LOST_CODE = 4
 # Others may come up late: a slice of machines takes its time.
 _SECONDS_TO_JOIN = 300
-# After so long a lost machine is noticed at the latest.
+# A lost machine is noticed within this time.
 _HEARTBEAT_SECONDS = 30
 # The first process draws the samples while the others wait to leave.
 _SECONDS_TO_LEAVE = 3600
@@ -35,8 +35,8 @@ _SIGNALS = (None, "SIGINT", "SIGTERM", "SIGHUP")
 def joined(job: Job | None) -> Iterator[None]:
     """Makes this process one of a job's inside the block, which must be its first use of JAX; alone for None.
 
-    An error that all processes raise alike, UserError and DivergedError, passes through. Any other ends this
-    process at once, with its line: the rest know nothing of it, and it must not wait for them.
+    UserError and DivergedError are raised in all processes alike and pass through. Any other error ends this process
+    at once with one line: the other processes do not know of it, so it must not wait for them.
 
     Raises UserError: the job cannot be joined.
     """

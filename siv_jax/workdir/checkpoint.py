@@ -178,13 +178,13 @@ def _restored(manager: ocp.CheckpointManager, folder: Path, step: int, items: tu
 
 
 def _positions(leaves: list, weights: Tree) -> list[str]:
-    """Where each leaf of `weights` stands among the state's, by identity."""
+    """The index of each leaf of `weights` among the state's `leaves`, found by identity."""
     numbers = {id(leaf): str(i) for i, leaf in enumerate(leaves)}
     return [numbers[id(leaf)] for leaf in jax.tree.leaves(weights)]
 
 
 def _require_space(folder: Path, needed: int) -> None:
-    # Orbax, out of space in the middle, would leave the errors of its threads on the terminal.
+    # If space ran out while Orbax writes, its threads would print their errors on the terminal.
     disk = shutil.disk_usage(folder)
     if disk.total and disk.free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
@@ -192,7 +192,7 @@ def _require_space(folder: Path, needed: int) -> None:
 
 @contextlib.contextmanager
 def _disk_errors(folder: Path) -> Iterator[None]:
-    """Raises what Orbax reports of the disk in words of its own, such as ValueError, as the OSError that it is."""
+    """Turns errors of the disk that Orbax raises as other exceptions, such as ValueError, into OSError."""
     try:
         yield
     except OSError:
