@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import numbers
 import os
 import sys
 from collections.abc import Callable
@@ -71,6 +72,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:
         raise UserError(f"{message}; see --help")
+
+
+def require_whole(name: str, value: object, lowest: int, highest: int) -> None:
+    """Raises UserError: `value` is no whole number, of Python's or numpy's, from `lowest` to `highest`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not lowest <= value <= highest:
+        raise UserError(f"{name} is {value!r}; it must be a whole number from {lowest} to {highest}")
 
 
 def whole_number(lowest: int, highest: int) -> Callable[[str], int]:

@@ -23,10 +23,7 @@ def store(source: Source, folder: Path) -> tuple[int, int]:
 
     8-bit RGB becomes PNG, everything else .npy with what `source.frames` gives, so that `stored` gives the same frames
     bit for bit. Frames with more than MAX_SIDE pixels on the longer side (MAX_CLIP_SIDE where there are several frames)
-    are scaled down once.
-
-    Returns:
-      (height, width) of the kept frames.
+    are scaled down once. Returns (height, width) of the kept frames.
 
     Raises UserError: the source is damaged, or the folder cannot be written.
     """
@@ -55,9 +52,6 @@ def store(source: Source, folder: Path) -> tuple[int, int]:
 
 def stored(folder: Path, name: str, frames_found: int, pixel_format: PixelFormat) -> Source:
     """The source that `store` wrote into `folder`; only the first frame's header is read before `frames` is called.
-
-    Args:
-      name, frames_found, pixel_format: of the source that was stored.
 
     Raises UserError: files are missing, or damaged as far as that is seen; `frames` raises it for what is seen later.
     """

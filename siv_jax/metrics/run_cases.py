@@ -3,6 +3,8 @@
 import functools
 from pathlib import Path
 
+from siv_jax.config import DataConfig
+from siv_jax.data import open_source
 from siv_jax.data.notes import Notes
 from siv_jax.errors import UserError
 from siv_jax.metrics import cases
@@ -48,10 +50,7 @@ def _load(run: Path, real: Path | None, num: int, seed: int, size: Size | None) 
         notes.add(name, "measured as 8-bit RGB, which this model's samples are not")
     if drawn.shape[1:3] != size:
         notes.add(name, f"samples are brought from {shown(drawn.shape[1:3])} to {shown(size)}")
-    if real is None:
-        reals = functools.partial(cases.resized, layout.load_source(run), notes=notes)
-    else:
-        reals = functools.partial(cases.read_reals, real, notes=notes)
+    training = open_source(DataConfig(path=str(real))) if real else layout.load_source(run)
     names = tuple(f"sample_{i:05d}" for i in range(num))
     source = {"workdir": str(run), "step": trained.step, "seed": seed, "real": str(real or trained.record.source)}
-    return cases.make_case(name, cases.brought_to(drawn, size), names, reals, source, notes)
+    return cases.make_case(name, cases.brought_to(drawn, size), names, training, source, notes)

@@ -45,13 +45,9 @@ class Saved:
     rest: dict[str, np.ndarray]
 
     def state(self, like: Tree, weights: Weights) -> Tree:
-        """The training state.
+        """The training state, for `like`, a state of the same stage, of arrays or `jax.ShapeDtypeStruct`.
 
-        Args:
-          like: a state of the same stage, of arrays or `jax.ShapeDtypeStruct`.
-          weights: that stage's.
-
-        Raises ValueError: the arrays are those of another model.
+        `weights` is that stage's. Raises ValueError: the arrays are those of another model.
         """
         leaves, treedef = jax.tree.flatten(like)
         in_weights = zip(_positions(leaves, weights(like)), jax.tree.leaves(self.weights), strict=True)
