@@ -38,13 +38,12 @@ def choose(path: str) -> str:
 
 def live(folder: str | Path) -> Callable[[int], None]:
     """A `watch` for siv_jax.train: draws picture, newest samples and curves of the run in `folder`, in place."""
-    from IPython.display import Image as Shown
-    from IPython.display import display
+    from IPython import display
 
-    handle = display(display_id=True)
+    handle = display.display(display_id=True)
 
     def watch(step: int) -> None:
-        handle.update(Shown(data=overview(Path(folder), step)))
+        handle.update(display.Image(data=overview(Path(folder), step)))
 
     return watch
 
@@ -81,10 +80,9 @@ def overview(folder: Path, step: int) -> bytes:
 
 def show(images: np.ndarray) -> None:
     """Displays uint8 images [n, H, W, C] as one grid."""
-    from IPython.display import Image as Shown
-    from IPython.display import display
+    from IPython import display
 
-    display(Shown(data=_png(pictures.grid(images))))
+    display.display(display.Image(data=_png(pictures.grid(images))))
 
 
 def walk(model, samples: int = 5, seed: int = 0) -> None:

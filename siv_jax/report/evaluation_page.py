@@ -22,14 +22,9 @@ _MOST_REALS = 12
 
 def page(record: dict, images: list[dict]) -> str:
     """HTML of a record of `metrics.record`, with what `image` gave for each of its images."""
-    return html.render("evaluation.html.j2", **gather(record), images=images)
-
-
-def gather(record: dict) -> dict:
-    """What evaluation.html.j2 shows apart from the images."""
     protocol = record["protocol"]
     video = any(image["training_images"] > 1 for image in record["images"])
-    return {
+    values = {
         "name": record["name"],
         "verdict": verdict(record),
         "protocol": protocol,
@@ -39,6 +34,7 @@ def gather(record: dict) -> dict:
         "papers": _papers(record, video),
         "caveat": f"{published.CAVEAT} {published.VIDEO_CAVEAT}" if video else published.CAVEAT,
     }
+    return html.render("evaluation.html.j2", **values, images=images)
 
 
 def image(case: Case, found: Measurement, most: int) -> dict:

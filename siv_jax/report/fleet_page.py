@@ -24,17 +24,12 @@ def write(folder: Path, ended: bool = False, planned: int = 0, notes: Mapping[st
       planned: members in all, where some have not begun.
       notes: name of a member's folder, or of a picture that has none -> why it is not trained on, or has stopped.
     """
-    data = gather(folder, ended, planned, notes or {})
-    return html.write(folder / PAGE, html.render("fleet.html.j2", **data))
-
-
-def gather(folder: Path, ended: bool, planned: int, notes: Mapping[str, str]) -> dict:
-    """What fleet.html.j2 shows; see `write` for the arguments."""
+    notes = notes or {}
     members = [_member(path, notes) for path in workdir.runs_in(folder)]
     count = max(planned, len(members))
     finished = sum(member["step"] >= member["num_steps"] for member in members)
     slowest = max((member["num_steps"] / member["speed"] for member in members if member["speed"]), default=0)
-    return {
+    values = {
         "name": folder.resolve().name,
         "members": members,
         "count": count,
@@ -45,6 +40,7 @@ def gather(folder: Path, ended: bool, planned: int, notes: Mapping[str, str]) ->
         "updated": time.time(),
         "due": max(_LEAST_PATIENCE, _PATIENCE * slowest),
     }
+    return html.write(folder / PAGE, html.render("fleet.html.j2", **values))
 
 
 def _member(folder: Path, notes: Mapping[str, str]) -> dict:
