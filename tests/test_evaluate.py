@@ -369,7 +369,11 @@ def test_training_images_of_a_run_at_another_size(fleet):
     (frame,) = layout.load_source(fleet / "run1").frames()
     expected = Image.fromarray(frame).resize((56, 40), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(case.reals, np.asarray(expected)[None])
-    assert case.fakes.shape == (2, 40, 56, 3) and case.notes == ("run1: samples are brought from 64x48 to 56x40",)
+    assert case.fakes.shape == (2, 40, 56, 3)
+    assert case.notes == (
+        "run1: samples are brought from 64x48 to 56x40",
+        "example:balloons: brought from 256x192 to the samples' 56x40",
+    )
 
 
 def test_training_images_come_at_the_size_of_rendered_samples():
