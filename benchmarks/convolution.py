@@ -23,8 +23,8 @@ from measure import device_name, emit
 
 from siv_jax.models.siv_gan.blocks import Conv
 from siv_jax.models.siv_gan.config import ModelConfig
-from siv_jax.models.siv_gan.discriminator import make_discriminator
-from siv_jax.models.siv_gan.generator import make_generator
+from siv_jax.models.siv_gan.discriminator import Discriminator
+from siv_jax.models.siv_gan.generator import Generator
 from siv_jax.models.siv_gan.plan import Plan, make_plan
 from siv_jax.nn import convolution
 
@@ -69,14 +69,14 @@ def main() -> None:
 
 def generator_layers(plan: Plan, model: ModelConfig) -> collections.Counter:
     """How often (operation, input height, width and channels, kernel shape) occurs; 1x1 kernels left out."""
-    return recorded(make_generator(plan, model), jnp.zeros((1, model.noise_dim)))
+    return recorded(Generator(plan, model), jnp.zeros((1, model.noise_dim)))
 
 
 def discriminator_layers(plan: Plan, model: ModelConfig) -> collections.Counter:
     """As `generator_layers`."""
     scales = range(plan.num_blocks_low_level - 1, -1, -1)
     images = [jnp.zeros((1, plan.height >> i, plan.width >> i, plan.channels)) for i in scales]
-    return recorded(make_discriminator(plan, model), images)
+    return recorded(Discriminator(plan, model), images)
 
 
 def recorded(network: nn.Module, inputs) -> collections.Counter:

@@ -35,9 +35,7 @@ def main() -> int:
     processes = []
     port = _free_port()
     for index in range(options.processes):
-        identity = (
-            f"--coordinator_address 127.0.0.1:{port} --num_processes {options.processes} --process_id {index}"
-        )
+        identity = f"--coordinator_address 127.0.0.1:{port} --num_processes {options.processes} --process_id {index}"
         command = [*options.command, "--distributed", *identity.split()]
         try:
             processes.append(_start(command, options.devices))
@@ -60,9 +58,7 @@ def main() -> int:
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(usage="%(prog)s [options] -- COMMAND [ARGUMENT ...]")
     parser.add_argument("--processes", type=_positive, default=2, help="how many processes (default: 2)")
-    parser.add_argument(
-        "--devices", type=_positive, default=1, help="CPU devices of each process (default: 1)"
-    )
+    parser.add_argument("--devices", type=_positive, default=1, help="CPU devices of each process (default: 1)")
     parser.add_argument(
         "--grace",
         type=_positive,
@@ -86,9 +82,7 @@ def _free_port() -> int:
 
 
 def _start(command: list[str], devices: int) -> subprocess.Popen:
-    inherited_flags = re.sub(
-        r"--xla_force_host_platform_device_count=\S*", "", os.environ.get("XLA_FLAGS", "")
-    )
+    inherited_flags = re.sub(r"--xla_force_host_platform_device_count=\S*", "", os.environ.get("XLA_FLAGS", ""))
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"{inherited_flags} --xla_force_host_platform_device_count={devices}".strip(),

@@ -51,9 +51,9 @@ class Model(TrainedModel):
         Raises:
           UserError: a number out of its range.
         """
-        _whole("n", n, 1, 1_000_000)
-        _whole("seed", seed, 0, 2**32 - 1)
-        _whole("start", start, 0, 2**31 - 1 - n)
+        process.require_whole("n", n, 1, 1_000_000)
+        process.require_whole("seed", seed, 0, 2**32 - 1)
+        process.require_whole("start", start, 0, 2**31 - 1 - n)
         return pictures.to_uint8(self.generate(self.latents(n, seed, start)))
 
     def render(self, n: int = 20, seed: int = 0, size: str = "photo", fidelity: float = DEFAULT_FIDELITY) -> np.ndarray:
@@ -66,8 +66,8 @@ class Model(TrainedModel):
         Raises:
           UserError: a number out of its range, or a size that cannot be made.
         """
-        _whole("n", n, 1, 1_000_000)
-        _whole("seed", seed, 0, 2**32 - 1)
+        process.require_whole("n", n, 1, 1_000_000)
+        process.require_whole("seed", seed, 0, 2**32 - 1)
         return np.concatenate([pictures.to_uint8(one.images) for one in self.rendered(n, seed, size, fidelity)])
 
     def interpolate(self, anchors: int | np.ndarray = 4, frames_between: int = 30, seed: int = 0) -> np.ndarray:
@@ -81,13 +81,13 @@ class Model(TrainedModel):
         Raises:
           UserError: a number out of its range, or latents of another shape.
         """
-        _whole("frames_between", frames_between, 1, 10_000)
-        _whole("seed", seed, 0, 2**32 - 1)
+        process.require_whole("frames_between", frames_between, 1, 10_000)
+        process.require_whole("seed", seed, 0, 2**32 - 1)
         if not isinstance(anchors, np.ndarray):
-            _whole("anchors", anchors, 2, 1000)
+            process.require_whole("anchors", anchors, 2, 1000)
             anchors = self.latents(anchors, seed)
         self.check_latents(anchors)
-        _whole("the number of anchors", len(anchors), 2, 1000)
+        process.require_whole("the number of anchors", len(anchors), 2, 1000)
         return pictures.to_uint8(self.generate(walk(anchors, frames_between)))
 
 
@@ -150,7 +150,7 @@ def run_training(
 
     Raises: see `train`.
     """
-    _whole("devices", devices, 0, 10**6)
+    process.require_whole("devices", devices, 0, 10**6)
     process.cache_compiled_programs()
     folder = workdir or single.default_folder(config)
     if config.fleet.enabled:
@@ -295,8 +295,3 @@ def _config(given: object) -> Config:
     if stem.endswith(".py") or stem in training_flags.config_names():
         return training_flags.parse(["--config", str(given)]).config
     return config_lib.with_overrides(config_lib.from_config_dict(config_lib.default()), {"data.path": str(given)})
-
-
-def _whole(name: str, value: object, lowest: int, highest: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not lowest <= value <= highest:
-        raise UserError(f"{name} is {value!r}; it must be a whole number from {lowest} to {highest}")

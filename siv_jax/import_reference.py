@@ -11,8 +11,8 @@ from pathlib import Path
 from siv_jax.cli import process
 
 
-def main(argv: list[str]) -> int:
-    """Runs the command; returns its exit code."""
+def main(argv: list[str]) -> None:
+    """Runs the command."""
     parser = process.Parser(prog="python -m siv_jax.import_reference", description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, required=True, help="a .pth state_dict, or an .npz of its tensors")
     parser.add_argument("--workdir", type=Path, required=True, help="new folder for the model")
@@ -21,7 +21,6 @@ def main(argv: list[str]) -> int:
     from siv_jax import api
 
     print(api.import_weights(given.weights, given.workdir, given.model))
-    return 0
 
 
 if __name__ == "__main__":

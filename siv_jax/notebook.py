@@ -22,8 +22,7 @@ _BETWEEN = 8
 def choose(path: str) -> str:
     """`path` as it is, or, where it is empty, a file that is uploaded from the reader's machine, in Colab.
 
-    Raises:
-      UserError: it is empty outside of Colab, or nothing was uploaded.
+    Raises UserError: it is empty outside of Colab, or nothing was uploaded.
     """
     if path:
         return path
@@ -39,13 +38,12 @@ def choose(path: str) -> str:
 
 def live(folder: str | Path) -> Callable[[int], None]:
     """A `watch` for siv_jax.train: draws picture, newest samples and curves of the run in `folder`, in place."""
-    from IPython.display import Image as Shown
-    from IPython.display import display
+    from IPython import display
 
-    handle = display(display_id=True)
+    handle = display.display(display_id=True)
 
     def watch(step: int) -> None:
-        handle.update(Shown(data=overview(Path(folder), step)))
+        handle.update(display.Image(data=overview(Path(folder), step)))
 
     return watch
 
@@ -65,16 +63,16 @@ def overview(folder: Path, step: int) -> bytes:
         axes.imshow(np.asarray(Image.open(file)))
         axes.set_title(title)
         axes.axis("off")
-    charts = _charts(entries[-1] if entries else {}, layout.load_config(folder).model.name)
-    places = below.subplots(-(-len(charts) // 3), 3, squeeze=False).flat
+    headline = registry.get(layout.load_config(folder).model.name).headline
+    charts = run_page.groups(entries[-1] if entries else {}, headline)
+    places = below.subplots(max(1, -(-len(charts) // 3)), 3, squeeze=False).flat
     for axes in places[len(charts) :]:
         axes.remove()
-    for axes, (title, lines) in zip(places, charts.items(), strict=False):
-        for label, metric in lines.items():
+    for axes, (title, labels) in zip(places, charts, strict=False):
+        for metric, label in labels.items():
             axes.plot([entry["step"] for entry in entries], [entry[metric] for entry in entries], label=label)
         axes.set_title(title)
-        if lines:
-            axes.legend(loc="best", fontsize="small")
+        axes.legend(loc="best", fontsize="small")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)
     return buffer.getvalue()
@@ -82,10 +80,9 @@ def overview(folder: Path, step: int) -> bytes:
 
 def show(images: np.ndarray) -> None:
     """Displays uint8 images [n, H, W, C] as one grid."""
-    from IPython.display import Image as Shown
-    from IPython.display import display
+    from IPython import display
 
-    display(Shown(data=_png(pictures.grid(images))))
+    display.display(display.Image(data=_png(pictures.grid(images))))
 
 
 def walk(model, samples: int = 5, seed: int = 0) -> None:
@@ -127,17 +124,6 @@ def offer(path: Path) -> None:
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
         return
     files.download(str(path))
-
-
-def _charts(metrics: dict, family: str) -> dict[str, dict[str, str]]:
-    """Title -> (label -> metric) of each chart: the headline's, and one for each metric "a/b" with parts."""
-    headline = registry.get(family).headline
-    charts = {"training": {label: metric for label, metric in headline.items() if metric in metrics}}
-    for metric in metrics:
-        whole, slash, part = metric.partition("/")
-        if slash:
-            charts.setdefault(whole.replace("_", " "), {})[part.replace("_", " ")] = metric
-    return charts
 
 
 def _png(image: np.ndarray) -> bytes:

@@ -6,14 +6,13 @@ from pathlib import Path
 from siv_jax.cli import process
 
 
-def main(argv: list[str]) -> int:
-    """Runs the command; returns its exit code."""
+def main(argv: list[str]) -> None:
+    """Runs the command."""
     given = _parse(argv)
     from siv_jax import api
 
     for line in api.write_samples(**vars(given)):
         print(line)
-    return 0
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

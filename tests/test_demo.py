@@ -23,6 +23,7 @@ from siv_jax.sampling import pictures
 from siv_jax.sampling.latents_file import read_latents
 from siv_jax.sampling.trained_model import TrainedModel
 from siv_jax.sampling.walk import walk
+from siv_jax.web import server
 from siv_jax.web.favourites import STEPS, Favourites, Place
 
 
@@ -70,7 +71,7 @@ def test_names_of_places():
 def test_strips_hold_the_samples_and_the_way(served, tmp_path):
     address, _, model = served
     for path, z in (
-        ("/samples/5/24.png", model.latents(demo.SHOWN, 5, 24)),
+        ("/samples/5/24.png", model.latents(server.SHOWN, 5, 24)),
         (f"/way/seed0_3-seed1_7-0of{STEPS}.png", None),
     ):
         status, png = ask(address, path)
@@ -120,7 +121,7 @@ def test_walking_and_keeping_in_a_browser(served, tmp_path_factory):
     browser = Browser(tmp_path_factory.mktemp("profile"))
     try:
         browser.open(address + "/")
-        browser.wait_for(f"document.querySelectorAll('button.tile').length === {demo.SHOWN}")
+        browser.wait_for(f"document.querySelectorAll('button.tile').length === {server.SHOWN}")
         assert browser.value("document.querySelector('h1').textContent") == folder.name
         browser.click("button.tile:nth-child(3)")
         browser.wait_for("!by('keep').disabled")
@@ -135,7 +136,7 @@ def test_walking_and_keeping_in_a_browser(served, tmp_path_factory):
         browser.click("#keep")
         browser.wait_for("document.querySelectorAll('.favourite img').length === 1")
         browser.click("#next")
-        browser.wait_for(f"document.querySelector('button.tile').dataset.name === 'seed0_{demo.SHOWN}'")
+        browser.wait_for(f"document.querySelector('button.tile').dataset.name === 'seed0_{server.SHOWN}'")
         browser.click("button.tile:nth-child(1)")
         browser.wait_for("!by('keep').disabled")
         browser.click("#keep")
@@ -145,7 +146,7 @@ def test_walking_and_keeping_in_a_browser(served, tmp_path_factory):
         assert all(request.startswith((address, "data:")) for request in browser.requests)
     finally:
         browser.close()
-    names = [name, f"seed0_{demo.SHOWN}"]
+    names = [name, f"seed0_{server.SHOWN}"]
     check_kept(folder, model, names, [walk(model.latents(8)[[2, 7]], STEPS)[step], model.latents(25)[24]])
     status, answer = ask(address, f"/favourites/{name}", "DELETE")
     assert status == 200 and json.loads(answer) == names[1:]
@@ -173,7 +174,7 @@ def test_damaged_favourites_and_taken_ports_are_refused(served, tmp_path):
     kept.mkdir(exist_ok=True)
     (kept / "favourites.npz").write_bytes(b"PK nothing")
     with pytest.raises(UserError, match=r"favourites\.npz cannot be read"):
-        demo.make_app(TrainedModel(kept.parent))
+        server.make_app(TrainedModel(kept.parent))
     with pytest.raises(UserError, match=r"nor an \.npz with latents"):
         read_latents(kept / "favourites.npz")
     with pytest.raises(UserError, match="cannot listen on port"):

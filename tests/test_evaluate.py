@@ -17,7 +17,9 @@ import tiny
 from PIL import Image
 
 from siv_jax import evaluate
+from siv_jax.data import Source
 from siv_jax.data.notes import Notes
+from siv_jax.data.pixel_format import PICTURE
 from siv_jax.errors import UserError
 from siv_jax.metrics import cases, measure, nearest, record, run_cases, sample_folders
 from siv_jax.metrics.cases import Case
@@ -367,21 +369,27 @@ def test_training_images_of_a_run_at_another_size(fleet):
     (frame,) = layout.load_source(fleet / "run1").frames()
     expected = Image.fromarray(frame).resize((56, 40), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(case.reals, np.asarray(expected)[None])
-    assert case.fakes.shape == (2, 40, 56, 3) and case.notes == ("run1: samples are brought from 64x48 to 56x40",)
+    assert case.fakes.shape == (2, 40, 56, 3)
+    assert case.notes == (
+        "run1: samples are brought from 64x48 to 56x40",
+        "example:balloons: brought from 256x192 to the samples' 56x40",
+    )
 
 
 def test_training_images_come_at_the_size_of_rendered_samples():
-    reals = {(48, 64): pictures(1, 0), (96, 128): pictures(1, 0, (96, 128))}
-    for size, images in reals.items():
-        case = cases.make_case("a", pictures(2, 1, size), ("0", "1"), reals.get, {}, Notes())
-        np.testing.assert_array_equal(case.reals, images)
+    photo = pictures(1, 0, (96, 128))
+    source = Source("photo", 1, 1, (96, 128), 3, PICTURE, lambda: iter(photo))
+    for size, notes in (((48, 64), ("photo: brought from 128x96 to the samples' 64x48",)), ((96, 128), ())):
+        case = cases.make_case("a", pictures(2, 1, size), ("0", "1"), source, {}, Notes())
+        np.testing.assert_array_equal(case.reals, source.resized(*size))
+        assert case.notes == notes
 
 
 def test_an_unfinished_run_says_so(fleet, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(fleet / "run1", run)
-    settings = (run / "plan.json").read_text()
-    (run / "plan.json").write_text(settings.replace('"num_steps": 2', '"num_steps": 40'))
+    plan = (run / "plan.json").read_text()
+    (run / "plan.json").write_text(plan.replace('"num_steps": 2', '"num_steps": 40'))
     (pending,) = run_cases.pending_cases(run, None, 2, 0, None)
     assert "run: measured after 2 of 40 steps, before training ended" in pending().notes
 
@@ -397,9 +405,9 @@ def test_workdirs_that_are_none(fleet, tmp_path, real):
 def test_imported_weights_need_the_training_image(fleet, tmp_path, real):
     run = tmp_path / "imported"
     shutil.copytree(fleet / "run1", run)
-    settings = (run / "plan.json").read_text()
-    (run / "plan.json").write_text(settings.replace('"num_frames": 1', '"num_frames": 0'))
-    with pytest.raises(UserError, match="holds imported weights"):
+    plan = (run / "plan.json").read_text()
+    (run / "plan.json").write_text(plan.replace('"num_frames": 1', '"num_frames": 0'))
+    with pytest.raises(UserError, match="holds imported weights, which have no training picture"):
         run_cases.pending_cases(run, None, 2, 0, None)
     (pending,) = run_cases.pending_cases(run, real, 2, 0, None)
     case = pending()

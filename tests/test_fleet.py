@@ -194,7 +194,7 @@ def test_killed_and_stopped_fleet_goes_on_and_repeats_nothing(reference, picture
 
 def test_member_is_an_ordinary_workdir(reference, pictures, tmp_path, capsys):
     member = reference[0] / "b"
-    assert sample.main(["--workdir", str(member), "--num", "2", "--out", str(tmp_path / "out")]) == 0
+    assert sample.main(["--workdir", str(member), "--num", "2", "--out", str(tmp_path / "out")]) is None
     drawn = (tmp_path / "out" / "sample_00001.png").read_bytes()
     assert drawn == toy_runs.pictures(member)["samples/sample_00001.png"]
     flags = toy_runs.arguments(member, tmp_path / "toy.py")

@@ -19,7 +19,7 @@ from siv_jax.data.pixel_format import PICTURE
 from siv_jax.models.siv_gan import family
 from siv_jax.models.siv_gan.config import Config
 from siv_jax.report import fleet_page, run_page
-from siv_jax.sampling import pictures
+from siv_jax.sampling import pictures, sample_files
 from siv_jax.workdir import layout as workdir
 
 NASTY = '<script>alert(1)</script> & "c"'
@@ -198,7 +198,7 @@ def test_a_page_of_a_killed_run_says_how_old_its_news_is(browser, tmp_path):
 def test_rendered_samples_evaluation_and_next_steps(browser, tmp_path):
     folder = make_run(tmp_path / "run", steps=1000)
     assert "Rendered" not in read(browser, written(folder, 1000)) and "Evaluation" not in text_of(browser)
-    for name in ("sample_00000", "sample_00001", run_page.SHEET.removesuffix(".png")):
+    for name in ("sample_00000", "sample_00001", sample_files.SHEET.removesuffix(".png")):
         (folder / workdir.RENDERED).mkdir(exist_ok=True)
         pictures.save_png(folder / workdir.RENDERED / f"{name}.png", np.zeros((192, 250, 3), np.uint8))
     (folder / run_page.EVALUATION).mkdir()

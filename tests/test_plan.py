@@ -8,8 +8,8 @@ import pytest
 
 from siv_jax.errors import UserError
 from siv_jax.models.siv_gan.config import ModelConfig
-from siv_jax.models.siv_gan.discriminator import make_discriminator
-from siv_jax.models.siv_gan.generator import make_generator
+from siv_jax.models.siv_gan.discriminator import Discriminator
+from siv_jax.models.siv_gan.generator import Generator
 from siv_jax.models.siv_gan.plan import LARGEST_SIDE, SMALLEST_SIDE, make_plan, scaled_size
 
 MODEL = ModelConfig(ch_g=1, ch_d=8, noise_dim=4)
@@ -81,7 +81,7 @@ def trace(plan, model) -> tuple[list, dict]:
     """Shapes of the generator's images and of the discriminator's logits on them, without computing anything."""
     z = jax.ShapeDtypeStruct((2, model.noise_dim), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    generator, discriminator = make_generator(plan, model), make_discriminator(plan, model)
+    generator, discriminator = Generator(plan, model), Discriminator(plan, model)
 
     def both(key, z):
         (images, _), _ = generator.init_with_output(key, z)

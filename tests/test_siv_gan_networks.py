@@ -10,8 +10,8 @@ import pytest
 
 from siv_jax.models.siv_gan import network
 from siv_jax.models.siv_gan.config import ModelConfig
-from siv_jax.models.siv_gan.discriminator import content_channels, make_discriminator
-from siv_jax.models.siv_gan.generator import make_generator
+from siv_jax.models.siv_gan.discriminator import Discriminator, content_channels
+from siv_jax.models.siv_gan.generator import Generator
 from siv_jax.models.siv_gan.plan import Plan, make_plan
 from siv_jax.nn import flat
 from siv_jax.train.devices import compiler_options
@@ -64,9 +64,9 @@ def outputs(plan: Plan, model: ModelConfig, dtype=jnp.float32):
     """Shapes and dtypes of ((images, features), logits)."""
 
     def both(key, z):
-        made, _ = make_generator(plan, model, dtype).init_with_output(key, z)
+        made, _ = Generator(plan, model, dtype).init_with_output(key, z)
         seen = made[0][-plan.num_blocks_low_level :]
-        return made, make_discriminator(plan, model, dtype).init_with_output(key, seen)[0]
+        return made, Discriminator(plan, model, dtype).init_with_output(key, seen)[0]
 
     z = jax.ShapeDtypeStruct((2, model.noise_dim), jnp.float32)
     return jax.eval_shape(both, jax.eval_shape(lambda: jax.random.key(0)), z)
@@ -134,7 +134,7 @@ def test_kernels_of_blocks_are_as_the_method_lists_them():
 
 def test_images_and_features_are_tanh_of_what_the_blocks_give():
     plan, model = plan_of(48, 48, ch_g=1, ch_d=8, noise_dim=4)
-    generator = make_generator(plan, model)
+    generator = Generator(plan, model)
     shapes, _ = shapes_of(plan, model)
     rng = np.random.default_rng(0)
     # Weights so large that only tanh keeps the outputs in range.
@@ -157,7 +157,7 @@ def test_rematerialisation_changes_memory_alone():
     z = rng.normal(size=(2, plain.noise_dim)).astype(np.float32)
 
     def objective(model: ModelConfig):
-        generator, discriminator = make_generator(plan, model), make_discriminator(plan, model)
+        generator, discriminator = Generator(plan, model), Discriminator(plan, model)
 
         def run(params):
             images, _ = generator.apply({"params": params["g"]}, z)

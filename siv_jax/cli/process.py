@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import numbers
 import os
 import sys
 from collections.abc import Callable
@@ -73,6 +74,12 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see --help")
 
 
+def require_whole(name: str, value: object, lowest: int, highest: int) -> None:
+    """Raises UserError: `value` is no whole number, of Python's or numpy's, from `lowest` to `highest`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not lowest <= value <= highest:
+        raise UserError(f"{name} is {value!r}; it must be a whole number from {lowest} to {highest}")
+
+
 def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
     """An argparse type: integers from `lowest` to `highest`."""
 
@@ -91,8 +98,7 @@ def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
 def existing_folder(text: str) -> Path:
     """For `add_argument(type=...)` of a run's folder, so that a missing one is answered before JAX loads.
 
-    Raises:
-      UserError: there is no such folder.
+    Raises UserError: there is no such folder.
     """
     if not Path(text).is_dir():
         raise UserError(f"{text} does not exist: give the --workdir of a run")

@@ -46,11 +46,10 @@ class Arguments:
 def parse(argv: list[str]) -> Arguments:
     """Arguments of the training command, without the program's name.
 
-    Raises:
-      UserError: an unknown flag or key, a value of a wrong type, or a config file that does not load.
+    Raises UserError: an unknown flag or key, a value of a wrong type, or a config file that does not load.
     """
     values = flags.FlagValues()
-    argv = ["siv_jax.main", *_joined(_named_configs(argv))]
+    argv = ["siv_jax.main", *_as_absl_wants(argv)]
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
     flags.DEFINE_string("workdir", "", "", flag_values=values)
     flags.DEFINE_integer("devices", 0, "", lower_bound=0, flag_values=values)
@@ -66,9 +65,7 @@ def parse(argv: list[str]) -> Arguments:
     if rest[1:]:
         raise UserError(f"unexpected argument {rest[1]!r}; flags begin with --, see --help")
     if values.config is None:
-        raise UserError(
-            "no --config given; for one photo: --config single_image --config.data.path photo.jpg"
-        )
+        raise UserError("no --config given; for one photo: --config single_image --config.data.path photo.jpg")
     return Arguments(
         config=config_lib.from_config_dict(values.config),
         workdir=Path(values.workdir) if values.workdir else None,
@@ -108,28 +105,23 @@ def config_names() -> list[str]:
     return sorted(path.stem for path in config_folder().glob("*.py") if path.stem != "__init__")
 
 
-def _named_configs(argv: list[str]) -> list[str]:
-    """`argv` with a config given by name, with or without an argument after a colon, as its file's path."""
-    result = []
-    for i, argument in enumerate(argv):
-        if argument.startswith("--config=") or (i and argv[i - 1] == "--config"):
-            flag, name = ("--config=", argument[9:]) if argument.startswith("--config=") else ("", argument)
-            result.append(flag + _config_path(name))
-        else:
-            result.append(argument)
-    return result
+def _as_absl_wants(argv: list[str]) -> list[str]:
+    """`argv` with the path of a config in place of its name, and `--config.KEY VALUE` as `--config.KEY=VALUE`.
 
-
-def _joined(argv: list[str]) -> list[str]:
-    """`argv` with `--config.KEY VALUE` as `--config.KEY=VALUE`, the only form that absl takes for truth values."""
-    result = []
+    absl takes truth values in that form only.
+    """
+    result = [""]
     for argument in argv:
-        waits = result and result[-1].startswith("--config.") and "=" not in result[-1]
-        if waits and not argument.startswith("--"):
+        before = result[-1]
+        if argument.startswith("--config="):
+            result.append(f"--config={_config_path(argument.removeprefix('--config='))}")
+        elif before == "--config":
+            result.append(_config_path(argument))
+        elif before.startswith("--config.") and "=" not in before and not argument.startswith("--"):
             result[-1] += f"={argument}"
         else:
             result.append(argument)
-    return result
+    return result[1:]
 
 
 def _config_path(name: str) -> str:

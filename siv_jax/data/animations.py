@@ -22,8 +22,7 @@ _DEFAULT_DURATION = 100
 def animation_source(path: Path, name: str, data: DataConfig, notes: Notes) -> Source:
     """The frames of an animation between `data.start` and `data.end`.
 
-    Raises:
-      UserError: no frames in that time, or damaged.
+    Raises UserError: no frames in that time, or damaged.
     """
     with decoding(name, notes), opened(path, name) as image:
         # An APNG may begin with a picture for viewers that cannot animate it.

@@ -29,8 +29,7 @@ Shape = tuple[int, int, int, int]  # frames, height, width, channels
 def array_stills(name: str, kind: str, array: np.ndarray) -> list[Still]:
     """The frames of an array that is at hand: [H,W], [H,W,C] or [N,H,W,C].
 
-    Raises:
-      UserError: an array of another shape, or not of plain numbers.
+    Raises UserError: an array of another shape, or not of plain numbers.
     """
     shape = array.shape
     if len(shape) != 2 and (len(shape) not in (3, 4) or shape[-1] > MAX_CHANNELS):
@@ -45,8 +44,7 @@ def array_stills(name: str, kind: str, array: np.ndarray) -> list[Still]:
 def npy_stills(path: Path, name: str, notes: Notes) -> list[Still]:
     """The frames of an .npy file, memory-mapped: [H,W], [H,W,C] or [N,H,W,C].
 
-    Raises:
-      UserError: damaged, of another shape, or not of plain numbers. Pickled objects are never loaded.
+    Raises UserError: damaged, of another shape, or not of plain numbers. Pickled objects are never loaded.
     """
     with decoding(name, notes):
         try:
@@ -64,8 +62,7 @@ def tiff_stills(path: Path, name: str, notes: Notes) -> list[Still]:
     Palettes are looked up, and where 0 means white the samples are inverted. Samples that GDAL's tag marks as
     missing get the lowest value of the others.
 
-    Raises:
-      UserError: damaged, a camera's raw file, of a shape that is no picture, or not of plain numbers.
+    Raises UserError: damaged, a camera's raw file, of a shape that is no picture, or not of plain numbers.
     """
     with decoding(name, notes), _logged(name, notes):
         import tifffile

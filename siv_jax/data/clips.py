@@ -33,8 +33,7 @@ def clip_source(path: Path, name: str, data: DataConfig, notes: Notes) -> Source
 
     Pixels that are not square are brought to square ones.
 
-    Raises:
-      UserError: not a clip, one without frames in that time, or damaged.
+    Raises UserError: not a clip, one without frames in that time, or damaged.
     """
     found, damaged, size, matrix = 0, 0, (0, 0), np.eye(2)
     with contextlib.closing(decoded(name, notes, _frames(path, name, data))) as frames:
@@ -163,7 +162,7 @@ def _decoded(container, stream) -> Iterator:
 
 def _display_matrix(frame) -> np.ndarray:
     """[[a, b], [c, d]] of (x, y) -> (a x + c y, b x + d y), y downwards, which shows the clip upright."""
-    # To be asked of one frame only: it then refers to itself and stays until the garbage collector comes.
+    # Call this for one frame only: a frame that was asked refers to itself, so only the garbage collector frees it.
     matrix = frame.side_data.get("DISPLAYMATRIX")
     return np.eye(2) if matrix is None else np.frombuffer(memoryview(matrix), np.int32).reshape(3, 3)[:2, :2]
 

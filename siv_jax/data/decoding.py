@@ -12,7 +12,7 @@ from siv_jax.errors import UserError
 
 # Larger frames are refused before they are decoded: 200 million pixels are 600 MB as 8-bit RGB.
 MAX_PIXELS = 200_000_000
-# Raised in this package itself they are no fault of the file.
+# Raised by this package's own code, these are its mistakes and not the fault of the file.
 _MISTAKES = (AttributeError, KeyError, NameError, TypeError)
 
 
@@ -29,8 +29,7 @@ def decoding(name: str, notes: Notes) -> Iterator[None]:
 
     Only decoder calls belong inside: on damaged files decoders raise exceptions of nearly every class.
 
-    Raises:
-      UserError: the block raised anything.
+    Raises UserError: the block raised anything.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -76,11 +75,7 @@ def decoded(name: str, notes: Notes, frames: Iterator) -> Iterator:
 
 
 def check_pixels(name: str, height: int, width: int, limit: int = MAX_PIXELS) -> None:
-    """Refuses frames that are empty, or of more than `limit` pixels.
-
-    Raises:
-      UserError: the frame is one of these.
-    """
+    """Refuses frames that are empty, or of more than `limit` pixels. Raises UserError: the frame is one of these."""
     if height < 1 or width < 1:
         raise UserError(f"{name} has no pixels: its size is {width}x{height}")
     if height * width > limit:

@@ -43,11 +43,7 @@ def deep_samples(image: Image.Image, file: Path | io.BytesIO) -> np.ndarray | No
 
 
 def extremes(samples: np.ndarray, name: str) -> tuple[float, float]:
-    """The lowest and the highest of deep samples, alpha left out.
-
-    Raises:
-      UserError: some are NaN or infinite.
-    """
+    """The lowest and the highest of deep samples, alpha left out. Raises UserError: some are NaN or infinite."""
     colours = samples[:, :, : _colours(samples)] if samples.ndim == 3 else samples
     if not np.isfinite(colours).all():
         raise UserError(f"{name} holds NaN or infinite values: replace them first")

@@ -81,11 +81,7 @@ def _balloon(pen: ImageDraw.ImageDraw, x: float, y: float, size: float, colour: 
 
 
 def drawn_source(data: DataConfig, notes: Notes) -> Source:
-    """The drawn picture or clip that `data.path` names.
-
-    Raises:
-      UserError: there is no such example.
-    """
+    """The drawn picture or clip that `data.path` names. Raises UserError: there is no such example."""
     draw = {"balloons": lambda: draw_balloons()[None], "clip": draw_clip}.get(data.path.removeprefix(PREFIX))
     if draw is None:
         raise UserError(f"there is no {data.path}: the drawn examples are example:balloons and example:clip")

@@ -22,9 +22,8 @@ _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 def resolve(path: str) -> tuple[Path, bool]:
     """The path as given, with ~ expanded, and whether it is a folder.
 
-    Raises:
-      UserError: nothing there, nothing that may be read, or neither a file nor a folder. Pipes, sockets and
-        devices are never opened: that could wait for ever.
+    Raises UserError: nothing there, nothing that may be read, or neither a file nor a folder. Pipes, sockets and
+    devices are never opened: that could wait for ever.
     """
     if not path.strip():
         raise UserError("data.path is empty: name a picture, a clip, a folder of frames or an array")
@@ -47,9 +46,8 @@ def resolve(path: str) -> tuple[Path, bool]:
 def sniff(path: Path) -> str:
     """What the first bytes of a file say: 'npy', 'tiff', or 'other' for pictures and clips.
 
-    Raises:
-      UserError: the file is empty, cannot be opened, or is not what its name says; or it is a HEIC picture and
-        pillow-heif is not installed.
+    Raises UserError: the file is empty, cannot be opened, or is not what its name says; or it is a HEIC picture and
+    pillow-heif is not installed.
     """
     try:
         with open(path, "rb") as file:

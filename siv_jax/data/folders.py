@@ -21,17 +21,22 @@ def natural_key(name: str) -> tuple:
     return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts), name
 
 
+def entries(folder: Path) -> list[Path]:
+    """What a folder holds, in natural order and without hidden files. Raises UserError: it cannot be listed."""
+    try:
+        names = [name for name in os.listdir(folder) if not name.startswith(".")]
+    except OSError as error:
+        raise UserError(f"{one_line(folder)} cannot be listed: {one_line(error.strerror)}") from None
+    return [folder / name for name in sorted(names, key=natural_key)]
+
+
 def folder_source(folder: Path, data: DataConfig, notes: Notes) -> Source:
     """The frames of `folder`: files with the suffix of a picture or an array. Hidden files are passed over.
 
-    Raises:
-      UserError: no frame in it, one that cannot be read, or frames that do not go together.
+    Raises UserError: no frame in it, one that cannot be read, or frames that do not go together.
     """
     source = one_line(folder.resolve().name or folder)
-    try:
-        names = sorted((name for name in os.listdir(folder) if not name.startswith(".")), key=natural_key)
-    except OSError as error:
-        raise UserError(f"{one_line(folder)} cannot be listed: {one_line(error.strerror)}") from None
+    names = [path.name for path in entries(folder)]
     frames = [name for name in names if Path(name).suffix.lower() in FRAME_SUFFIXES]
     if not frames:
         raise UserError(

@@ -8,7 +8,7 @@ from PIL import Image
 
 from siv_jax.data.decoding import decoding, one_line
 from siv_jax.data.files import resolve
-from siv_jax.data.folders import natural_key
+from siv_jax.data.folders import entries
 from siv_jax.data.notes import Notes
 from siv_jax.data.source import Source
 from siv_jax.errors import UserError
@@ -32,14 +32,10 @@ class Masks:
 def read_masks(path: Path, source: Source) -> Masks:
     """The mask of a picture, or the folder of masks of a clip's frames in natural order, at the source's size.
 
-    Raises:
-      UserError: nothing readable there, not a mask, or not as many or as large as the source's frames.
+    Raises UserError: nothing readable there, not a mask, or not as many or as large as the source's frames.
     """
     found, is_folder = resolve(str(path))
-    files = [found]
-    if is_folder:
-        files = [entry for entry in found.iterdir() if entry.is_file() and not entry.name.startswith(".")]
-        files.sort(key=lambda entry: natural_key(entry.name))
+    files = [entry for entry in entries(found) if entry.is_file()] if is_folder else [found]
     if len(files) != source.num_frames:
         raise UserError(f"{one_line(path)} holds {len(files)} masks; {source.name} has {source.num_frames} frames")
     read = [_read(file, source.size) for file in files]

@@ -29,8 +29,7 @@ def opened(file: File, name: str) -> Iterator[Image.Image | None]:
 
     Use it under `decoding`.
 
-    Raises:
-      UserError: more pixels than are read.
+    Raises UserError: more pixels than are read.
     """
     Image.init()
     # Pillow's own limit is lower than ours.
@@ -52,8 +51,7 @@ def opened(file: File, name: str) -> Iterator[Image.Image | None]:
 def count_frames(path: Path, name: str, notes: Notes) -> int:
     """Frames of the picture file at `path`, as `frames_in`; 0 where it is no picture.
 
-    Raises:
-      UserError: damaged or too large.
+    Raises UserError: damaged or too large.
     """
     with decoding(name, notes), opened(path, name) as image:
         return frames_in(image) if image else 0
@@ -76,8 +74,7 @@ def picture_stills(files: list[tuple[str, File]], background: tuple[int, int, in
     All deep pictures (16-bit gray or colour, 32-bit or float gray) together are brought to 8 bits in one way, see
     `deep.shared_range`: a clip of them must not flicker.
 
-    Raises:
-      UserError: a file that is no picture, is damaged, or too large.
+    Raises UserError: a file that is no picture, is damaged, or too large.
     """
     sizes, found = [], []
     for name, file in files:

@@ -4,6 +4,12 @@ import numpy as np
 from PIL import Image
 
 
+def limited(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """(height, width) scaled down, where need be, to at most `longest` pixels on the longer side."""
+    shrink = min(1.0, longest / max(size))
+    return max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
+
+
 def resize(frame: np.ndarray, height: int, width: int) -> np.ndarray:
     """`frame` [H,W,C], uint8 or float32, as [height,width,C] of the same type.
 

@@ -11,12 +11,13 @@ def choose(count: int, data: DataConfig) -> list[int]:
     Where every n-th frame is still too many, the choice is spread evenly from the first to the last of them.
     """
     strided = range(0, count, data.frame_stride)
-    if len(strided) <= data.max_frames:
-        return list(strided)
-    if data.max_frames == 1:
-        return [0]
-    last = len(strided) - 1
-    return [strided[round(i * last / (data.max_frames - 1))] for i in range(data.max_frames)]
+    return [strided[number] for number in evenly(len(strided), data.max_frames)]
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most `most` numbers below `count`, spread evenly from the first to the last."""
+    number = min(count, most)
+    return [round(i * (count - 1) / max(1, number - 1)) for i in range(number)]
 
 
 def select(name: str, count: int, data: DataConfig, notes: Notes, timed: bool = False) -> list[int]:
@@ -25,8 +26,7 @@ def select(name: str, count: int, data: DataConfig, notes: Notes, timed: bool = 
     Args:
       timed: whether the frames have times, which `data.start` and `data.end` have been applied to.
 
-    Raises:
-      UserError: one of these is set and the frames have no times.
+    Raises UserError: one of these is set and the frames have no times.
     """
     if not timed and (data.start or data.end):
         raise UserError(f"{name} is no clip and has no times: leave data.start and data.end at 0")

@@ -73,8 +73,7 @@ def source_of_stills(name: str, frames_found: int, stills: list[Still], notes: N
 
     Stills of different sizes are resized to a square of the mean side, with a note (as run).
 
-    Raises:
-      UserError: stills that do not go together, or samples that cannot be trained on.
+    Raises UserError: stills that do not go together, or samples that cannot be trained on.
     """
     first = stills[0]
     for still in stills:

@@ -10,7 +10,7 @@ from PIL import Image
 from siv_jax.data.decoding import decoding, one_line
 from siv_jax.data.notes import Notes
 from siv_jax.data.pixel_format import PixelFormat
-from siv_jax.data.resize import resize
+from siv_jax.data.resize import limited, resize
 from siv_jax.data.source import MAX_CHANNELS, Source
 from siv_jax.errors import UserError
 
@@ -23,17 +23,11 @@ def store(source: Source, folder: Path) -> tuple[int, int]:
 
     8-bit RGB becomes PNG, everything else .npy with what `source.frames` gives, so that `stored` gives the same frames
     bit for bit. Frames with more than MAX_SIDE pixels on the longer side (MAX_CLIP_SIDE where there are several frames)
-    are scaled down once.
+    are scaled down once. Returns (height, width) of the kept frames.
 
-    Returns:
-      (height, width) of the kept frames.
-
-    Raises:
-      UserError: the source is damaged.
-      OSError: the folder cannot be written.
+    Raises UserError: the source is damaged; OSError: the folder cannot be written.
     """
-    shrink = min(1.0, (MAX_SIDE if source.num_frames == 1 else MAX_CLIP_SIDE) / max(source.size))
-    height, width = (max(1, round(side * shrink)) for side in source.size)
+    height, width = limited(source.size, MAX_SIDE if source.num_frames == 1 else MAX_CLIP_SIDE)
     suffix = ".png" if source.format.dtype == "uint8" and source.channels == 3 else ".npy"
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -56,11 +50,7 @@ def store(source: Source, folder: Path) -> tuple[int, int]:
 def stored(folder: Path, name: str, frames_found: int, pixel_format: PixelFormat) -> Source:
     """The source that `store` wrote into `folder`; only the first frame's header is read before `frames` is called.
 
-    Args:
-      name, frames_found, pixel_format: of the source that was stored.
-
-    Raises:
-      UserError: files are missing, or damaged as far as that is seen; `frames` raises it for what is seen later.
+    Raises UserError: files are missing, or damaged as far as that is seen; `frames` raises it for what is seen later.
     """
     paths = sorted([*folder.glob("*-of-*.png"), *folder.glob("*-of-*.npy")])
     last = paths[0].stem.rpartition("-")[2] if paths else ""

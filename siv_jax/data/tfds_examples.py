@@ -27,8 +27,7 @@ def tfds_source(data: DataConfig, notes: Notes) -> Source:
     time; tensors are read like .npy files. The data set must have been prepared as array_record or parquet
     under $TFDS_DATA_DIR (or ~/tensorflow_datasets): nothing is downloaded here.
 
-    Raises:
-      UserError: names what to install or to prepare, or which names there are.
+    Raises UserError: names what to install or to prepare, or which names there are.
     """
     source = one_line(data.path)
     printed = io.StringIO()

@@ -32,8 +32,7 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
 
     The arrays are read-only and keep the file's dtype (bfloat16 as `ml_dtypes.bfloat16`).
 
-    Raises:
-      UserError: not such an archive, damaged, or holding anything but tensors and plain containers.
+    Raises UserError: not such an archive, damaged, or holding anything but tensors and plain containers.
     """
     try:
         with open(path, "rb") as file:
@@ -108,9 +107,9 @@ class _Reader(pickle.Unpickler):
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return self._tensor
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return self._parameter
+            return lambda tensor, requires_grad, hooks: tensor
         if (module, name) == ("torch.jit._pickle", "build_intlist"):
-            return self._integers
+            return list
         if module.startswith("__torch__"):
             return type("Module", (_Module,), {})  # fresh for each file: nothing the file does to it lasts
         raise _Refused(f"it wants to create a {module}.{name}, and only tensors are admitted")
@@ -129,22 +128,14 @@ class _Reader(pickle.Unpickler):
 
     def _tensor(self, storage, offset, size, stride, requires_grad, hooks, metadata=None) -> _Tensor:
         last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
-        inside = offset >= 0 and last < storage.size and math.prod(size) <= storage.size
-        if not (all(length >= 0 for length in size) and all(step >= 0 for step in stride)):
+        if min((*size, *stride, 0)) < 0:
             raise _Refused("it holds a tensor of negative size")
         if math.prod(size) == 0:
             return _Tensor(np.zeros(size, storage.dtype))
-        if not inside:
+        if not (offset >= 0 and last < storage.size and math.prod(size) <= storage.size):
             raise _Refused("it holds a tensor larger than its storage")
         strides = [step * storage.itemsize for step in stride]
-        view = np.lib.stride_tricks.as_strided(storage[offset:], size, strides, writeable=False)
-        return _Tensor(view)
-
-    def _parameter(self, tensor, requires_grad, hooks) -> _Tensor:
-        return tensor
-
-    def _integers(self, values) -> list:
-        return list(values)
+        return _Tensor(np.lib.stride_tricks.as_strided(storage[offset:], size, strides, writeable=False))
 
 
 def _tensors_of_module(module: _Module, prefix: str):

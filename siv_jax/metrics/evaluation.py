@@ -3,13 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from siv_jax.cli import process
 from siv_jax.errors import UserError
 from siv_jax.metrics import network_weights
 
-REPORT = "report.html"
 # Samples that the report shows of each training image: of one, and of each of several.
 _SHOWN_OF_ONE, _SHOWN_OF_EACH = 100, 16
 
@@ -47,9 +44,8 @@ def evaluate(
       out: folder for metrics.json and report.html; WORKDIR/evaluation if not given.
       say: takes each line that the user is told.
 
-    Raises:
-      UserError: arguments or input that cannot be used, or weights that are not fetched: python -m siv_jax.weights
-        fetch.
+    Raises UserError: arguments or input that cannot be used, or weights that are not fetched: python -m siv_jax.weights
+    fetch.
     """
     paths = (getattr(workdir, "workdir", workdir), real, fake, cache, out)
     folder, real, fake, cache, out = (None if path is None else Path(path) for path in paths)
@@ -83,22 +79,21 @@ def _check(folder, real, fake, num, seed, size, pairing, lpips, out) -> None:
         raise UserError(f"--pairing is {pairing!r}; it can be names or set")
     if lpips not in network_weights.LPIPS_FORMS:
         raise UserError(f"--lpips is {lpips!r}; it can be {', '.join(network_weights.LPIPS_FORMS)}")
-    numbers = [("--num", num, 1, 10_000), ("--seed", seed, 0, 2**32 - 1)]
-    if size is not None:
-        if len(size) != 2:
-            raise UserError(f"--size is {size!r}; it must be a height and a width")
-        numbers += [("a side of --size", side, 1, 99_999) for side in size]
-    for name, value, lowest, highest in numbers:
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if value is not None and not (whole and lowest <= value <= highest):
-            raise UserError(f"{name} is {value!r}; it must be a whole number from {lowest} to {highest}")
+    if num is not None:
+        process.require_whole("--num", num, 1, 10_000)
+    if seed is not None:
+        process.require_whole("--seed", seed, 0, 2**32 - 1)
+    if size is not None and len(size) != 2:
+        raise UserError(f"--size is {size!r}; it must be a height and a width")
+    for side in size or ():
+        process.require_whole("a side of --size", side, 1, 99_999)
 
 
 def _measure_all(pending: list, name: str, networks, out: Path, say: Callable[[str], None]) -> dict:
     """Measures each of `pending` (cases.PendingCase), one of which is in memory at a time, and writes the files."""
-    from siv_jax.metrics import record, table
+    from siv_jax.metrics import cases, record, table
     from siv_jax.metrics.measure import measure
-    from siv_jax.report import evaluation_page
+    from siv_jax.report import evaluation_page, html
 
     images, shown = [], []
     for case in (load() for load in pending):
@@ -110,13 +105,12 @@ def _measure_all(pending: list, name: str, networks, out: Path, say: Callable[[s
         if len(pending) > 1:
             say(f"{len(images)} of {len(pending)}: {case.name}, {len(case.fakes)} samples")
     whole = record.of_all(name, images, networks.form)
-    path = record.write(out, whole)
-    record.write_file(out / REPORT, evaluation_page.page(whole, shown))
+    paths = record.write(out, whole), html.write(out / evaluation_page.REPORT, evaluation_page.page(whole, shown))
     rows = [*((image["name"], image["metrics"]) for image in images), ("mean", whole["mean"])]
-    shapes = sorted({f"{width}x{height}" for height, width in (image["size"] for image in images)})
+    shapes = sorted({cases.shown(image["size"]) for image in images})
     extent = f"{sum(image['samples'] for image in images)} samples of {', '.join(shapes)}"
     protocol = f"protocol {whole['protocol']['id']}: LPIPS {networks.form}, FID-2015 weights, {extent}"
     lines = table.listing(whole["mean"]) if len(images) == 1 else table.lines(table.rows_of(*zip(*rows, strict=True)))
-    for line in ("", *lines, "", protocol, path, out / REPORT):
+    for line in ("", *lines, "", protocol, *paths):
         say(str(line))
     return whole

@@ -49,11 +49,8 @@ _NETWORKS = {"alex": _alex, "vgg": _vgg}
 def vectors(form: str, params: dict, images: np.ndarray) -> np.ndarray:
     """float32 [N, D] vectors of uint8 `images` [N, H, W, 3].
 
-    1.9 MB a picture of 192x256 with AlexNet, 27 MB with VGG.
-
-    Args:
-      form: one of `network_weights.LPIPS_FORMS`.
-      params: of its network, as `network_weights.load` gives them.
+    1.9 MB a picture of 192x256 with AlexNet, 27 MB with VGG. `form` is one of `network_weights.LPIPS_FORMS`, `params`
+    what `network_weights.load` gives for its network.
     """
     return np.concatenate(list(in_batches(functools.partial(_embed, form, params), images)))
 

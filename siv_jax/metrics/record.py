@@ -12,6 +12,7 @@ from siv_jax.metrics import bootstrap, nearest
 from siv_jax.metrics.cases import Case
 from siv_jax.metrics.measure import SEED, Measurement, Value
 from siv_jax.metrics.network_weights import LPIPS_FORMS, SOURCES
+from siv_jax.workdir.layout import write_text
 
 VERSION = 2  # of the recipe: to be raised with whatever changes a value
 FILE = "metrics.json"
@@ -110,21 +111,14 @@ def mean(images: list[dict]) -> dict:
 
 def write(folder: Path, record: dict) -> Path:
     """Writes metrics.json into `folder`; returns its path."""
-    return write_file(folder / FILE, json.dumps(record, indent=1, allow_nan=False) + "\n")
-
-
-def write_file(path: Path, text: str) -> Path:
-    """Writes a text file, which is complete or absent; returns its path."""
-    hidden = path.with_name(f".{path.name}")
-    hidden.write_text(text, encoding="utf-8")
-    return hidden.replace(path)
+    write_text(folder / FILE, json.dumps(record, indent=1, allow_nan=False) + "\n")
+    return folder / FILE
 
 
 def read(path: Path) -> dict:
     """What `write` wrote.
 
-    Raises:
-      UserError: no such file, or no record of an evaluation: names the file and what in it is wrong.
+    Raises UserError: no such file, or no record of an evaluation: names the file and what in it is wrong.
     """
     try:
         text = path.read_bytes()
@@ -146,8 +140,7 @@ def read(path: Path) -> dict:
 def refuse_mixed(records: dict[Path, dict]) -> None:
     """Checks that all records (by their files) were made by one protocol.
 
-    Raises:
-      UserError: says in what the first odd one differs.
+    Raises UserError: says in what the first odd one differs.
     """
     (first_path, first), *others = ((path, record["protocol"]) for path, record in records.items())
     for path, protocol in others:

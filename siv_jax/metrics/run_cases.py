@@ -1,25 +1,14 @@
 """Samples drawn from the checkpoints of runs: the cases of --workdir."""
 
 import functools
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
-from siv_jax.data.folders import natural_key
+from siv_jax.config import DataConfig
+from siv_jax.data import open_source
 from siv_jax.data.notes import Notes
 from siv_jax.errors import UserError
-from siv_jax.metrics.cases import (
-    Case,
-    PendingCase,
-    Size,
-    as_rgb,
-    brought_to,
-    check_size,
-    make_case,
-    read_reals,
-    shown,
-)
+from siv_jax.metrics import cases
+from siv_jax.metrics.cases import Case, PendingCase, Size, shown
 from siv_jax.workdir import layout
 
 
@@ -31,22 +20,18 @@ def pending_cases(folder: Path, real: Path | None, num: int, seed: int, size: Si
       num: samples of each run, with latents 0 to `num` of `seed`.
       size: what samples and training images are brought to; None: the samples' own.
 
-    Raises:
-      UserError: no run there.
+    Raises UserError: no run there.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} does not exist: give the --workdir of a run")
-    runs = [folder]
-    if not (folder / layout.CONFIG).exists():
-        found = (path.parent for path in folder.glob(f"*/{layout.CONFIG}"))
-        runs = sorted(found, key=lambda run: natural_key(run.name))
+    runs = [folder] if (folder / layout.CONFIG).exists() else layout.runs_in(folder)
     if not runs:
         raise UserError(f"{folder} is neither the workdir of a run nor a folder of workdirs")
     if real and len(runs) > 1:
         raise UserError(f"{folder} holds several runs: --real goes with the --workdir of one")
     for run in runs:
         plan = layout.load_record(run).plan
-        check_size(run.name, size or (plan.height, plan.width))
+        cases.check_size(run.name, size or (plan.height, plan.width))
         if real is None:
             layout.load_source(run)  # raises where there is none
     return [functools.partial(_load, run, real, num, seed, size) for run in runs]
@@ -59,21 +44,13 @@ def _load(run: Path, real: Path | None, num: int, seed: int, size: Size | None) 
     trained = TrainedModel(run)
     if 0 < trained.step < trained.record.num_steps:  # imported weights are step 0
         notes.add(name, f"measured after {trained.step} of {trained.record.num_steps} steps, before training ended")
-    drawn = as_rgb(trained.generate(trained.latents(num, seed)))
+    drawn = cases.as_rgb(trained.generate(trained.latents(num, seed)))
     size = size or drawn.shape[1:3]
     if trained.record.plan.channels != 3 or trained.record.format.kind != "picture":
         notes.add(name, "measured as 8-bit RGB, which this model's samples are not")
     if drawn.shape[1:3] != size:
         notes.add(name, f"samples are brought from {shown(drawn.shape[1:3])} to {shown(size)}")
-    reals = _reals_of(run, real, notes)
+    training = open_source(DataConfig(path=str(real))) if real else layout.load_source(run)
     names = tuple(f"sample_{i:05d}" for i in range(num))
     source = {"workdir": str(run), "step": trained.step, "seed": seed, "real": str(real or trained.record.source)}
-    return make_case(name, brought_to(drawn, size), names, reals, source, notes)
-
-
-def _reals_of(run: Path, real: Path | None, notes: Notes) -> Callable[[Size], np.ndarray]:
-    """Gives the training images at a size, from `real` or else from what the run keeps of its input."""
-    if real is not None:
-        return functools.partial(read_reals, real, notes=notes)
-    source = layout.load_source(run)
-    return lambda size: source.resized(*size)
+    return cases.make_case(name, cases.brought_to(drawn, size), names, training, source, notes)

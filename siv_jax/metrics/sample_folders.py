@@ -1,22 +1,22 @@
 """Samples of any model as picture files: the cases of --real and --fake."""
 
 import functools
-import os
 from pathlib import Path
 
 import numpy as np
 
+from siv_jax.config import DataConfig
+from siv_jax.data import open_source
 from siv_jax.data.decoding import one_line
 from siv_jax.data.files import ARRAY_SUFFIXES, FRAME_SUFFIXES, resolve, sniff
-from siv_jax.data.folders import natural_key
+from siv_jax.data.folders import entries, natural_key
 from siv_jax.data.notes import Notes
 from siv_jax.data.pictures import picture_stills
 from siv_jax.data.source import Still
 from siv_jax.errors import UserError
-from siv_jax.metrics.cases import Case, PendingCase, Size, brought_to, check_size, make_case, read_reals, shown
+from siv_jax.metrics.cases import Case, PendingCase, Size, brought_to, check_size, make_case, shown
+from siv_jax.sampling.sample_files import MASK, SHEET
 
-_CONTACT_SHEET = "contact_sheet.png"  # which siv_jax.sample puts beside its samples
-_MASK = "mask_"
 _LOSSY = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".jp2", ".j2k", ".jpx"))
 _WHITE = (255, 255, 255)
 
@@ -32,13 +32,12 @@ def pending_cases(real: Path, fake: Path, size: Size | None, pairing: str | None
       size: what samples and training images are brought to; None: the samples' own.
       pairing: "names" or "set" to say which of the two; None: as the files tell.
 
-    Raises:
-      UserError: nothing there, samples that do not go together, or files that do not tell.
+    Raises UserError: nothing there, samples that do not go together, or files that do not tell.
     """
     if not resolve(str(fake))[1]:
         raise UserError(f"{one_line(fake)} is a file: --fake takes a folder of samples")
     _, several = resolve(str(real))
-    below = {path.name: _samples_below(path) for path in _entries(fake) if path.is_dir()}
+    below = {path.name: _samples_below(path) for path in entries(fake) if path.is_dir()}
     subfolders = {name: found for name, found in below.items() if found}
     files = _pictures_in(fake)
     if files and subfolders:
@@ -93,7 +92,7 @@ def _begins_with(stem: str, name: str) -> bool:
 def _training_images(folder: Path) -> dict[str, Path]:
     """Name without ending -> picture, clip or folder of frames."""
     found: dict[str, Path] = {}
-    for path in _entries(folder):
+    for path in entries(folder):
         name = path.name if path.is_dir() else path.stem
         if name in found:
             raise UserError(f"{one_line(folder)} holds two training images named {one_line(name)}")
@@ -101,24 +100,16 @@ def _training_images(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _entries(folder: Path) -> list[Path]:
-    try:
-        names = [name for name in os.listdir(folder) if not name.startswith(".")]
-    except OSError as error:
-        raise UserError(f"{one_line(folder)} cannot be listed: {error.strerror}") from None
-    return [folder / name for name in sorted(names, key=natural_key)]
-
-
 def _pictures_in(folder: Path) -> list[Path]:
     """Its picture files without the contact sheet and the masks of samples."""
     kinds = FRAME_SUFFIXES - ARRAY_SUFFIXES
-    files = [path for path in _entries(folder) if path.suffix.lower() in kinds and not path.is_dir()]
-    return [path for path in files if path.name != _CONTACT_SHEET and not path.name.startswith(_MASK)]
+    files = [path for path in entries(folder) if path.suffix.lower() in kinds and not path.is_dir()]
+    return [path for path in files if path.name != SHEET and not path.name.startswith(MASK)]
 
 
 def _samples_below(folder: Path) -> list[Path]:
     """Its pictures; where there are none, those of its only subfolder, as SinGAN writes samples."""
-    inner = [path for path in _entries(folder) if path.is_dir()]
+    inner = [path for path in entries(folder) if path.is_dir()]
     return _pictures_in(folder) or (_samples_below(inner[0]) if len(inner) == 1 else [])
 
 
@@ -140,7 +131,7 @@ def _pending(real: Path, fake: Path, name: str, files: list[Path], size: Size | 
         )
     size = size or first.size
     check_size(name, size)
-    others = [path for path in _entries(fake) if path.suffix.lower() in ARRAY_SUFFIXES]
+    others = [path for path in entries(fake) if path.suffix.lower() in ARRAY_SUFFIXES]
     if others:
         notes.add(one_line(others[0].name), "passed over, samples are read from 8-bit picture files")
     lossy = [file for file in files if file.suffix.lower() in _LOSSY]
@@ -157,5 +148,5 @@ def _pending(real: Path, fake: Path, name: str, files: list[Path], size: Size | 
 
 def _load(name: str, stills: list[Still], size: Size, real: Path, source: dict, notes: Notes) -> Case:
     fakes = np.concatenate([brought_to(still.load(notes)[None], size) for still in stills])
-    reals = functools.partial(read_reals, real, notes=notes)
-    return make_case(name, fakes, tuple(still.name for still in stills), reals, source, notes)
+    training = open_source(DataConfig(path=str(real)))
+    return make_case(name, fakes, tuple(still.name for still in stills), training, source, notes)

@@ -75,23 +75,23 @@ def features(params: dict, images: np.ndarray) -> Features:
     return Features(found, np.concatenate(pooled))
 
 
+@threadpool_limits.wrap(1, "blas")
 def sifid(fakes: Features, reals: Features) -> dict[int, np.ndarray]:
     """Block -> SIFID float64 [N fakes, M reals] of every fake against every real."""
-    with threadpool_limits(1, "blas"):
-        return {
-            block: np.array([[frechet(fake, real) for real in reals.moments[block]] for fake in found])
-            for block, found in fakes.moments.items()
-        }
+    return {
+        block: np.array([[frechet(fake, real) for real in reals.moments[block]] for fake in found])
+        for block, found in fakes.moments.items()
+    }
 
 
+@threadpool_limits.wrap(1, "blas")
 def set_fid(fakes: Features, reals: Features) -> dict[str, float]:
     """FID of one set of pictures against another, two pictures or more in each.
 
     "64", ..., "2048": over all positions of all pictures, as SIFID sees one picture. "pooled": over the last
     block's mean of each picture, as FID is usually meant.
     """
-    with threadpool_limits(1, "blas"):
-        found = {str(block): frechet(union(of), union(reals.moments[block])) for block, of in fakes.moments.items()}
-        if fakes.pooled.size:
-            found["pooled"] = frechet(moments(fakes.pooled), moments(reals.pooled))
+    found = {str(block): frechet(union(of), union(reals.moments[block])) for block, of in fakes.moments.items()}
+    if fakes.pooled.size:
+        found["pooled"] = frechet(moments(fakes.pooled), moments(reals.pooled))
     return found

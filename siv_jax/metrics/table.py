@@ -37,7 +37,7 @@ COLUMNS = (
     Column("near_copies", "near copies", 2, "lower", "share of samples nearer than the copy threshold"),
 )
 
-# What several runs side by side have room for.
+# Columns of a table that compares several runs.
 SHORT = (
     *("sifid_64_best", "sifid_64", "sifid_768", "set_fid_pooled"),
     *("lpips_diversity", "pixel_diversity", "ms_ssim", "distance_to_train", "near_copies"),

@@ -22,20 +22,12 @@ ENTRY_POINTS = "siv_jax.models"
 
 
 def get(name: str) -> "Family":
-    """The family of this name.
-
-    Raises:
-      UserError: there is none.
-    """
+    """The family of this name. Raises UserError: there is none."""
     return _module(name, "family")
 
 
 def config_class(name: str) -> type:
-    """The class of its settings, without loading JAX.
-
-    Raises:
-      UserError: there is no such family.
-    """
+    """The class of its settings, without loading JAX. Raises UserError: there is no such family."""
     return _module(name, "config").Config
 
 

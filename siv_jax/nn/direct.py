@@ -1,21 +1,21 @@
 """Three convolutions whose gradients are ordinary convolutions, for XLA's CPU backend.
 
-That backend runs an NHWC/HWIO convolution at the speed of its matrix products, but what autodiff makes of the
-gradients of one (kernels read backwards, batch and channels exchanged) at a fraction of that, and inside a loop
-hundreds of times slower. Here every gradient is again a convolution in the fast layout: that by the input is
-one of the three, that by the kernel has the channels as its batch and a stripe of the cotangent as its kernel.
+That backend computes an NHWC/HWIO convolution as fast as a matrix product. The gradients that autodiff makes of one
+(reversed kernels, batch and channels exchanged) are several times slower, and inside a loop hundreds of times. Here
+every gradient is again a convolution in the fast layout: the gradient by the input is one of the three, that by the
+kernel has the channels as its batch and a stripe of the cotangent as its kernel.
 """
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-# Values of the input and the cotangent in a stripe: float32 in the second-level cache of a core (1 MB). Matrix
-# products want longer ones.
+# Values of the input and the cotangent in a stripe, which then fits a core's second-level cache (1 MB of float32).
+# Matrix products are faster with longer stripes.
 STRIPE, STRIPE_OF_PRODUCTS = 2**18, 2**20
-# Samples of up to so many positions in all are one convolution; larger ones follow each other.
+# Samples with at most this many positions in all are computed by one convolution, larger ones one after another.
 SMALL = 1024
-# Up to so many output channels the input is the better kernel of the weight gradient.
+# With at most this many output channels the weight gradient is faster with the input as the kernel.
 FEW_CHANNELS = 4
 
 
@@ -51,7 +51,7 @@ def double_plainly(x: jax.Array, kernel: jax.Array, rows: int | None = None, col
     return whole[:, 1 : 1 + (rows or 2 * height), 1 : 1 + (columns or 2 * width)]
 
 
-def _same_in_fours(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def _same_padded_channels(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """As `same_plainly`; channels of images are filled up with zeros to 4, which the CPU reads twice as fast."""
     missing = 4 - x.shape[-1]
     if missing in (1, 2):
@@ -67,7 +67,7 @@ def _same_gradients(saved, cotangent):
         by_kernel = _turned(_correlate(_padded(cotangent, ring), x, 1))
     else:
         by_kernel = _correlate(_padded(x, ring), cotangent, 1)
-    return _same_in_fours(cotangent, _turned(kernel)), by_kernel.astype(kernel.dtype)
+    return _same_padded_channels(cotangent, _turned(kernel)), by_kernel.astype(kernel.dtype)
 
 
 def _halve_gradients(saved, cotangent):
@@ -93,7 +93,7 @@ def _differentiated(function, gradients):
     return operation
 
 
-same = _differentiated(_same_in_fours, _same_gradients)
+same = _differentiated(_same_padded_channels, _same_gradients)
 halve = _differentiated(halve_plainly, _halve_gradients)
 double = _differentiated(double_plainly, _double_gradients)
 

@@ -2,8 +2,8 @@
 
 The modules hold plain parameters. `power_step` runs once per training step; `normalize` runs inside the
 loss, so that gradients reach sigma = v . W u while u and v count as constants, as run. A kernel [..., out]
-counts as the matrix W [fan_in, out]. Matrices of similar shapes are worked on together, filled up with zeros, which
-change no product and no norm: taken one by one they were a third of all that a GPU is told to do in a step.
+counts as the matrix W [fan_in, out]. Matrices of similar shapes are padded with zeros, which change no product and no
+norm, and computed as one batch: one by one they took a third of all operations that a GPU launches in a step.
 """
 
 import functools
@@ -12,11 +12,12 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 # The generator's first dense map is the only kernel without spectral norm (as run).
 _EXEMPT = "dense"
 _EPS = 1e-12
-# Zeros that a group may take, as a share of all weights.
+# Padding zeros at most, as a share of all weights.
 _PADDING = 0.25
 
 Path = tuple[str, ...]
@@ -40,8 +41,8 @@ def init(params: dict, rng: np.random.Generator, iterations: int = 15) -> dict:
             v /= max(np.linalg.norm(v), _EPS)
             u = matrix.T @ v
             u /= max(np.linalg.norm(u), _EPS)
-        _put(vectors, path, {"u": u.astype(np.float32), "v": v.astype(np.float32)})
-    return vectors
+        vectors[path] = {"u": u.astype(np.float32), "v": v.astype(np.float32)}
+    return unflatten_dict(vectors)
 
 
 def shapes(params: dict) -> dict:
@@ -49,22 +50,21 @@ def shapes(params: dict) -> dict:
     vectors = {}
     for path, kernel in _kernels(params).items():
         rows, columns = _matrix_shape(kernel)
-        pair = {"u": jax.ShapeDtypeStruct((columns,), jnp.float32), "v": jax.ShapeDtypeStruct((rows,), jnp.float32)}
-        _put(vectors, path, pair)
-    return vectors
+        vectors[path] = {name: jax.ShapeDtypeStruct((n,), jnp.float32) for name, n in (("u", columns), ("v", rows))}
+    return unflatten_dict(vectors)
 
 
 def power_step(params: dict, vectors: dict) -> dict:
     """One power iteration for every normalized kernel: v <- W u / |W u|, then u <- W^T v / |W^T v|."""
-    stepped = {}
-    for paths, matrices in _groups(params):
+    stepped, kernels, vectors = {}, _kernels(params), flatten_dict(vectors)
+    for paths, matrices in _groups(kernels):
         u = _stacked_vectors(vectors, paths, "u", matrices.shape[2])
         v = _unit(jnp.einsum("nio,no->ni", matrices, u))
         u = _unit(jnp.einsum("nio,ni->no", matrices, v))
         for path, own_u, own_v in zip(paths, _unstacked(u), _unstacked(v), strict=True):
-            rows, columns = _matrix_shape(_get(params, path)["kernel"])
-            _put(stepped, path, {"u": own_u[:columns], "v": own_v[:rows]})
-    return stepped
+            rows, columns = _matrix_shape(kernels[path])
+            stepped[path] = {"u": own_u[:columns], "v": own_v[:rows]}
+    return unflatten_dict(stepped)
 
 
 def normalize(params: dict, vectors: dict) -> dict:
@@ -73,29 +73,25 @@ def normalize(params: dict, vectors: dict) -> dict:
     A kernel of one element is +1 or -1 after division whatever its size, so its gradient is zero; as run
     rounding noise moves it all the same and can flip it. Here the gradient is cut and it stays.
     """
-    normalized = {}
-    for paths, matrices in _groups(params):
+    normalized, kernels, vectors = flatten_dict(params), _kernels(params), flatten_dict(vectors)
+    for paths, matrices in _groups(kernels):
         u = jax.lax.stop_gradient(_stacked_vectors(vectors, paths, "u", matrices.shape[2]))
         v = jax.lax.stop_gradient(_stacked_vectors(vectors, paths, "v", matrices.shape[1]))
         sigma = jnp.einsum("ni,ni->n", v, jnp.einsum("nio,no->ni", matrices, u))
         for path, divided in zip(paths, _unstacked(matrices / sigma[:, None, None]), strict=True):
-            layer = _get(params, path)
-            kernel = layer["kernel"]
+            kernel = kernels[path]
             rows, columns = _matrix_shape(kernel)
             own = divided[:rows, :columns].reshape(kernel.shape)
-            _put(normalized, path, layer | {"kernel": own if kernel.size > 1 else jax.lax.stop_gradient(own)})
-    if _EXEMPT in params:
-        normalized[_EXEMPT] = params[_EXEMPT]
-    return normalized
+            normalized[*path, "kernel"] = own if kernel.size > 1 else jax.lax.stop_gradient(own)
+    return unflatten_dict(normalized)
 
 
 def _unit(x: jax.Array) -> jax.Array:
     return x / jnp.maximum(jnp.sqrt(jnp.sum(x * x, axis=-1, keepdims=True)), _EPS)
 
 
-def _groups(params: dict) -> list[tuple[list[Path], jax.Array]]:
+def _groups(kernels: dict[Path, jax.Array]) -> list[tuple[list[Path], jax.Array]]:
     """Paths of the normalized layers in groups, with the matrices [n, rows, columns] of each."""
-    kernels = _kernels(params)
     by_shape: dict[tuple[int, int], list[Path]] = {}
     for path, kernel in kernels.items():
         by_shape.setdefault(_matrix_shape(kernel), []).append(path)
@@ -103,7 +99,7 @@ def _groups(params: dict) -> list[tuple[list[Path], jax.Array]]:
     for shapes in _similar(tuple((shape, len(paths)) for shape, paths in by_shape.items())):
         paths = [path for shape in shapes for path in by_shape[shape]]
         rows, columns = _enclosing(shapes)
-        groups.append((paths, jnp.stack([_filled_up(_matrix(kernels[path]), rows, columns) for path in paths])))
+        groups.append((paths, jnp.stack([_zero_padded(_matrix(kernels[path]), rows, columns) for path in paths])))
     return groups
 
 
@@ -140,13 +136,13 @@ def _enclosing(shapes: list[tuple[int, int]]) -> tuple[int, int]:
     return max(rows for rows, _ in shapes), max(columns for _, columns in shapes)
 
 
-def _filled_up(x: jax.Array, *shape: int) -> jax.Array:
+def _zero_padded(x: jax.Array, *shape: int) -> jax.Array:
     return jnp.pad(x, [(0, wanted - there) for wanted, there in zip(shape, x.shape, strict=True)])
 
 
-def _stacked_vectors(vectors: dict, paths: list[Path], name: str, side: int) -> jax.Array:
-    """u or v of a group, filled up to [n, side]."""
-    return jnp.stack([_filled_up(_get(vectors, path)[name], side) for path in paths])
+def _stacked_vectors(vectors: dict[Path, jax.Array], paths: list[Path], name: str, side: int) -> jax.Array:
+    """u or v of a group, padded to [n, side]."""
+    return jnp.stack([_zero_padded(vectors[*path, name], side) for path in paths])
 
 
 def _unstacked(x: jax.Array) -> list[jax.Array]:
@@ -162,23 +158,7 @@ def _matrix(kernel: jax.Array) -> jax.Array:
     return kernel.reshape(_matrix_shape(kernel))
 
 
-def _kernels(params: dict, path: Path = ()) -> dict[Path, jax.Array]:
+def _kernels(params: dict) -> dict[Path, jax.Array]:
     """Every normalized kernel under its layer's path."""
-    if "kernel" in params:
-        return {} if path[-1] == _EXEMPT else {path: params["kernel"]}
-    found = {}
-    for name, value in params.items():
-        found |= _kernels(value, (*path, name))
-    return found
-
-
-def _get(tree: dict, path: Path) -> dict:
-    for name in path:
-        tree = tree[name]
-    return tree
-
-
-def _put(tree: dict, path: Path, value: dict) -> None:
-    for name in path[:-1]:
-        tree = tree.setdefault(name, {})
-    tree[path[-1]] = value
+    leaves = flatten_dict(params).items()
+    return {tuple(path): leaf for (*path, name), leaf in leaves if name == "kernel" and path[-1] != _EXEMPT}

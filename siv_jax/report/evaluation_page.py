@@ -1,13 +1,17 @@
 """report.html of an evaluation: what was measured, the pictures behind it, and the papers' rows beside it."""
 
-import numpy as np
+import base64
+import io
 
+import numpy as np
+from PIL import Image
+
+from siv_jax.data.selection import evenly
 from siv_jax.metrics import diversity, published, table
 from siv_jax.metrics.cases import Case, shown
 from siv_jax.metrics.measure import Measurement
 from siv_jax.report import html
 from siv_jax.report.charts import histogram
-from siv_jax.report.thumbnails import heat_map, ramp, thumbnail
 
 REPORT = "report.html"
 # Metrics that say most, for the page of a run.
@@ -18,14 +22,9 @@ _MOST_REALS = 12
 
 def page(record: dict, images: list[dict]) -> str:
     """HTML of a record of `metrics.record`, with what `image` gave for each of its images."""
-    return html.render("evaluation.html.j2", **gather(record), images=images)
-
-
-def gather(record: dict) -> dict:
-    """What evaluation.html.j2 shows apart from the images."""
     protocol = record["protocol"]
     video = any(image["training_images"] > 1 for image in record["images"])
-    return {
+    values = {
         "name": record["name"],
         "verdict": verdict(record),
         "protocol": protocol,
@@ -35,6 +34,7 @@ def gather(record: dict) -> dict:
         "papers": _papers(record, video),
         "caveat": f"{published.CAVEAT} {published.VIDEO_CAVEAT}" if video else published.CAVEAT,
     }
+    return html.render("evaluation.html.j2", **values, images=images)
 
 
 def image(case: Case, found: Measurement, most: int) -> dict:
@@ -47,8 +47,8 @@ def image(case: Case, found: Measurement, most: int) -> dict:
         "notes": case.notes,
         "samples": count,
         "training_images": total,
-        "reals": [thumbnail(real, _LARGE) for real in case.reals[_evenly(total, _MOST_REALS)]],
-        "fakes": [thumbnail(fake, _SMALL) for fake in case.fakes[:most]],
+        "reals": [_thumbnail(real, _LARGE) for real in case.reals[evenly(total, _MOST_REALS)]],
+        "fakes": [_thumbnail(fake, _SMALL) for fake in case.fakes[:most]],
         "charts": _distributions(found),
         "map": _pixel_map(case.fakes) if count > 1 else None,
         "copies": copies(int(found.near_copies.sum()), count),
@@ -113,15 +113,33 @@ def _distributions(found: Measurement) -> list[dict]:
 
 
 def _pixel_map(fakes: np.ndarray) -> dict[str, str]:
-    deviation = diversity.pixel_map(fakes)
+    from matplotlib import colormaps
+
+    colours, deviation = colormaps["inferno"], diversity.pixel_map(fakes)
     highest = float(np.quantile(deviation, 0.995))
+    heat = colours(deviation / max(highest, 1e-9), bytes=True)
+    scale = ", ".join("rgb({},{},{})".format(*colours(share, bytes=True)) for share in np.linspace(0, 1, 6))
     mean = fakes.mean(axis=0).round().astype(np.uint8)
     return {
-        "deviation": heat_map(deviation, highest),
+        "deviation": _uri(Image.fromarray(heat), "PNG"),
         "highest": f"{highest:.0f}",
-        "ramp": ramp(),
-        "mean": thumbnail(mean, max(mean.shape)),
+        "ramp": f"linear-gradient(to right, {scale})",
+        "mean": _thumbnail(mean, max(mean.shape)),
     }
+
+
+def _thumbnail(image: np.ndarray, longest: int) -> str:
+    """uint8 [H, W, 3] as JPEG, its longer side brought down to `longest` pixels."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return _uri(picture, "JPEG", quality=85)
+
+
+def _uri(picture: Image.Image, file_format: str, **options) -> str:
+    """The picture as a data: URI."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format=file_format, **options)
+    return f"data:image/{file_format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _pair(case: Case, found: Measurement, i: int) -> dict:
@@ -129,8 +147,8 @@ def _pair(case: Case, found: Measurement, i: int) -> dict:
     which = f"training image {nearest.image[i] + 1}" if len(case.reals) > 1 else "training image"
     return {
         "near": bool(found.near_copies[i]),
-        "sample": thumbnail(case.fakes[i], _LARGE),
-        "nearest": thumbnail(nearest.views[i], _LARGE),
+        "sample": _thumbnail(case.fakes[i], _LARGE),
+        "nearest": _thumbnail(nearest.views[i], _LARGE),
         "distance": f"{nearest.distance[i]:.3f}",
         "name": case.names[i],
         "which": which if nearest.plain[i] else f"{which}, augmented",
@@ -139,7 +157,3 @@ def _pair(case: Case, found: Measurement, i: int) -> dict:
 
 def _number(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
-
-
-def _evenly(count: int, most: int) -> np.ndarray:
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))

@@ -4,15 +4,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from siv_jax.data.folders import natural_key
 from siv_jax.report import html
 from siv_jax.report.run_page import PAGE, PICTURE, grids
 from siv_jax.workdir import layout as workdir
 from siv_jax.workdir import logs
 from siv_jax.workdir.checkpoint import completed_steps
 
-# The page is written anew whenever a member has ended: one that is older than this many times the slowest member
-# takes, and than this many seconds, says that the fleet was probably interrupted.
+# The page is rewritten whenever a member ends. It says that the fleet was probably interrupted once it is older than
+# this many times the training time of the slowest member, and than this many seconds.
 _PATIENCE, _LEAST_PATIENCE = 2, 3600
 
 
@@ -25,18 +24,12 @@ def write(folder: Path, ended: bool = False, planned: int = 0, notes: Mapping[st
       planned: members in all, where some have not begun.
       notes: name of a member's folder, or of a picture that has none -> why it is not trained on, or has stopped.
     """
-    data = gather(folder, ended, planned, notes or {})
-    return html.write(folder / PAGE, html.render("fleet.html.j2", **data))
-
-
-def gather(folder: Path, ended: bool, planned: int, notes: Mapping[str, str]) -> dict:
-    """What fleet.html.j2 shows; see `write` for the arguments."""
-    found = [path.parent for path in folder.glob(f"*/{workdir.CONFIG}")]
-    members = [_member(path, notes) for path in sorted(found, key=lambda path: natural_key(path.name))]
+    notes = notes or {}
+    members = [_member(path, notes) for path in workdir.runs_in(folder)]
     count = max(planned, len(members))
     finished = sum(member["step"] >= member["num_steps"] for member in members)
     slowest = max((member["num_steps"] / member["speed"] for member in members if member["speed"]), default=0)
-    return {
+    values = {
         "name": folder.resolve().name,
         "members": members,
         "count": count,
@@ -47,6 +40,7 @@ def gather(folder: Path, ended: bool, planned: int, notes: Mapping[str, str]) ->
         "updated": time.time(),
         "due": max(_LEAST_PATIENCE, _PATIENCE * slowest),
     }
+    return html.write(folder / PAGE, html.render("fleet.html.j2", **values))
 
 
 def _member(folder: Path, notes: Mapping[str, str]) -> dict:

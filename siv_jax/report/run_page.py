@@ -1,7 +1,6 @@
 """index.html in a workdir: what a browser shows of a run while it trains and afterwards."""
 
 import contextlib
-import importlib.util
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,8 @@ from siv_jax import config as config_lib
 from siv_jax.cli import command_text
 from siv_jax.config import Config
 from siv_jax.data import Source
+from siv_jax.data.resize import limited
+from siv_jax.data.selection import evenly
 from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.report import charts, html
@@ -30,11 +31,10 @@ _POINTS = 600
 _FRAMES, _LARGE = 6, 4
 # Longer side in pixels of the training picture, and of each frame shown.
 _PICTURE_SIDE, _FRAME_SIDE = 1024, 384
-# A page whose run should have written it anew long ago says so: after this many times the usual wait, and this many
-# seconds at least; after an hour where the speed is not known yet.
+# The page says that the run was probably interrupted once it is older than this many times the time between two sample
+# grids, and than this many seconds; than an hour where the speed is not known yet.
 _PATIENCE, _LEAST_PATIENCE, _UNKNOWN_PATIENCE = 3, 300, 3600
 _SPEED = "steps_per_second"
-_NO_METRICS = ("step", "seconds", _SPEED)
 
 
 class RunPage:
@@ -43,8 +43,7 @@ class RunPage:
     def __init__(self, folder: Path):
         """Writes training.png, the picture or some frames of the clip.
 
-        Raises:
-          UserError: `folder` is no workdir with frames.
+        Raises UserError: `folder` is no workdir with frames.
         """
         self._folder = folder
         _save_sheet(workdir.load_source(folder), folder / PICTURE)
@@ -139,7 +138,7 @@ def groups(metrics: Mapping, headline: Mapping[str, str]) -> list[tuple[str, dic
         whole, slash, part = metric.partition("/")
         if slash:
             found.setdefault(_words(whole), {})[metric] = _words(part)
-        elif metric not in (*_NO_METRICS, *headline.values()):
+        elif metric not in ("step", "seconds", _SPEED, *headline.values()):
             rest[metric] = _words(metric)
     speed = {_SPEED: "steps per second"} if _SPEED in metrics else {}
     charts_of = [*found.items(), ("Other metrics", rest), ("Speed", speed)]
@@ -174,12 +173,10 @@ def _chart(title: str, labels: dict[str, str], curves: dict[str, list]) -> dict:
 
 def _save_sheet(source: Source, path: Path) -> None:
     """Writes the picture, or some frames of the clip side by side."""
-    shrink = min(1.0, (_FRAME_SIDE if source.num_frames > 1 else _PICTURE_SIDE) / max(source.size))
-    frames = source.resized(*(max(1, round(side * shrink)) for side in source.size))
-    last, count = len(frames) - 1, min(len(frames), _FRAMES)
-    shown = frames[[round(i * last / max(1, count - 1)) for i in range(count)]]
+    frames = source.resized(*limited(source.size, _FRAME_SIDE if source.num_frames > 1 else _PICTURE_SIDE))
+    shown = frames[evenly(len(frames), _FRAMES)]
     shown = shown if shown.dtype == "uint8" else pictures.to_uint8(shown)
-    pictures.save_png(path, pictures.viewable(shown[0]) if count == 1 else pictures.grid(shown))
+    pictures.save_png(path, pictures.viewable(shown[0]) if len(shown) == 1 else pictures.grid(shown))
 
 
 def _caption(source: str, count: int) -> str:
@@ -214,16 +211,17 @@ def _evaluation(folder: Path) -> dict | None:
 
 
 def _commands(config: Config, folder: Path) -> list[tuple[str, str]]:
-    commands = [
-        ("Draw more samples", command_text.shell("siv_jax.sample", "--workdir", folder, "--num", 100)),
-        ("Measure how good and how varied they are", command_text.shell("siv_jax.evaluate", "--workdir", folder)),
-        ("Walk between samples and keep favourites", command_text.shell("siv_jax.demo", "--workdir", folder)),
-        ("Train: the same line goes on after an interruption", command_text.command(config, folder)),
+    commands = {
+        "Draw more samples": ("sample", "--num", 100),
+        "Render samples at the photo's size": ("render", "--num", 20, "--size", "photo"),
+        "Measure how good and how varied they are": ("evaluate",),
+        "Walk between samples and keep favourites": ("demo",),
+    }
+    lines = [
+        (what, command_text.shell(f"siv_jax.{name}", "--workdir", folder, *options))
+        for what, (name, *options) in commands.items()
     ]
-    if importlib.util.find_spec("siv_jax.render"):
-        large = command_text.shell("siv_jax.render", "--workdir", folder, "--num", 20, "--size", "photo")
-        commands.insert(1, ("Render samples at the photo's size", large))
-    return commands
+    return [*lines, ("Train: the same line goes on after an interruption", command_text.command(config, folder))]
 
 
 def _settings(config: Config) -> list[tuple[str, str, str]]:

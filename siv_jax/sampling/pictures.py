@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from siv_jax.data.resize import resize
 from siv_jax.workdir.layout import write_atomically
 
 
@@ -22,12 +21,6 @@ def viewable(images: np.ndarray) -> np.ndarray:
     if channels == 2:
         return np.concatenate([images, np.zeros_like(images[..., :1])], axis=-1)
     return images[..., :3]
-
-
-def shrunk(image: np.ndarray, longest: int) -> np.ndarray:
-    """uint8 [H, W, C] with its longer side brought down to `longest` pixels."""
-    shrink = longest / max(image.shape[:2])
-    return image if shrink >= 1 else resize(image, *(max(1, round(side * shrink)) for side in image.shape[:2]))
 
 
 def grid(images: np.ndarray, gap: int = 2) -> np.ndarray:

@@ -1,12 +1,13 @@
 """Samples as files: pictures in the input's own type, a contact sheet, arrays, and walks between samples."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from siv_jax.data.pixel_format import PixelFormat
+from siv_jax.data.resize import limited, resize
 from siv_jax.models.interface import Samples
 from siv_jax.sampling import pictures
 from siv_jax.workdir.layout import write_atomically, write_text
@@ -52,10 +53,24 @@ def write_samples(
     masks = [f"{MASK}{i:05d}.png" for i in range(count)] if save_mask else []
     write_text(folder / _MANIFEST, json.dumps([*names, *masks, SHEET]))
     on_sheet: list[np.ndarray] = []
-    write = _write_array if file_format == "npy" else _write_files
+    waiting = iter(masks)
+
+    def images() -> Iterator[np.ndarray]:
+        """Those of each batch, whose masks are written and whose first ones go on the sheet."""
+        for batch in batches:
+            for mask in batch.masks if save_mask else ():
+                save_mask(folder / next(waiting), mask)
+            shown = pictures.to_uint8(batch.images[: max(0, _ON_SHEET - len(on_sheet))])
+            on_sheet.extend(resize(image, *limited(image.shape[:2], _SHEET_SIDE)) for image in shown)
+            yield batch.images
+
     try:
-        images = _noted(_without_masks(batches, folder, masks, save_mask), on_sheet)
-        write(folder, images, names, count, pixel_format)
+        if file_format == "npy":
+            _write_array(folder / names[0], images(), count)
+        else:
+            samples = (sample for batch in images() for sample in pixel_format.to_source(batch))
+            for name, sample in zip(names, samples, strict=False):
+                _write_native(folder / name, sample, pixel_format)
     finally:  # an interrupted draw keeps what is done
         if on_sheet:
             pictures.save_png(folder / SHEET, pictures.grid(np.stack(on_sheet)))
@@ -72,38 +87,9 @@ def write_animation(folder: Path, images: np.ndarray, frames_per_second: int) ->
     return [gif, mp4]
 
 
-def _without_masks(
-    batches: Iterable[Samples], folder: Path, names: list[str], save_mask: Callable[[Path, np.ndarray], None] | None
-) -> Iterable[np.ndarray]:
-    """The images of the batches; their masks are written on the way."""
-    waiting = iter(names)
-    for batch in batches:
-        if save_mask is not None:
-            for mask in batch.masks:
-                save_mask(folder / next(waiting), mask)
-        yield batch.images
-
-
-def _noted(batches: Iterable[np.ndarray], on_sheet: list[np.ndarray]) -> Iterable[np.ndarray]:
-    for batch in batches:
-        shown = pictures.to_uint8(batch[: max(0, _ON_SHEET - len(on_sheet))])
-        on_sheet += [pictures.shrunk(image, _SHEET_SIDE) for image in shown]
-        yield batch
-
-
-def _write_files(
-    folder: Path, batches: Iterable[np.ndarray], names: list[str], count: int, pixel_format: PixelFormat
-) -> None:
-    waiting = iter(names)
-    for batch in batches:
-        for sample in pixel_format.to_source(batch):
-            _write_native(folder / next(waiting), sample, pixel_format)
-
-
-def _write_array(
-    folder: Path, batches: Iterable[np.ndarray], names: list[str], count: int, pixel_format: PixelFormat
-) -> None:
-    hidden, shape, done = folder / f".{names[0]}", (), 0
+def _write_array(path: Path, batches: Iterable[np.ndarray], count: int) -> None:
+    """Writes `count` images or as many as come as one array."""
+    hidden, shape, done = path.with_name(f".{path.name}"), (), 0
     try:
         # No memory-mapped file, whose writer a full disk would kill.
         with open(hidden, "wb") as file:
@@ -117,7 +103,7 @@ def _write_array(
         if done:
             with open(hidden, "r+b") as file:
                 _write_header(file, (done, *shape))
-            hidden.replace(folder / names[0])
+            hidden.replace(path)
         else:
             hidden.unlink(missing_ok=True)
 

@@ -23,8 +23,7 @@ Tree = Any
 def use(count: int) -> list[jax.Device]:
     """The devices used: the first `count`, or all there are for 0, over all processes.
 
-    Raises:
-      UserError: more than there are, or part of a multi-process job's.
+    Raises UserError: more than there are, or part of a multi-process job's.
     """
     there = jax.devices()
     if count > len(there):
@@ -126,9 +125,7 @@ class Program:
 
         Does not wait; the ticket is ready when the steps are done. One program serves every count, so how a
         run is cut into calls does not change its arithmetic. `state` and `totals` are given up to the call.
-
-        Args:
-          key: uint32 [2], root of all randomness of the stage: a step's own key is fold_in(key, step).
+        `key`, uint32 [2], is the root of all randomness of the stage: a step's own key is fold_in(key, step).
         """
         return self._compiled(state, totals, data, key, np.int32(start), np.int32(count))
 

@@ -104,9 +104,7 @@ class _Queue:
         while self._stop.name is None and (member := next(self._waiting, None)) is not None:
             with contextlib.ExitStack() as closing:
                 try:
-                    opened = single.open_run(
-                        member.folder, member.task, devices, self._programs, name=member.path.name
-                    )
+                    opened = single.open_run(member.folder, member.task, devices, self._programs, name=member.path.name)
                     run = closing.enter_context(opened)
                 except UserError as error:
                     self._note(member, "failed", str(error))

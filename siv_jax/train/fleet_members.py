@@ -9,7 +9,7 @@ from siv_jax import config as config_lib
 from siv_jax.config import Config, FleetConfig
 from siv_jax.data import open_source
 from siv_jax.data.files import FRAME_SUFFIXES
-from siv_jax.data.folders import natural_key
+from siv_jax.data.folders import entries
 from siv_jax.errors import UserError
 from siv_jax.sampling import sample_files
 from siv_jax.train import memory
@@ -34,14 +34,12 @@ class Member:
 def survey(config: Config, folder: Path) -> list[Member]:
     """A member for each picture in config.data.path, by name: waiting, done before, or failed.
 
-    Raises:
-      UserError: no folder there, or no picture in it.
+    Raises UserError: no folder there, or no picture in it.
     """
     source = Path(os.path.expanduser(config.data.path))
     if not source.is_dir():
         raise UserError(f"{config.data.path or 'data.path'} is not a folder: a fleet needs a folder of pictures")
-    names = [path.name for path in source.iterdir() if path.suffix.lower() in FRAME_SUFFIXES and path.is_file()]
-    names = sorted((name for name in names if not name.startswith(".")), key=natural_key)
+    names = [path.name for path in entries(source) if path.suffix.lower() in FRAME_SUFFIXES and path.is_file()]
     if not names:
         raise UserError(f"{config.data.path} holds no picture: a fleet needs a folder of pictures")
     folders = name_folders(names, folder)

@@ -12,14 +12,9 @@ from siv_jax.workdir.checkpoint import completed_steps
 SUMMARY = "summary.json"
 
 
-def entries(members: list[Member]) -> list[dict]:
-    """A line for each: steps of its checkpoint, the metrics last logged, seconds trained."""
-    return [_entry(member) for member in members]
-
-
 def write(folder: Path, members: list[Member]) -> list[dict]:
-    """Writes summary.json of the fleet in `folder`; returns its entries."""
-    found = entries(members)
+    """Writes summary.json of the fleet in `folder`; returns its entries, one a member."""
+    found = [_entry(member) for member in members]
     layout.write_text(folder / SUMMARY, json.dumps({"members": found}, indent=2) + "\n")
     return found
 
@@ -32,6 +27,7 @@ def table(found: list[dict]) -> list[str]:
 
 
 def _entry(member: Member) -> dict:
+    """Steps of the member's checkpoint, the metrics last logged, seconds trained."""
     logged = logs.entries(member.folder)
     headline = member.task.family.headline.values() if member.task else ()
     return {

@@ -28,8 +28,7 @@ class MeanMetrics:
     def flush(self) -> str:
         """Writes what is due and returns it for the progress bar; empty where nothing is.
 
-        Raises:
-          DivergedError: a metric since the last entry is not finite.
+        Raises DivergedError: a metric since the last entry is not finite.
         """
         if self._pending is None:
             return ""

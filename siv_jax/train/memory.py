@@ -10,8 +10,7 @@ from siv_jax.train.run import Task
 def require(task: Task, num_devices: int) -> None:
     """Checks the family's estimate against the memory there is.
 
-    Raises:
-      UserError: it does not fit; names the largest data.max_size that does.
+    Raises UserError: it does not fit; names the largest data.max_size that does.
     """
     needed, there = _needed(task, task.config, num_devices), devices.available_memory()
     if needed <= there:

@@ -24,7 +24,7 @@ from siv_jax.errors import DivergedError, UserError
 LOST_CODE = 4
 # Others may come up late: a slice of machines takes its time.
 _SECONDS_TO_JOIN = 300
-# After so long a lost machine is noticed at the latest.
+# A lost machine is noticed within this time.
 _HEARTBEAT_SECONDS = 30
 # The first process draws the samples while the others wait to leave.
 _SECONDS_TO_LEAVE = 3600
@@ -36,11 +36,10 @@ _REASONS = (None, TIME_UP, "SIGINT", "SIGTERM", "SIGHUP")
 def joined(job: Job | None) -> Iterator[None]:
     """Makes this process one of a job's inside the block, which must be its first use of JAX; alone for None.
 
-    An error that all processes raise alike, UserError and DivergedError, passes through. Any other ends this
-    process at once, with its line: the rest know nothing of it, and it must not wait for them.
+    UserError and DivergedError are raised in all processes alike and pass through. Any other error ends this process
+    at once with one line: the other processes do not know of it, so it must not wait for them.
 
-    Raises:
-      UserError: the job cannot be joined.
+    Raises UserError: the job cannot be joined.
     """
     if job is None:
         yield
@@ -83,8 +82,7 @@ def agree(count: int, stop: str | None) -> tuple[int, str | None]:
 def together() -> Iterator[None]:
     """Runs a block that may fail in some processes only; then it fails in all.
 
-    Raises:
-      UserError: the block's own here, or word that it failed elsewhere.
+    Raises UserError: the block's own here, or word that it failed elsewhere.
     """
     failure = None
     try:
@@ -109,8 +107,7 @@ def require_same(text: str, what: str) -> None:
       text: what has to be the same.
       what: its name in the message.
 
-    Raises:
-      UserError: in every process, where one differs.
+    Raises UserError: in every process, where one differs.
     """
     if jax.process_count() == 1:
         return

@@ -32,11 +32,7 @@ class Place:
 
     @classmethod
     def parse(cls, name: str) -> "Place":
-        """The place named "seed0_3", or "seed0_3-seed0_7-10of24" on a way.
-
-        Raises:
-          UserError: no such name.
-        """
+        """The place named "seed0_3", or "seed0_3-seed0_7-10of24" on a way. Raises UserError: no such name."""
         found = _NAME.fullmatch(name)
         numbers = [int(number or 0) for number in found.groups()] if found else [2**32]
         if max(numbers[::2][:2]) >= 2**32 or numbers[-1] > STEPS:
@@ -57,11 +53,7 @@ class Favourites:
     """The favourites of one model, in memory and in its workdir."""
 
     def __init__(self, model: TrainedModel):
-        """Reads what is there.
-
-        Raises:
-          UserError: favourites.npz is damaged, or of a model with other latents.
-        """
+        """Reads what is there. Raises UserError: favourites.npz is damaged, or of a model with other latents."""
         self.folder = model.workdir / FOLDER
         self._model = model
         self._kept: dict[str, tuple[np.ndarray, int]] = {}
@@ -85,8 +77,7 @@ class Favourites:
     def add(self, name: str) -> None:
         """Draws and writes the favourite `name` (see Place.parse), unless it is there.
 
-        Raises:
-          UserError: no such name.
+        Raises UserError: no such name.
         """
         place = Place.parse(name)
         if name in self._kept:
@@ -99,11 +90,7 @@ class Favourites:
         self._write()
 
     def remove(self, name: str) -> None:
-        """Deletes a favourite and its picture.
-
-        Raises:
-          UserError: there is none of that name.
-        """
+        """Deletes a favourite and its picture. Raises UserError: there is none of that name."""
         if name not in self._kept:
             raise UserError(f"there is no favourite {name[:80]!r}")
         del self._kept[name]

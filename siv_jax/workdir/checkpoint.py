@@ -45,14 +45,9 @@ class Saved:
     rest: dict[str, np.ndarray]
 
     def state(self, like: Tree, weights: Weights) -> Tree:
-        """The training state.
+        """The training state, for `like`, a state of the same stage, of arrays or `jax.ShapeDtypeStruct`.
 
-        Args:
-          like: a state of the same stage, of arrays or `jax.ShapeDtypeStruct`.
-          weights: that stage's.
-
-        Raises:
-          ValueError: the arrays are those of another model.
+        `weights` is that stage's. Raises ValueError: the arrays are those of another model.
         """
         leaves, treedef = jax.tree.flatten(like)
         in_weights = zip(_positions(leaves, weights(like)), jax.tree.leaves(self.weights), strict=True)
@@ -102,8 +97,7 @@ class Checkpoints:
 
         Does nothing where `total`, the completed steps over all stages, is saved already.
 
-        Raises:
-          OSError: the disk refused this checkpoint or the one before; those that were complete stay.
+        Raises OSError: the disk refused this checkpoint or the one before; those that were complete stay.
         """
         if total == self.latest_step():
             return
@@ -122,20 +116,12 @@ class Checkpoints:
             )
 
     def wait(self) -> None:
-        """Returns when everything started is written.
-
-        Raises:
-          OSError: the disk refused it.
-        """
+        """Returns when everything started is written. Raises OSError: the disk refused it."""
         with _disk_errors(self._folder):
             self._manager.wait_until_finished()
 
     def restore(self) -> Saved:
-        """The newest checkpoint.
-
-        Raises:
-          UserError: it is damaged.
-        """
+        """The newest checkpoint. Raises UserError: it is damaged."""
         return _restored(self._manager, self._folder, self.latest_step(), _ITEMS)
 
 
@@ -146,11 +132,7 @@ def completed_steps(folder: Path) -> int:
 
 
 def require_finite(state: Tree, step: int) -> None:
-    """Checks a state that is to be saved.
-
-    Raises:
-      DivergedError: a value is not finite.
-    """
+    """Checks a state that is to be saved. Raises DivergedError: a value is not finite."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         if not np.isfinite(leaf).all():
             name = jax.tree_util.keystr(path, simple=True, separator="/")
@@ -160,8 +142,7 @@ def require_finite(state: Tree, step: int) -> None:
 def restore_weights(folder: Path) -> tuple[Tree, int]:
     """(weights, completed steps) of the newest checkpoint under `folder`.
 
-    Raises:
-      UserError: no checkpoint there, or a damaged one.
+    Raises UserError: no checkpoint there, or a damaged one.
     """
     steps = completed_steps(folder)
     if not folder.is_dir() or (not steps and not (folder / "0").is_dir()):
@@ -193,13 +174,13 @@ def _restored(manager: ocp.CheckpointManager, folder: Path, step: int, items: tu
 
 
 def _positions(leaves: list, weights: Tree) -> list[str]:
-    """Where each leaf of `weights` stands among the state's, by identity."""
+    """The index of each leaf of `weights` among the state's `leaves`, found by identity."""
     numbers = {id(leaf): str(i) for i, leaf in enumerate(leaves)}
     return [numbers[id(leaf)] for leaf in jax.tree.leaves(weights)]
 
 
 def _require_space(folder: Path, needed: int) -> None:
-    # Orbax, out of space in the middle, would leave the errors of its threads on the terminal.
+    # If space ran out while Orbax writes, its threads would print their errors on the terminal.
     disk = shutil.disk_usage(folder)
     if disk.total and disk.free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
@@ -207,7 +188,7 @@ def _require_space(folder: Path, needed: int) -> None:
 
 @contextlib.contextmanager
 def _disk_errors(folder: Path) -> Iterator[None]:
-    """Raises what Orbax reports of the disk in words of its own, such as ValueError, as the OSError that it is."""
+    """Turns errors of the disk that Orbax raises as other exceptions, such as ValueError, into OSError."""
     try:
         yield
     except OSError:

@@ -15,8 +15,7 @@ from siv_jax.workdir import checkpoint, layout
 def import_weights(weights: Path, workdir: Path, model: str) -> Plan:
     """Makes `workdir` of a file of the original implementation of the family `model`; returns the model's plan.
 
-    Raises:
-      UserError: the file holds no such weights, or `workdir` is not empty or cannot be written.
+    Raises UserError: the file holds no such weights, or `workdir` is not empty or cannot be written.
     """
     convert = getattr(registry.get(model), "import_weights", None)
     if convert is None:

@@ -24,6 +24,7 @@ import filelock
 
 from siv_jax import config as config_lib
 from siv_jax.data import PixelFormat, Source, stored
+from siv_jax.data.folders import natural_key
 from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import Plan
@@ -61,9 +62,7 @@ class Record:
 
 def default_workdir(data_path: str) -> Path:
     """runs/NAME with NAME from the input's, without its ending."""
-    name = Path(
-        data_path.rstrip("/").split(":", 1)[-1].replace("/", "-") if ":" in data_path else data_path
-    ).stem
+    name = Path(data_path.rstrip("/").split(":", 1)[-1].replace("/", "-") if ":" in data_path else data_path).stem
     return Path("runs") / (name or "run")
 
 
@@ -74,8 +73,7 @@ def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
       workdir: of a run, or of a fleet.
       settings: the file by which one of this kind is known.
 
-    Raises:
-      UserError: it cannot be made or written to, is in use, or is not empty and holds no `settings`.
+    Raises UserError: it cannot be made or written to, is in use, or is not empty and holds no `settings`.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -101,8 +99,7 @@ def begin(
 ) -> Record:
     """Writes into a locked workdir what a run of `config` on `source` needs; of an older run there, checks it.
 
-    Raises:
-      UserError: the workdir holds a run that differs, a run of another input, or one of another version.
+    Raises UserError: the workdir holds a run that differs, a run of another input, or one of another version.
     """
     if (workdir / CONFIG).exists():
         config_lib.refuse_changes(load_config(workdir), config, workdir)
@@ -137,38 +134,31 @@ def save(workdir: Path, config: config_lib.Config, record: Record) -> None:
 
 
 def load_config(workdir: Path) -> config_lib.Config:
-    """Reads config.json.
-
-    Raises:
-      UserError: it is missing or of another version.
-    """
-    _require_version(workdir)
+    """Reads config.json. Raises UserError: it is missing or of another version."""
+    _read_plan(workdir)
     return config_lib.load(workdir / CONFIG)
 
 
 def load_record(workdir: Path) -> Record:
-    """Reads plan.json.
-
-    Raises:
-      UserError: it is missing or of another version.
-    """
-    _require_version(workdir)
-    path, family = workdir / PLAN, registry.get(load_config(workdir).model.name)
+    """Reads plan.json. Raises UserError: it is missing or of another version."""
+    values, family = _read_plan(workdir), registry.get(load_config(workdir).model.name)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        del values["version"]
         sizes = {key: tuple(values.pop(key)) for key in ("source_size", "kept_size")}
         plan, pixel_format = family.Plan(**values.pop("plan")), PixelFormat(**values.pop("format"))
         return Record(plan=plan, format=pixel_format, **sizes, **values)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{path} cannot be read as the plan of a run: {error}") from None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{workdir / PLAN} cannot be read as the plan of a run: {error}") from None
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Workdirs of runs in the subfolders of `folder`, in natural order."""
+    return sorted((path.parent for path in folder.glob(f"*/{CONFIG}")), key=lambda run: natural_key(run.name))
 
 
 def load_source(workdir: Path) -> Source:
     """The picture or the frames that the run learns from, as the workdir keeps them.
 
-    Raises:
-      UserError: they are missing, as for imported weights, or damaged.
+    Raises UserError: they are missing, as for imported weights, or damaged.
     """
     record = load_record(workdir)
     if not record.num_frames:
@@ -193,14 +183,17 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
-def _require_version(workdir: Path) -> None:
+def _read_plan(workdir: Path) -> dict:
+    """What plan.json holds beside its version, which must be this one."""
     path = workdir / PLAN
     try:
-        version = json.loads(path.read_text(encoding="utf-8")).get("version")
+        values = json.loads(path.read_text(encoding="utf-8"))
+        version = values.pop("version", None)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: {workdir} is not the workdir of a run") from None
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read as the plan of a run: {error}") from None
     if version != VERSION:
         older = "siv_jax 0.1" if version is None else f"another version of siv_jax (files of version {version})"
         raise UserError(f"{workdir} is the workdir of {older}: use it there, or train anew in another --workdir")
+    return values

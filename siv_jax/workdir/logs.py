@@ -3,12 +3,13 @@
 import contextlib
 import itertools
 import json
+import socket
+import time
 from pathlib import Path
 
 import numpy as np
 
 from siv_jax.workdir import layout
-from siv_jax.workdir.event_file import EventFile
 
 
 class Logs:
@@ -28,7 +29,7 @@ class Logs:
         layout.write_text(path, "".join(kept))
         with contextlib.ExitStack() as stack:
             self._scalars = stack.enter_context(open(path, "a", buffering=1, encoding="utf-8"))
-            self._events = EventFile(folder / layout.TENSORBOARD, first_step=start + 1)
+            self._events = _EventFile(folder / layout.TENSORBOARD, first_step=start + 1)
             stack.callback(self._events.close)
             self._files = stack.pop_all()  # open as long as the run
         return self
@@ -45,6 +46,45 @@ class Logs:
     def image(self, step: int, sheet: np.ndarray) -> None:
         """A sheet of samples, uint8 [H, W, 3], for TensorBoard."""
         self._events.image(step, "samples", sheet)
+
+
+class _EventFile:
+    """One of TensorBoard's files, written at once and in the calling thread.
+
+    tensorboardX's SummaryWriter has a thread of its own, which a full disk ends with a traceback while the run goes
+    on, and holds back two minutes of entries, which a killed run loses.
+    """
+
+    def __init__(self, folder: Path, first_step: int):
+        """A new file in `folder`; what older ones say of `first_step` and later steps counts no more."""
+        # Imported here, so that the rest of the package works without it.
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.record_writer import RecordWriter
+
+        folder.mkdir(exist_ok=True)
+        name = f"events.out.tfevents.{time.time_ns() // 10**6}.{socket.gethostname()}"
+        self._event, self._file = Event, RecordWriter(str(folder / name))
+        self._write(first_step, file_version="brain.Event:2")
+        self._write(first_step, session_log=SessionLog(status=SessionLog.START))
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        from tensorboardX.summary import scalar
+
+        for name, value in values.items():
+            self._write(step, summary=scalar(name, value))
+        self._file.flush()
+
+    def image(self, step: int, name: str, picture: np.ndarray) -> None:
+        from tensorboardX.summary import image
+
+        self._write(step, summary=image(name, picture, dataformats="HWC"))
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _write(self, step: int, **content) -> None:
+        self._file.write(self._event(wall_time=time.time(), step=step, **content).SerializeToString())
 
 
 def entries(folder: Path) -> list[dict]:

@@ -10,11 +10,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from siv_jax.nn.convolution import avg_pool2d, conv2d, conv2d_pool, upsample_conv2d
+from siv_jax.nn.convolution import conv2d, conv2d_pool, upsample_conv2d
 
 _SLOPE = 0.2
 
-kernel_init = nn.initializers.normal(stddev=0.02)
+KERNEL_STD = 0.02
+kernel_init = nn.initializers.normal(KERNEL_STD)
 
 
 def leaky_relu(x: jax.Array) -> jax.Array:
@@ -84,6 +85,3 @@ class DiscriminatorBlock(nn.Module):
         if self.pool or x.shape[-1] != self.features:
             x = Conv(self.features, 1, use_bias=False, operation=last, name="shortcut")(x)
         return y + x
-
-
-__all__ = ["Conv", "DiscriminatorBlock", "GeneratorBlock", "avg_pool2d", "kernel_init", "leaky_relu"]

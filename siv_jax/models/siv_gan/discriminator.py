@@ -22,38 +22,19 @@ def content_channels(plan: Plan, model: ModelConfig) -> int:
     return _WIDTHS[plan.num_blocks_low_level] * model.ch_d
 
 
-def logit_parts(model: ModelConfig) -> list[str]:
-    """Parts of the discriminator, as they name its logits."""
-    deep = {"both": ["content", "layout"], "none": ["trunk"]}
-    return ["low_level", *deep.get(model.branches, [model.branches])]
-
-
 class Discriminator(nn.Module):
     """Images at the finest N_ll scales -> a logit map after every block of every part.
 
-    Attributes:
-      num_blocks: all blocks on the way through one branch, N_D.
-      num_blocks_low_level: of these, before the branches, N_ll.
-      ch: width multiplier.
-      branches: both, content, layout, or none for one plain trunk of the same depth (Table 3).
-      dtype: of the arithmetic; parameters are float32.
-      remat: the backward pass computes the insides of each low-level block, where the large maps are, again instead
-        of keeping them.
+    dtype: of the arithmetic; parameters are float32.
     """
 
-    num_blocks: int
-    num_blocks_low_level: int
-    ch: int
-    branches: str = "both"
+    plan: Plan
+    model: ModelConfig
     dtype: jnp.dtype = jnp.float32
-    remat: bool = False
 
     @nn.compact
     def __call__(
-        self,
-        images: list[jax.Array],
-        mix_content: Mix | None = None,
-        mix_layout: Mix | None = None,
+        self, images: list[jax.Array], mix_content: Mix | None = None, mix_layout: Mix | None = None
     ) -> Logits:
         """Logits of every block, by part.
 
@@ -66,17 +47,18 @@ class Discriminator(nn.Module):
           {"low_level": [...], "content": [...], "layout": [...]} or, for branches "none", {"low_level": [...],
           "trunk": [...]}; each entry a list of float32 [B, h, w, 1].
         """
-        widths = [width * self.ch for width in _WIDTHS[: self.num_blocks + 1]]
+        branches = self.model.branches
+        widths = [width * self.model.ch_d for width in _WIDTHS[: self.plan.num_blocks_d + 1]]
         x, low_level = self._low_level([image.astype(self.dtype) for image in images], widths)
         logits = {"low_level": low_level}
-        deep_widths = widths[self.num_blocks_low_level + 1 :]
-        if self.branches == "none":
+        deep_widths = widths[self.plan.num_blocks_low_level + 1 :]
+        if branches == "none":
             logits["trunk"] = self._part("trunk", x, deep_widths)
-        if self.branches in ("both", "content"):
+        if branches in ("both", "content"):
             content = jnp.mean(x, axis=(1, 2), keepdims=True)
             content = mix_content(content) if mix_content else content
             logits["content"] = self._part("content", content, deep_widths, kernel_size=1, pool=False)
-        if self.branches in ("both", "layout"):
+        if branches in ("both", "layout"):
             layout = mix_layout(x) if mix_layout else x
             logits["layout"] = self._part("layout", layout, [1] * len(deep_widths))
         return logits
@@ -85,8 +67,9 @@ class Discriminator(nn.Module):
         """F(x) and the logits on the way: each coarser image joins by concatenation (phi_lin_cat of MSG-GAN)."""
         x = Conv(widths[0], name="from_image_0")(images[-1])
         logits = []
-        block = nn.remat(DiscriminatorBlock) if self.remat else DiscriminatorBlock
-        for i in range(self.num_blocks_low_level):
+        # The large maps are in these blocks: the branches need no remat.
+        block = nn.remat(DiscriminatorBlock) if self.model.remat else DiscriminatorBlock
+        for i in range(self.plan.num_blocks_low_level):
             if i > 0:
                 joined = Conv(widths[i] // 8, name=f"from_image_{i}")(images[-1 - i])
                 x = jnp.concatenate([x, joined], axis=-1)
@@ -103,9 +86,3 @@ class Discriminator(nn.Module):
 
     def _logit(self, part: str, i: int, x: jax.Array) -> jax.Array:
         return Conv(1, 1, name=f"{part}_logit_{i}")(x).astype(jnp.float32)
-
-
-def make_discriminator(plan: Plan, model: ModelConfig, dtype: jnp.dtype = jnp.float32) -> Discriminator:
-    """The discriminator of `plan` with the widths and branches of `model`."""
-    size = plan.num_blocks_d, plan.num_blocks_low_level, model.ch_d
-    return Discriminator(*size, model.branches, dtype, model.remat)

@@ -27,13 +27,12 @@ def partners(batch: int) -> tuple[np.ndarray, np.ndarray]:
 def augment_content(uniform: jax.Array, content: jax.Array, probability: float) -> jax.Array:
     """Content features with channels exchanged between partners, and others dropped.
 
+    10-30% of the channels come from the partner, another 10-30% are zero.
+
     Args:
       uniform: float32 [B, C + 4] in [0, 1); a group uses its first member's row.
       content: [B, 1, 1, C], B >= 2.
       probability: of the exchange, per group, and of the drop, per sample (as run, per batch).
-
-    Returns:
-      Like `content`: 10-30% of the channels come from the partner, another 10-30% are zero.
     """
     batch, channels = content.shape[0], content.shape[-1]
     source, leader = partners(batch)
@@ -49,13 +48,12 @@ def augment_content(uniform: jax.Array, content: jax.Array, probability: float) 
 def augment_layout(uniform: jax.Array, layout: jax.Array, probability: float) -> jax.Array:
     """Layout features with one rectangle exchanged between partners at the same place.
 
+    Each side of the rectangle is 10-50% of the map's, at least one cell.
+
     Args:
       uniform: float32 [B, 5] in [0, 1); a group uses its first member's row.
       layout: [B, H, W, C], B >= 2.
       probability: of the exchange, per group.
-
-    Returns:
-      Like `layout`; each side of the rectangle is 10-50% of the map's, at least one cell.
     """
     batch, height, width, _ = layout.shape
     source, leader = partners(batch)

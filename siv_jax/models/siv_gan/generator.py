@@ -33,24 +33,14 @@ class NoiseProjection(nn.Module):
 
 
 class Generator(nn.Module):
-    """z -> images and features at each of `num_blocks` scales.
+    """z -> images and features at each of the plan's scales: all blocks but the first double both sides.
 
-    Attributes:
-      num_blocks: residual blocks g; all but the first double both sides.
-      noise_height, noise_width: size of the first feature map.
-      channels: channels of the images.
-      ch: width multiplier.
-      dtype: of the arithmetic; parameters are float32.
-      remat: the backward pass computes the insides of each block again instead of keeping them.
+    dtype: of the arithmetic; parameters are float32.
     """
 
-    num_blocks: int
-    noise_height: int
-    noise_width: int
-    channels: int
-    ch: int
+    plan: Plan
+    model: ModelConfig
     dtype: jnp.dtype = jnp.float32
-    remat: bool = False
 
     @nn.compact
     def __call__(self, z: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
@@ -63,21 +53,14 @@ class Generator(nn.Module):
           images: per block, float32 [B, h, w, channels] in (-1, 1), tanh of a 3x3 convolution (MSG-GAN).
           features: per block, float32 [B, h, w, c] in (-1, 1): G^l of eq. 4, tanh of the block's output.
         """
-        widths = [width * self.ch for width in _WIDTHS[-(self.num_blocks + 1) :]]
-        x = NoiseProjection(self.noise_height, self.noise_width, widths[0], name="dense")(
-            z.astype(self.dtype)
-        )
+        plan = self.plan
+        widths = [width * self.model.ch_g for width in _WIDTHS[-(plan.num_blocks_g + 1) :]]
+        x = NoiseProjection(plan.noise_height, plan.noise_width, widths[0], name="dense")(z.astype(self.dtype))
         images, features = [], []
-        block = nn.remat(GeneratorBlock) if self.remat else GeneratorBlock
-        for i in range(self.num_blocks):
+        block = nn.remat(GeneratorBlock) if self.model.remat else GeneratorBlock
+        for i in range(plan.num_blocks_g):
             x = block(widths[i + 1], upsample=i > 0, name=f"block_{i}")(x)
-            image = Conv(self.channels, name=f"to_image_{i}")(x)
+            image = Conv(plan.channels, name=f"to_image_{i}")(x)
             images.append(jnp.tanh(image.astype(jnp.float32)))
             features.append(jnp.tanh(x.astype(jnp.float32)))
         return images, features
-
-
-def make_generator(plan: Plan, model: ModelConfig, dtype: jnp.dtype = jnp.float32) -> Generator:
-    """The generator of `plan` with the widths of `model`."""
-    size = plan.num_blocks_g, plan.noise_height, plan.noise_width, plan.channels, model.ch_g
-    return Generator(*size, dtype, model.remat)

@@ -9,13 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from siv_jax.models.siv_gan.blocks import KERNEL_STD
 from siv_jax.models.siv_gan.config import ModelConfig
-from siv_jax.models.siv_gan.discriminator import make_discriminator
-from siv_jax.models.siv_gan.generator import make_generator
+from siv_jax.models.siv_gan.discriminator import Discriminator
+from siv_jax.models.siv_gan.generator import Generator
 from siv_jax.models.siv_gan.plan import Plan
 from siv_jax.nn import flat, spectral_norm
-
-_KERNEL_STD = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Network:
         def leaf(path, shape):
             if path[-1].key == "bias":
                 return np.zeros(shape.shape, np.float32)
-            return rng.standard_normal(shape.shape, np.float32) * np.float32(_KERNEL_STD)
+            return rng.standard_normal(shape.shape, np.float32) * np.float32(KERNEL_STD)
 
         return flat.joined(jax.tree_util.tree_map_with_path(leaf, self.shapes))
 
@@ -64,7 +63,7 @@ class Network:
 
 def generator(plan: Plan, model: ModelConfig, dtype: jnp.dtype = jnp.float32) -> Network:
     """The generator; it takes z [B, noise_dim], see `Generator`."""
-    return _network(make_generator(plan, model, dtype), jax.ShapeDtypeStruct((1, model.noise_dim), jnp.float32))
+    return _network(Generator(plan, model, dtype), jax.ShapeDtypeStruct((1, model.noise_dim), jnp.float32))
 
 
 def discriminator(plan: Plan, model: ModelConfig, dtype: jnp.dtype = jnp.float32) -> Network:
@@ -73,7 +72,7 @@ def discriminator(plan: Plan, model: ModelConfig, dtype: jnp.dtype = jnp.float32
         jax.ShapeDtypeStruct((1, plan.height >> i, plan.width >> i, plan.channels), jnp.float32)
         for i in reversed(range(plan.num_blocks_low_level))
     ]
-    return _network(make_discriminator(plan, model, dtype), images)
+    return _network(Discriminator(plan, model, dtype), images)
 
 
 def _network(module: nn.Module, inputs) -> Network:
