@@ -101,11 +101,11 @@ def test_rest_of_a_killed_run_is_replaced(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert again(source, tmp_path / "kept").digest() == source.digest()
     # What is kept is never overwritten.
-    with pytest.raises(UserError, match=r"the frames of made cannot be kept in .*kept: "):
+    with pytest.raises(OSError, match="kept"):
         store(array_source(samples("uint8", (3, 9, 9, 3))), tmp_path / "kept")
     assert again(source, tmp_path / "kept").digest() == source.digest()
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UserError, match=r"cannot be kept in .*inside: Not a directory"):
+    with pytest.raises(NotADirectoryError):
         store(source, tmp_path / "file" / "inside")
 
 

@@ -372,7 +372,7 @@ def test_training_images_of_a_run_at_another_size(fleet):
     assert case.fakes.shape == (2, 40, 56, 3)
     assert case.notes == (
         "run1: samples are brought from 64x48 to 56x40",
-        "example:balloons: brought from 256x192 to the samples' 56x40",
+        "example:balloons: brought from 512x384 to the samples' 56x40",
     )
 
 

@@ -12,9 +12,10 @@ from siv_jax.errors import UserError
 
 PREFIX = "example:"
 
-HEIGHT, WIDTH = 192, 256
+HEIGHT, WIDTH = 192, 256  # of the clip's frames
+SCALE = 2  # of the picture beside them
 CLIP_FRAMES = 60
-_OVERSAMPLING = 3
+_OVERSAMPLING = 2
 
 # Place of each balloon as shares of the width and height, its size as a share of the width, and its stripes.
 _BALLOONS = (
@@ -26,24 +27,24 @@ _BALLOONS = (
 )
 
 
-def draw_balloons(time: float = 0.0) -> np.ndarray:
-    """uint8 [192, 256, 3]: striped balloons in a cloudy sky over a meadow with rows of crops.
+def draw_balloons(time: float = 0.0, scale: int = SCALE) -> np.ndarray:
+    """uint8 [192 scale, 256 scale, 3]: striped balloons in a cloudy sky over a meadow with rows of crops.
 
     `time` from 0 to 1 moves the balloons along their ways, as `draw_clip` does.
     """
-    width, height = WIDTH * _OVERSAMPLING, HEIGHT * _OVERSAMPLING
+    width, height = WIDTH * scale * _OVERSAMPLING, HEIGHT * scale * _OVERSAMPLING
     picture = Image.fromarray(_background(height, width))
     pen = ImageDraw.Draw(picture)
     for i, (x, y, size, colour) in enumerate(_BALLOONS):
         drift = time * (0.25 if i % 2 else -0.2)
         rise = 0.06 * np.sin(2 * np.pi * (time + i / len(_BALLOONS))) if time else 0.0
         _balloon(pen, ((x + drift) % 1.0) * width, (y + rise) * height, size * width, colour)
-    return np.asarray(picture.resize((WIDTH, HEIGHT), Image.Resampling.BOX))
+    return np.asarray(picture.resize((WIDTH * scale, HEIGHT * scale), Image.Resampling.BOX))
 
 
 def draw_clip() -> np.ndarray:
     """uint8 [60, 192, 256, 3]: the balloons drifting, some to the left and some to the right."""
-    return np.stack([draw_balloons(i / CLIP_FRAMES) for i in range(CLIP_FRAMES)])
+    return np.stack([draw_balloons(i / CLIP_FRAMES, scale=1) for i in range(CLIP_FRAMES)])
 
 
 def _background(height: int, width: int) -> np.ndarray:
@@ -72,7 +73,7 @@ def _balloon(pen: ImageDraw.ImageDraw, x: float, y: float, size: float, colour: 
     """A striped envelope of diameter `size` around (x, y) with a basket below."""
     half = size / 2
     for line in (-0.28, 0.28):
-        pen.line((x + line * size, y + 0.35 * size, x + line * 0.35 * size, y + 0.82 * size), (70, 60, 50), 3)
+        pen.line((x + line * size, y + 0.35 * size, x + line * 0.35 * size, y + 0.82 * size), (70, 60, 50), max(3, round(size / 35)))
     pen.polygon((x - 0.42 * size, y + 0.24 * size, x + 0.42 * size, y + 0.24 * size, x, y + 0.78 * size), colour)
     for share, fill in ((1.0, colour), (0.62, (250, 240, 222)), (0.26, colour)):
         pen.ellipse((x - half * share, y - half, x + half * share, y + half), fill)
@@ -87,4 +88,4 @@ def drawn_source(data: DataConfig, notes: Notes) -> Source:
         raise UserError(f"there is no {data.path}: the drawn examples are example:balloons and example:clip")
     frames = draw()
     chosen = frames[select(data.path, len(frames), data, notes)]
-    return Source(data.path, len(frames), len(chosen), (HEIGHT, WIDTH), 3, PICTURE, lambda: iter(chosen), notes)
+    return Source(data.path, len(frames), len(chosen), chosen.shape[1:3], 3, PICTURE, lambda: iter(chosen), notes)
