@@ -1,15 +1,13 @@
 """Arrays: .npy files through numpy and TIFF through tifffile, with their own type and 1 to 8 channels."""
 
-import contextlib
 import functools
-import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from siv_jax.data.decoding import check_pixels, decoding, one_line
+from siv_jax.data.decoding import check_pixels, decoding
 from siv_jax.data.files import HOLDS_OBJECTS
 from siv_jax.data.notes import Notes
 from siv_jax.data.source import MAX_CHANNELS, Still
@@ -64,7 +62,7 @@ def tiff_stills(path: Path, name: str, notes: Notes) -> list[Still]:
 
     Raises UserError: damaged, a camera's raw file, of a shape that is no picture, or not of plain numbers.
     """
-    with decoding(name, notes), _logged(name, notes):
+    with decoding(name, notes):
         import tifffile
 
         with tifffile.TiffFile(path) as tiff:
@@ -88,7 +86,7 @@ def tiff_stills(path: Path, name: str, notes: Notes) -> list[Still]:
 def _read_tiff(path: Path, name: str, shape: Shape, notes: Notes) -> np.ndarray:
     import tifffile
 
-    with decoding(name, notes), _logged(name, notes), tifffile.TiffFile(path) as tiff:
+    with decoding(name, notes), tifffile.TiffFile(path) as tiff:
         series = tiff.series[0]
         if series.nbytes > _TIFF_LIMIT:
             raise UserError(f"{name} holds {series.nbytes / 2**30:.1f} GiB; at most 8 are read: split it first")
@@ -148,21 +146,3 @@ def _stills(
         Still(name, kind, dtype.name, (height, width), channels, functools.partial(load, number))
         for number in range(count)
     ]
-
-
-@contextlib.contextmanager
-def _logged(name: str, notes: Notes) -> Iterator[None]:
-    """Turns what tifffile logs into notes."""
-
-    def note(record: logging.LogRecord) -> bool:
-        # The value for missing samples is read here, with ranges that tifffile does not admit.
-        if "GDAL_NODATA" not in record.getMessage():
-            notes.add(name, one_line(record.getMessage()))
-        return False
-
-    logger = logging.getLogger("tifffile")
-    logger.addFilter(note)
-    try:
-        yield
-    finally:
-        logger.removeFilter(note)

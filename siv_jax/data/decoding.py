@@ -1,6 +1,7 @@
 """Calls into the decoding libraries: whatever they raise or warn becomes one clear line."""
 
 import contextlib
+import logging
 import re
 import traceback
 import warnings
@@ -25,13 +26,13 @@ def one_line(text: object, limit: int = 300) -> str:
 
 @contextlib.contextmanager
 def decoding(name: str, notes: Notes) -> Iterator[None]:
-    """Runs decoder calls on the file `name`; their warnings are added to `notes`, once each.
+    """Runs decoder calls on the file `name`; what they warn of or log is added to `notes`, once each.
 
     Only decoder calls belong inside: on damaged files decoders raise exceptions of nearly every class.
 
     Raises UserError: the block raised anything.
     """
-    with warnings.catch_warnings(record=True) as caught:
+    with _logged(name, notes), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             yield
@@ -61,6 +62,26 @@ def decoding(name: str, notes: Notes) -> Iterator[None]:
         # Sizes are judged by `check_pixels`, once for all libraries.
         if warning.category.__name__ != "DecompressionBombWarning":
             notes.add(name, one_line(warning.message))
+
+
+@contextlib.contextmanager
+def _logged(name: str, notes: Notes) -> Iterator[None]:
+    """Turns what tifffile and imagecodecs log into notes."""
+
+    def note(record: logging.LogRecord) -> bool:
+        # The value for missing samples is read here, with ranges that tifffile does not admit.
+        if "GDAL_NODATA" not in record.getMessage():
+            notes.add(name, one_line(record.getMessage()))
+        return False
+
+    loggers = [logging.getLogger(library) for library in ("tifffile", "imagecodecs")]
+    for logger in loggers:
+        logger.addFilter(note)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(note)
 
 
 def decoded(name: str, notes: Notes, frames: Iterator) -> Iterator:
