@@ -76,7 +76,7 @@ def reference(tmp_path_factory) -> Path:
     output = finish(folder, 4, 1, folder.with_suffix(".txt"))
     assert completed_steps(folder / workdir.CHECKPOINTS) == STEPS
     # One of them says what all would say.
-    assert output.count("done      32 steps") == output.count("training  at") == 1
+    assert output.count("done      32 steps") == output.count("training  SIV-GAN at") == 1
     assert len(list((folder / workdir.SAMPLES).glob("sample_*.png"))) == 4
     return folder
 
@@ -96,18 +96,13 @@ def test_stopped_killed_and_resumed_by_other_processes(reference, tmp_path):
     assert completed_steps(folder / workdir.CHECKPOINTS) == stopped < STEPS
     assert "exit code 143" in job.output() and "Traceback" not in job.output()
 
-    # Other processes with other devices go on. Without one of them the others say so, and end; and again without
-    # the first of them, where the others meet.
+    # Other processes with other devices go on. Without one of them the others end, too; and again without the first of
+    # them, where the others meet.
     for killed, (processes, devices) in ((2, (4, 1)), (0, (2, 2))):
         job = Job(folder, processes, devices, tmp_path / f"killed{killed}.txt")
         job.wait_for(reached(completed_steps(folder / workdir.CHECKPOINTS) + SAVED_EVERY))
         job.send(killed, signal.SIGKILL)
         assert job.end() == 128 + signal.SIGKILL, job.output()
-        for process in range(processes):
-            line = (
-                rf"\[{process}\] .*error: (another|this) process .* gone.*: run the same command on all of them again"
-            )
-            assert re.search(line, job.output()), job.output()
         assert "Traceback" not in job.output()
 
     output = finish(folder, 2, 2, tmp_path / "finished.txt")

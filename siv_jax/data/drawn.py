@@ -71,9 +71,9 @@ def _smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int)
 
 def _balloon(pen: ImageDraw.ImageDraw, x: float, y: float, size: float, colour: tuple[int, int, int]) -> None:
     """A striped envelope of diameter `size` around (x, y) with a basket below."""
-    half = size / 2
+    half, thick = size / 2, max(3, round(size / 35))
     for line in (-0.28, 0.28):
-        pen.line((x + line * size, y + 0.35 * size, x + line * 0.35 * size, y + 0.82 * size), (70, 60, 50), max(3, round(size / 35)))
+        pen.line((x + line * size, y + 0.35 * size, x + line * 0.35 * size, y + 0.82 * size), (70, 60, 50), thick)
     pen.polygon((x - 0.42 * size, y + 0.24 * size, x + 0.42 * size, y + 0.24 * size, x, y + 0.78 * size), colour)
     for share, fill in ((1.0, colour), (0.62, (250, 240, 222)), (0.26, colour)):
         pen.ellipse((x - half * share, y - half, x + half * share, y + half), fill)
