@@ -18,7 +18,7 @@ def task(frames: int = 1, height: int = 480, width: int = 854, **changes) -> Tas
     """Training on so many frames; `changes` of the settings are given with __ for the dot."""
     config = config_lib.with_overrides(Config(), {name.replace("__", "."): value for name, value in changes.items()})
     source = types.SimpleNamespace(size=(height, width), channels=3, num_frames=frames)
-    return Task(config, FAMILY, FAMILY.plan(config, source), source, [])
+    return Task(config, FAMILY, FAMILY.plan(config, source), source, "", [])
 
 
 def needed(max_size: int, frames: int = 1, num_devices: int = 1, **changes) -> int:
