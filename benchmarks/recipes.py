@@ -51,6 +51,7 @@ _WATCHED = 100  # steps from one look at the clock to the next
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the clock's, also where a shell has it ignored
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="", help="pictures, folders of pictures, clip:FOLDER, with commas")
     parser.add_argument("--out", required=True, help="folder of the results")

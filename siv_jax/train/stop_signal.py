@@ -22,10 +22,11 @@ class StopSignal:
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-        # A signal that is ignored, as SIGHUP under nohup, stays ignored.
-        heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-        previous = {number: signal.signal(number, self._note) for number in heeded}
+        numbers, hangup = [signal.SIGINT, signal.SIGTERM], getattr(signal, "SIGHUP", None)
+        # Under nohup a closed terminal is to be ignored.
+        if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+            numbers.append(hangup)
+        previous = {number: signal.signal(number, self._note) for number in numbers}
         try:
             yield self
         finally:
