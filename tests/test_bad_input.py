@@ -260,7 +260,7 @@ def small_disk(tmp_path):
     """A folder on a disk of its own, and a function that makes the disk larger."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if not can_mount(folder, "size=1350k"):
+    if not can_mount(folder, "size=1750k"):
         pytest.skip("mounting a small disk takes root and the right to mount")
     yield folder, lambda: can_mount(folder, "remount,size=50m")
     subprocess.run(["umount", "--lazy", folder], check=True)
@@ -290,7 +290,7 @@ def test_a_disk_that_fills_while_training(small_disk, run):
 
 
 def test_a_disk_that_is_full_from_the_start(small_disk, run):
-    (small_disk[0] / "filling").write_bytes(bytes(1_374_000))
+    (small_disk[0] / "filling").write_bytes(bytes(1_783_600))
     outcome = run(*arguments(small_disk[0] / "run"))
     assert outcome.code == 2 and "no space left on the disk" in outcome.line
 
