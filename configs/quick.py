@@ -15,7 +15,7 @@ def get_config():
     config.time_limit = "90s"
     config.data.path = "example:balloons"
     config.data.max_size = 32
-    config.num_steps = 3500
+    config.num_steps = 3000
     config.sample_every = 500
     config.checkpoint_every = 500
     config.model.ch_g = 8
@@ -24,6 +24,6 @@ def get_config():
     config.optim.lr_d = 1e-3
     config.augment.image = 0.3
     config.loss.diversity_weight = 0.06
-    config.loss.diversity_target = 0.52
+    config.loss.diversity_target = 0.6
     config.ema.decay = 0.995
     return config

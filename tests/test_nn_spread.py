@@ -67,7 +67,7 @@ def test_lambda_follows_the_novelty():
         assert float(found["diversity_weight"]) == pytest.approx(weight, rel=1e-5)
         return math.exp(float(log_weight))
 
-    assert after(0.3, 600, 0.1) == pytest.approx(0.1 * math.exp(0.012 * 0.2), rel=1e-5)
+    assert after(0.3, 600, 0.1) == pytest.approx(0.1 * math.exp(0.018 * 0.2), rel=1e-5)
     assert after(0.7, 600, 0.1) == pytest.approx(0.1 * math.exp(-0.006 * 0.2), rel=1e-5)
     assert after(0.3, 499, 0.1) == pytest.approx(0.1), "samples have not begun to form"
     assert after(0.0, 600, 0.25) == pytest.approx(0.25) and after(2.0, 600, 0.03) == pytest.approx(0.03), "bounds"

@@ -39,7 +39,7 @@ class TrainState:
 # How fast the log of lambda follows the error of the novelty, a step: faster upwards, since samples that have become
 # alike are hard to part again. It waits until samples have begun to form. Above the highest weight the generator finds
 # features that differ for pictures that do not: samples became copies after 1,000 steps at 0.5.
-_GAIN_UP, _GAIN_DOWN, _WAIT = 0.012, 0.006, 500
+_GAIN_UP, _GAIN_DOWN, _WAIT = 0.018, 0.006, 500
 _LOWEST_WEIGHT, _HIGHEST_WEIGHT = 0.03, 0.25
 
 
