@@ -31,6 +31,7 @@ def train(
                     running[number] = run
         if not running:
             return
+        stopping = False  # as all processes of a job agreed; a signal may come to one of them at any time
         for number, run in list(running.items()):
             if not run.begun and stop.name is None:
                 run.begin()
@@ -38,7 +39,7 @@ def train(
             wish = stop.name or (processes.TIME_UP if run.time_is_up else None)
             count, stopped = processes.agree(run.steps_wanted(), wish)
             if stopped not in (None, processes.TIME_UP):
-                stop.name = stopped
+                stop.name, stopping = stopped, True
                 break
             if stopped:
                 run.end_here()
@@ -49,7 +50,7 @@ def train(
             if run.ended:
                 run.finish()
                 yield running.pop(number)
-        if stop.name is not None:
+        if stopping:
             for run in running.values():
                 run.finish()
                 yield run

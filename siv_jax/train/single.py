@@ -208,7 +208,7 @@ def _warn_of_collapse(images: np.ndarray, source: Source, say: Callable[[str], N
     if share < _COLLAPSED:
         say(
             f"note      the samples are nearly alike: they differ {share:.0%} as much as views of the input do. Train "
-            "with another seed, loss.diversity_target 0.6 or a higher loss.diversity_weight in another --workdir"
+            "with another seed or a higher loss.diversity_weight in another --workdir"
         )
 
 
