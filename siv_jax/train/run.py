@@ -95,7 +95,8 @@ class Run:
         self._log = MeanMetrics(self.step, output.logs if output else None, task.family.headline)
         self._program: Program | None = None  # of the stage, once begun
         self._seconds, self._begun_at = task.config.seconds, math.inf
-        self._trained_before = seconds_trained(entries(output.folder)) if output else 0.0
+        before = seconds_trained(entries(output.folder)) if output else 0.0
+        self._trained_before = float(processes.from_first(np.array(before, np.float32)))
         if self._stage_done and not self.ended:
             self._enter_next_stage()
 
