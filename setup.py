@@ -30,6 +30,7 @@ setup(
         "jax>=0.10",
         "jaxlib>=0.10",
         "jinja2>=3.1",
+        "markupsafe>=2.1",
         "matplotlib>=3.9",
         "ml-collections>=1.0",
         "ml_dtypes>=0.5",

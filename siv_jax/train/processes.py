@@ -153,7 +153,9 @@ def _refuse_port_in_use(address: str) -> None:
 
 
 def _end_at_once(error: BaseException) -> None:
-    if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+    # What JAX raises depends on where the connection broke; Gloo's words come as a ValueError as well.
+    lost = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error)
+    if lost or (isinstance(error, ValueError) and "Gloo" in str(error)):
         advice = "run the same command on all of them again to go on from the last checkpoint"
         line = f"another process of this job is gone ({str(error).splitlines()[0]}): {advice}"
         code = process.fail(line, LOST_CODE)
