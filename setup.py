@@ -40,6 +40,7 @@ setup(
         "pillow>=11",
         "platformdirs>=4.2",
         "pydantic>=2.10",
+        "pyyaml>=6.0",
         "scipy>=1.15",
         "tabulate>=0.9",
         "tensorboardX>=2.6.4",

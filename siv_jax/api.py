@@ -7,7 +7,7 @@ import ml_collections
 import numpy as np
 
 from siv_jax import config as config_lib
-from siv_jax.cli import command_text, process, training_flags
+from siv_jax.cli import command_text, config_file, process
 from siv_jax.config import Config, DataConfig
 from siv_jax.data import open_source
 from siv_jax.data.mask_file import read_masks
@@ -292,6 +292,6 @@ def _config(given: object) -> Config:
     if not isinstance(given, str | Path):
         raise UserError(f"train takes a config, its name or a path, not {type(given).__name__}")
     stem = str(given).partition(":")[0]
-    if stem.endswith(".py") or stem in training_flags.config_names():
-        return training_flags.parse(["--config", str(given)]).config
+    if Path(stem).suffix in (".py", ".json", ".yaml", ".yml") or stem in config_file.names():
+        return config_lib.from_config_dict(config_file.load(str(given)))
     return config_lib.with_overrides(config_lib.from_config_dict(config_lib.default()), {"data.path": str(given)})

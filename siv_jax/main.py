@@ -18,6 +18,8 @@ def main(argv: list[str]) -> int:
 
     process.cache_compiled_programs()
     with processes.joined(given.job):
+        if given.chosen:
+            processes.say(given.chosen)
         stopped = api.run_training(given.config, given.workdir, given.devices, given.dry_run, processes.say)
     return process.STOPPED_BY[stopped] if stopped else 0
 

@@ -10,6 +10,7 @@ import pytest
 
 import siv_jax
 from siv_jax import config as config_lib
+from siv_jax.cli import config_file
 from siv_jax.cli import training_flags as arguments
 from siv_jax.errors import UserError
 from siv_jax.models.siv_gan.config import Config
@@ -203,7 +204,7 @@ def test_every_key_is_read(key):
     assert any((owner, name) in reads() for owner in owners), f"nobody reads {key}"
 
 
-CONFIGS = sorted(path.stem for path in arguments.config_folder().glob("*.py") if path.stem != "__init__")
+CONFIGS = sorted(path.stem for path in config_file.folder().glob("*.py") if path.stem != "__init__")
 
 
 def test_the_named_configs_are_there():
@@ -213,10 +214,10 @@ def test_the_named_configs_are_there():
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_file_builds_by_name_and_by_path(name):
     by_name = arguments.parse(["--config", name]).config
-    by_path = arguments.parse([f"--config={arguments.config_folder() / name}.py"]).config
+    by_path = arguments.parse([f"--config={config_file.folder() / name}.py"]).config
     assert by_name == by_path
     config_lib.refuse_changes(by_name, by_name, Path("."))
-    docstring = ast.get_docstring(ast.parse((arguments.config_folder() / f"{name}.py").read_text()))
+    docstring = ast.get_docstring(ast.parse((config_file.folder() / f"{name}.py").read_text()))
     assert f"--config {name}" in docstring, "its header gives the command"
 
 

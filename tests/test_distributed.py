@@ -21,16 +21,18 @@ from siv_jax.workdir import layout as workdir
 from siv_jax.workdir.checkpoint import completed_steps
 
 LAUNCHER = Path(__file__).parent.parent / "launch" / "local_processes.py"
-STEPS, SAVED_EVERY = 32, 4
-RUN = {"batch_size": 16, "num_steps": STEPS, "log_every": 4, "checkpoint_every": SAVED_EVERY, "sample_every": 16}
+# The toy family, whose processes start in seconds: what is cut and resumed is the same for every family.
+STEPS, SAVED_EVERY = 2000, 50
+TOY = {"model.steps_per_stage": STEPS // 2, "log_every": 50, "checkpoint_every": SAVED_EVERY, "sample_every": 500}
+SIV_GAN = {"batch_size": 16, "num_steps": 8, "log_every": 4, "checkpoint_every": 8, "sample_every": 8}
 DEADLINE = 900.0  # seconds; only there so that a run that hangs fails the test
 
 
 class Job:
     """`processes` of the training command with some devices each, started together by the launcher."""
 
-    def __init__(self, folder: Path, processes: int, devices: int, output: Path, **changes):
-        module = [sys.executable, "-m", "siv_jax.main", *tiny.arguments(folder, **(RUN | changes))]
+    def __init__(self, arguments: list[str], processes: int, devices: int, output: Path):
+        module = [sys.executable, "-m", "siv_jax.main", *arguments]
         launcher = [sys.executable, LAUNCHER, "--processes", str(processes), "--devices", str(devices)]
         self._output = output
         with open(output, "w") as file:
@@ -63,8 +65,14 @@ class Job:
         return self._output.read_text()
 
 
-def finish(folder: Path, processes: int, devices: int, output: Path, **changes) -> str:
-    job = Job(folder, processes, devices, output, **changes)
+def toy_arguments(folder: Path) -> list[str]:
+    flags = [f"--config.{key}={value}" for key, value in TOY.items()]
+    arguments = toy_runs.arguments(folder, folder.with_suffix(".py"))
+    return [*arguments[: arguments.index("--devices")], *flags]
+
+
+def finish(arguments: list[str], processes: int, devices: int, output: Path) -> str:
+    job = Job(arguments, processes, devices, output)
     assert job.end() == 0, job.output()
     return job.output()
 
@@ -73,10 +81,10 @@ def finish(folder: Path, processes: int, devices: int, output: Path, **changes) 
 def reference(tmp_path_factory) -> Path:
     """A run of four processes with a device each, which nothing disturbed."""
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    output = finish(folder, 4, 1, folder.with_suffix(".txt"))
+    output = finish(toy_arguments(folder), 4, 1, folder.with_suffix(".txt"))
     assert completed_steps(folder / workdir.CHECKPOINTS) == STEPS
     # One of them says what all would say.
-    assert output.count("done      32 steps") == output.count("training  SIV-GAN at") == 1
+    assert output.count(f"done      {STEPS} steps") == output.count("training  Toy at") == 1
     assert len(list((folder / workdir.SAMPLES).glob("sample_*.png"))) == 4
     return folder
 
@@ -88,7 +96,7 @@ def test_stopped_killed_and_resumed_by_other_processes(reference, tmp_path):
         return lambda: completed_steps(folder / workdir.CHECKPOINTS) >= step
 
     # A signal to one of two stops both, after the same step.
-    job = Job(folder, 2, 2, tmp_path / "stopped.txt")
+    job = Job(toy_arguments(folder), 2, 2, tmp_path / "stopped.txt")
     job.wait_for(reached(SAVED_EVERY))
     job.send(1, signal.SIGTERM)
     assert job.end() == 143, job.output()
@@ -99,13 +107,13 @@ def test_stopped_killed_and_resumed_by_other_processes(reference, tmp_path):
     # Other processes with other devices go on. Without one of them the others end, too; and again without the first of
     # them, where the others meet.
     for killed, (processes, devices) in ((2, (4, 1)), (0, (2, 2))):
-        job = Job(folder, processes, devices, tmp_path / f"killed{killed}.txt")
+        job = Job(toy_arguments(folder), processes, devices, tmp_path / f"killed{killed}.txt")
         job.wait_for(reached(completed_steps(folder / workdir.CHECKPOINTS) + SAVED_EVERY))
         job.send(killed, signal.SIGKILL)
         assert job.end() == 128 + signal.SIGKILL, job.output()
         assert "Traceback" not in job.output()
 
-    output = finish(folder, 2, 2, tmp_path / "finished.txt")
+    output = finish(toy_arguments(folder), 2, 2, tmp_path / "finished.txt")
     assert re.search(r"\[0\] resuming  .* after step \d+", output)
     for found, expected in zip(toy_runs.arrays(folder), toy_runs.arrays(reference), strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -114,11 +122,13 @@ def test_stopped_killed_and_resumed_by_other_processes(reference, tmp_path):
         assert {path.name: path.read_bytes() for path in (folder / kind).iterdir()} == expected
 
 
-def test_several_processes_train_as_one_with_as_many_devices(reference, tmp_path):
-    done = tiny.command("siv_jax.main", *tiny.arguments(tmp_path / "run", **RUN), devices=4)
+def test_several_processes_train_siv_gan_as_one_with_as_many_devices(tmp_path):
+    several, one = tmp_path / "several", tmp_path / "one"
+    finish(tiny.arguments(several, **SIV_GAN), 2, 2, tmp_path / "several.txt")
+    done = tiny.command("siv_jax.main", *tiny.arguments(one, **SIV_GAN), devices=4)
     assert done.returncode == 0, done.stderr
     # Processes add gradients up in another order than devices of one process do: training drifts by rounding.
-    for found, expected in zip(toy_runs.arrays(reference), toy_runs.arrays(tmp_path / "run"), strict=True):
+    for found, expected in zip(toy_runs.arrays(several), toy_runs.arrays(one), strict=True):
         assert np.abs(found - expected).mean() <= 0.01 * np.abs(expected).mean()
 
 
@@ -126,7 +136,7 @@ def test_what_only_one_process_finds_ends_all(tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "notes.txt").write_text("not a run")
-    job = Job(folder, 2, 2, tmp_path / "taken.txt")
+    job = Job(toy_arguments(folder), 2, 2, tmp_path / "taken.txt")
     assert job.end() == 2
     assert f"[0] error: {folder} holds notes.txt but no config.json" in job.output()
     assert "[1] error: another process of this job cannot begin; what it printed says why" in job.output()

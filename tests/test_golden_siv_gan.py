@@ -153,7 +153,9 @@ def test_golden_siv_gan_pyramid_of_reals(golden):
 def test_golden_siv_gan_generator_loss_gradients_and_adam(golden):
     params_g, vectors_g, params_d, vectors_d = golden.flat_weights()
     function = jit(jax.value_and_grad(golden.players.generator_objective, has_aux=True))
-    (total, metrics), grads = function(params_g, params_d, vectors_g, vectors_d, golden.draws)
+    (total, metrics), grads = function(
+        params_g, params_d, vectors_g, vectors_d, golden.draws, golden.config.loss.diversity_weight
+    )
     for part, name in PARTS.items():
         close(metrics[f"loss_g/{part}"], golden[f"loss/G/{name}"])
     close(-golden.config.loss.diversity_weight * metrics["diversity"], golden["loss/G/DR"])

@@ -95,7 +95,7 @@ def test_each_players_turn_moves_that_player_alone(tiny, players):
         vectors_g = players.generator.power_step(start.params_g, start.vectors_g)
         vectors_d = players.discriminator.power_step(start.params_d, start.vectors_d)
         both_g, _ = jax.grad(players.generator_objective, argnums=(0, 1), has_aux=True)(
-            start.params_g, start.params_d, vectors_g, vectors_d, draws
+            start.params_g, start.params_d, vectors_g, vectors_d, draws, config.loss.diversity_weight
         )
         optimizer = adam.make_optimizer(config.optim.lr_g, config.optim.beta1, config.optim.beta2, config.optim.eps)
         params_g, _ = adam.optimizer_step(optimizer, both_g[0], start.opt_g, start.params_g)

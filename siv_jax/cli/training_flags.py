@@ -8,11 +8,18 @@ from absl import flags
 from ml_collections import config_flags
 
 from siv_jax import config as config_lib
+from siv_jax.cli import config_file
+from siv_jax.data.files import CLIP_SUFFIXES
 from siv_jax.errors import UserError
 
-USAGE = """usage: python -m siv_jax.main --config CONFIG [--config.KEY VALUE ...] [--workdir DIR] [--dry_run]
+_TRUTH = ("--dry_run", "--nodry_run", "--distributed", "--nodistributed")
 
-  --config CONFIG        a config file such as configs/single_image.py, or the name of one: single_image
+USAGE = """usage: python -m siv_jax.main [PHOTO] [--config CONFIG] [--config.KEY VALUE ...] [--workdir DIR] [--dry_run]
+
+  PHOTO                  what to train on, as --config.data.path: a picture, a clip, a folder of frames, an array
+  --config CONFIG        a config file (.py, .json, .yaml), such as config.json of a run, or the name of one that comes
+                         with the package: single_image. Without it quick on a CPU, single_image or single_video on
+                         a GPU or TPU
   --config.KEY VALUE     another value for a setting, such as --config.data.path photo.jpg
   --workdir DIR          where the run lives; runs/NAME, after the input's name, if not given.
                          The same command on the same workdir resumes the run.
@@ -41,6 +48,7 @@ class Arguments:
     devices: int  # 0: all
     dry_run: bool
     job: Job | None  # None: this process trains alone
+    chosen: str  # what to say of a config that was not given; empty if it was
 
 
 def parse(argv: list[str]) -> Arguments:
@@ -48,9 +56,17 @@ def parse(argv: list[str]) -> Arguments:
 
     Raises UserError: an unknown flag or key, a value of a wrong type, or a config file that does not load.
     """
-    values = flags.FlagValues()
-    argv = ["siv_jax.main", *_as_absl_wants(argv)]
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
+    name, photo, rest = _taken_apart(argv)
+    chosen = ""
+    if photo is not None:
+        rest.append(f"--config.data.path={photo}")
+        if name is None:
+            name = _usual_config(photo, any(word.startswith("--distributed") for word in rest))
+            chosen = f"--config {name}, chosen for this machine; single_image is the paper's setting"
+    if name is None:
+        raise UserError("nothing to train on: python -m siv_jax.main photo.jpg, or give --config, see --help")
+    values, argv = flags.FlagValues(), ["siv_jax.main", *rest]
+    config = config_file.load(name)
     flags.DEFINE_string("workdir", "", "", flag_values=values)
     flags.DEFINE_integer("devices", 0, "", lower_bound=0, flag_values=values)
     flags.DEFINE_boolean("dry_run", False, "", flag_values=values)
@@ -59,19 +75,17 @@ def parse(argv: list[str]) -> Arguments:
     flags.DEFINE_integer("num_processes", None, "", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("process_id", None, "", lower_bound=0, flag_values=values)
     try:
-        rest = values(argv)
-    except Exception as error:  # absl and ml_collections raise many kinds, and a config file any at all
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
+        values(argv)
+    except (flags.Error, KeyError, AttributeError, TypeError, ValueError) as error:
         raise UserError(_reason(error)) from None
-    if rest[1:]:
-        raise UserError(f"unexpected argument {rest[1]!r}; flags begin with --, see --help")
-    if values.config is None:
-        raise UserError("no --config given; for one photo: --config single_image --config.data.path photo.jpg")
     return Arguments(
         config=config_lib.from_config_dict(values.config),
-        workdir=Path(values.workdir) if values.workdir else None,
+        workdir=Path(values.workdir).expanduser() if values.workdir else None,
         devices=values.devices,
         dry_run=values.dry_run,
         job=_job(values),
+        chosen=chosen,
     )
 
 
@@ -93,53 +107,40 @@ def _job(values: flags.FlagValues) -> Job | None:
     return job
 
 
-def config_folder() -> Path:
-    """Where the configs that come with the package lie: inside an installed one, beside a checkout's."""
-    package = Path(__file__).parent.parent
-    inside = package / "configs"
-    return inside if inside.is_dir() else package.parent / "configs"
-
-
-def config_names() -> list[str]:
-    """Names of the configs that come with the package, as --config takes them."""
-    return sorted(path.stem for path in config_folder().glob("*.py") if path.stem != "__init__")
-
-
-def _as_absl_wants(argv: list[str]) -> list[str]:
-    """`argv` with the path of a config in place of its name, and `--config.KEY VALUE` as `--config.KEY=VALUE`.
+def _taken_apart(argv: list[str]) -> tuple[str | None, str | None, list[str]]:
+    """The config and the picture that `argv` names, and its other flags as absl wants them, --FLAG=VALUE.
 
     absl takes truth values in that form only.
     """
-    result = [""]
-    for argument in argv:
-        before = result[-1]
-        if argument.startswith("--config="):
-            result.append(f"--config={_config_path(argument.removeprefix('--config='))}")
-        elif before == "--config":
-            result.append(_config_path(argument))
-        elif before.startswith("--config.") and "=" not in before and not argument.startswith("--"):
-            result[-1] += f"={argument}"
+    config, photo, rest, words = None, None, [], iter(argv)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not word.startswith("--"):
+            if photo is not None or word.startswith("-"):
+                raise UserError(f"unexpected argument {word!r}; flags begin with --, see --help")
+            photo = word
+        elif equals or name in _TRUTH:
+            config, rest = (value, rest) if name == "--config" else (config, [*rest, word])
         else:
-            result.append(argument)
-    return result[1:]
+            value = next(words, None)
+            if value is None or value.startswith("--"):
+                raise UserError(f"{name} needs a value; see --help")
+            config, rest = (value, rest) if name == "--config" else (config, [*rest, f"{name}={value}"])
+    return config, photo, rest
 
 
-def _config_path(name: str) -> str:
-    stem, colon, rest = name.partition(":")
-    if Path(stem).is_file():
-        if Path(stem).suffix.lower() != ".py":
-            advice = f"to train on it: --config single_image --config.data.path {stem}"
-            raise UserError(f"{stem} is no config file; {advice}")
-        return name
-    packaged = config_folder() / f"{stem.removeprefix('configs/').removesuffix('.py')}.py"
-    if packaged.is_file():
-        return f"{packaged}{colon}{rest}"
-    raise UserError(f"there is no config {stem}: give a file, or one of {', '.join(config_names())}")
+def _usual_config(photo: str, distributed: bool) -> str:
+    """The config for a picture or a clip on this machine: quick where there are only CPUs."""
+    import jax
+
+    if distributed:
+        raise UserError("several processes need --config, such as --config single_image")
+    if jax.default_backend() == "cpu":
+        return "quick"
+    return "single_video" if Path(photo).is_dir() or Path(photo).suffix.lower() in CLIP_SUFFIXES else "single_image"
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, UserError):
-        return str(error)
     if isinstance(error, flags.UnrecognizedFlagError):
         if error.flagname.startswith("config."):
             return f"unknown config key: {error.flagname.removeprefix('config.')}"

@@ -13,6 +13,7 @@ FRAME_SUFFIXES = ARRAY_SUFFIXES.union(
     (".apng", ".avif", ".avifs", ".bmp", ".gif", ".heic", ".heif", ".hif", ".j2k", ".jfif", ".jp2", ".jpe"),
     (".jpeg", ".jpg", ".jpx", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".webp"),
 )
+CLIP_SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"))
 HOLDS_OBJECTS = "holds pickled Python objects, which are not loaded: save it with numpy.save(..., allow_pickle=False)"
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

@@ -15,22 +15,9 @@ def pairwise_rms(images: jax.Array) -> jax.Array:
     """Mean over unordered pairs of the root of the mean squared difference; images [B, H, W, C], B >= 2."""
     count = images.shape[0]
     above = jnp.triu(jnp.ones((count, count), bool), 1)
-    return jnp.sum(jnp.where(above, _distances(images, images), 0.0)) / (count * (count - 1) / 2)
-
-
-def novelty(images: jax.Array, frames: jax.Array) -> jax.Array:
-    """Mean distance of an image to what is nearest to it: another of the images [B, H, W, C], or a frame [M, H, W, C].
-
-    Small where samples are alike, fall into a few kinds, or repeat the training picture.
-    """
-    others = _distances(images, images) + jnp.diag(jnp.full(images.shape[0], jnp.inf))
-    return jnp.mean(jnp.min(jnp.concatenate([others, _distances(images, frames)], axis=1), axis=1))
-
-
-def _distances(one: jax.Array, other: jax.Array) -> jax.Array:
-    """Roots of the mean squared differences [B, M] of all pairs."""
-    difference = one[:, None] - other[None]
-    return jnp.sqrt(jnp.mean(jnp.square(difference), axis=tuple(range(2, difference.ndim))))
+    differences = images[:, None] - images[None]
+    distances = jnp.sqrt(jnp.mean(jnp.square(differences), axis=tuple(range(2, differences.ndim))))
+    return jnp.sum(jnp.where(above, distances, 0.0)) / (count * (count - 1) / 2)
 
 
 def of_views(frames: np.ndarray) -> float:

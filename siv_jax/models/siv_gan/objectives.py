@@ -9,7 +9,7 @@ from flax import struct
 from siv_jax.models.siv_gan import feature_augment, losses, network
 from siv_jax.models.siv_gan.config import Config
 from siv_jax.models.siv_gan.plan import Plan
-from siv_jax.nn import image_augment, spread
+from siv_jax.nn import image_augment
 from siv_jax.nn.convolution import avg_pool2d
 
 
@@ -41,14 +41,9 @@ class Players:
         self.discriminator = network.discriminator(plan, config.model, dtype)
 
     def generator_objective(
-        self, params_g, params_d, vectors_g, vectors_d, draws: Draws, weight: jax.Array | None = None, reals=None
+        self, params_g, params_d, vectors_g, vectors_d, draws: Draws, weight: jax.Array | float
     ):
-        """Loss of the generator: adversarial minus lambda times diversity (eq. 5), and its metrics.
-
-        Args:
-          weight: lambda; None: the config's.
-          reals: training frames [M, H, W, C] for the metric "novelty" of the fakes, see `spread.novelty`; or None.
-        """
+        """Loss of the generator, adversarial minus `weight` (lambda) times diversity (eq. 5), and its metrics."""
         plan, config = self._plan, self._config
         images, features = self.generator.apply(params_g, vectors_g, draws.z_g)
         fakes = augment(draws.warp_g, images[-plan.num_blocks_low_level :], config.augment.image)
@@ -59,10 +54,8 @@ class Players:
             moved = draws.z_g + losses.ZCR_NOISE * draws.z_moved
             perturbed = self.generator.apply(params_g, vectors_g, moved)[0][-1]
         diversity = losses.diversity(images, features, draws.z_g, perturbed, config.loss)
-        total = sum(parts.values()) - (config.loss.diversity_weight if weight is None else weight) * diversity
+        total = sum(parts.values()) - weight * diversity
         metrics = {"loss_g": total, "diversity": diversity}
-        if reals is not None:
-            metrics["novelty"] = spread.novelty(jax.lax.stop_gradient(images[-1]), reals)
         return total, metrics | {f"loss_g/{part}": value for part, value in parts.items()}
 
     def discriminator_objective(self, params_d, params_g, vectors_g, vectors_d, reals, draws: Draws):

@@ -4,18 +4,19 @@ import dataclasses
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import struct
 
 from siv_jax.data import Source
 from siv_jax.models.interface import AXIS
+from siv_jax.models.siv_gan import steering
 from siv_jax.models.siv_gan.config import Config
 from siv_jax.models.siv_gan.discriminator import content_channels
 from siv_jax.models.siv_gan.objectives import Draws, Players
 from siv_jax.models.siv_gan.plan import Plan
-from siv_jax.nn import adam, image_augment, spread
+from siv_jax.models.siv_gan.steering import Steering
+from siv_jax.nn import adam, image_augment
 from siv_jax.nn.ema import ema_decay, updated
 from siv_jax.nn.frames import choose_frames, to_float
 from siv_jax.nn.precision import compute_dtype
@@ -32,15 +33,7 @@ class TrainState:
     opt_d: optax.OptState
     vectors_g: jax.Array  # spectral norm's u and v
     vectors_d: jax.Array
-    log_weight: jax.Array  # [], log of lambda
-    views_spread: jax.Array  # [], how far views of the frames differ, see `spread.of_views`; 1 without a target
-
-
-# How fast the log of lambda follows the error of the novelty, a step: faster upwards, since samples that have become
-# alike are hard to part again. It waits until samples have begun to form. Above the highest weight the generator finds
-# features that differ for pictures that do not: samples became copies after 1,000 steps at 0.5.
-_GAIN_UP, _GAIN_DOWN, _WAIT = 0.018, 0.006, 500
-_LOWEST_WEIGHT, _HIGHEST_WEIGHT = 0.03, 0.25
+    steering: Steering | None  # of lambda, where the config has a target
 
 
 class Training:
@@ -62,7 +55,7 @@ class Training:
     def init(self, key: np.ndarray, data: np.ndarray, previous: None = None) -> TrainState:
         """The state before the first step, as numpy arrays; see `Network.init`."""
         rng = np.random.Generator(np.random.Philox(int(key[1])))
-        networks = self._players.generator, self._players.discriminator
+        networks, loss = (self._players.generator, self._players.discriminator), self._config.loss
         params_g, params_d = (network.init_params(rng) for network in networks)
         vectors_g, vectors_d = (
             network.init_vectors(params, rng) for network, params in zip(networks, (params_g, params_d), strict=True)
@@ -75,8 +68,7 @@ class Training:
             opt_d=adam.initial(self._optimizers[1], params_d),
             vectors_g=vectors_g,
             vectors_d=vectors_d,
-            log_weight=np.log(np.float32(max(self._config.loss.diversity_weight, 1e-30))),
-            views_spread=np.float32(max(spread.of_views(data), 1e-6) if self._config.loss.diversity_target else 1.0),
+            steering=steering.start(loss.diversity_weight, data) if loss.diversity_target else None,
         )
 
     def step(
@@ -90,10 +82,9 @@ class Training:
         vectors_d = players.discriminator.power_step(state.params_d, state.vectors_d)
 
         reals = to_float(choose_frames(draws.frames, data, config.batch_size))
-        # Lambda of eq. 5: the config's, or one that follows the novelty of the fakes.
-        steered = (jnp.exp(state.log_weight), reals) if config.loss.diversity_target else ()
+        weight = state.steering.weight if state.steering else config.loss.diversity_weight
         grads_g, metrics_g = jax.grad(players.generator_objective, has_aux=True)(
-            state.params_g, state.params_d, vectors_g, vectors_d, draws, *steered
+            state.params_g, state.params_d, vectors_g, vectors_d, draws, weight
         )
         params_g, opt_g = adam.optimizer_step(
             self._optimizers[0], self._averaged(grads_g), state.opt_g, state.params_g
@@ -105,38 +96,34 @@ class Training:
             self._optimizers[1], self._averaged(grads_d), state.opt_d, state.params_d
         )
         metrics = self._averaged(metrics_g | metrics_d)
-        log_weight, metrics = self._steered(state, metrics, step)
+        ema = updated(state.ema, params_g, ema_decay(step, config.ema.decay, config.ema.warmup))
+        next_steering = None
+        if state.steering:
+            next_steering = self._steered(state.steering, ema, vectors_g, step + 1)
+            metrics |= {"diversity_weight": weight, "spread": next_steering.spread}
         return TrainState(
             params_g=params_g,
             params_d=params_d,
-            ema=updated(state.ema, params_g, ema_decay(step, config.ema.decay, config.ema.warmup)),
+            ema=ema,
             opt_g=opt_g,
             opt_d=opt_d,
             vectors_g=vectors_g,
             vectors_d=vectors_d,
-            log_weight=log_weight,
-            views_spread=state.views_spread,
+            steering=next_steering,
         ), metrics
 
     def weights(self, state: TrainState) -> dict[str, jax.Array]:
         """The averaged generator and its spectral-norm vectors."""
         return {"ema": state.ema, "vectors_g": state.vectors_g}
 
-    def _steered(self, state: TrainState, metrics: dict, step: jax.Array) -> tuple[jax.Array, dict]:
-        """The log of lambda for the next step, by which the fakes' novelty follows its target, and the metrics.
+    def _steered(self, now: Steering, ema: jax.Array, vectors_g: jax.Array, step: jax.Array) -> Steering:
+        """The steering after `step` completed steps. Every shard draws the same samples of the same weights."""
 
-        One lambda does not fit all pictures: with small networks .05 leaves the samples of one alike and .09 breaks up
-        those of another.
-        """
-        target = self._config.loss.diversity_target
-        if not target:
-            return state.log_weight, metrics
-        novelty = metrics.pop("novelty") / state.views_spread
-        error = target - novelty
-        moved = state.log_weight + jnp.where(error > 0, _GAIN_UP, _GAIN_DOWN) * error
-        moved = jnp.clip(moved, math.log(_LOWEST_WEIGHT), math.log(_HIGHEST_WEIGHT))
-        log_weight = jnp.where(step < _WAIT, state.log_weight, moved)
-        return log_weight, metrics | {"novelty": novelty, "diversity_weight": jnp.exp(state.log_weight)}
+        def compared(now: Steering) -> Steering:
+            images, _ = self._players.generator.apply(ema, vectors_g, steering.latents(self._config.model.noise_dim))
+            return steering.steered(now, images[-1], self._config.loss.diversity_target)
+
+        return jax.lax.cond(steering.due(step), compared, lambda now: now, now)
 
     def _averaged(self, tree):
         return tree if self._shards == 1 else jax.lax.pmean(tree, AXIS)

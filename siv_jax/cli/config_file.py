@@ -1,0 +1,109 @@
+"""Config files: Python with a get_config(), as ml_collections has it, or JSON and YAML, which run no code."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import ml_collections
+import yaml
+
+from siv_jax import config as config_lib
+from siv_jax.errors import UserError
+from siv_jax.models import registry
+
+_DATA_SUFFIXES = (".json", ".yaml", ".yml")
+
+
+def folder() -> Path:
+    """Where the configs that come with the package lie: inside an installed one, beside a checkout's."""
+    package = Path(__file__).parent.parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def names() -> list[str]:
+    """Names of the configs that come with the package, as --config takes them."""
+    return sorted(path.stem for path in folder().glob("*.py") if path.stem != "__init__")
+
+
+def load(given: str) -> ml_collections.ConfigDict:
+    """The settings of a config file, not yet checked.
+
+    Args:
+      given: a file, or the name of one that comes with the package; of a Python file NAME:ARGUMENT passes ARGUMENT to
+        get_config.
+
+    Raises:
+      UserError: no such config, or a file that does not load.
+    """
+    stem, _, argument = given.partition(":")
+    path = Path(given if Path(given).is_file() else stem).expanduser()
+    if not path.is_file():
+        path = folder() / f"{stem.removeprefix('configs/').removesuffix('.py')}.py"
+        if not path.is_file():
+            raise UserError(f"there is no config {stem}: give a file, or one of {', '.join(names())}")
+    if path.suffix.lower() in _DATA_SUFFIXES:
+        return _with_defaults(_read(path), path)
+    if path.suffix.lower() != ".py":
+        raise UserError(f"{path} is no config file; to train on it: python -m siv_jax.main {path}")
+    found = _call(path, argument)
+    if isinstance(found, ml_collections.ConfigDict):
+        return found
+    if not isinstance(found, dict):
+        raise UserError(
+            f"get_config() of {path} returns {type(found).__name__}; it must return config.default() with changes"
+        )
+    return _with_defaults(found, path)
+
+
+def _call(path: Path, argument: str) -> object:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        if not callable(getattr(module, "get_config", None)):
+            raise UserError(f"{path} has no function get_config(); see {folder() / 'quick.py'}")
+        return module.get_config(argument) if argument else module.get_config()
+    except UserError:
+        raise
+    except SyntaxError as error:
+        raise UserError(f"{path} does not load: line {error.lineno}: {error.msg}") from None
+    except Exception as error:  # a config file is a program and may raise anything
+        raise UserError(f"{path} does not load: {_line(error, path)}{type(error).__name__}: {error}") from None
+
+
+def _line(error: Exception, path: Path) -> str:
+    """Where in `path` it was raised, "line 7: ", or nothing."""
+    trace, number = error.__traceback__, None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            number = trace.tb_lineno
+        trace = trace.tb_next
+    return f"line {number}: " if number else ""
+
+
+def _read(path: Path) -> dict:
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"{path} does not load: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} holds no settings: they look like num_steps: 5000")
+    return values
+
+
+def _with_defaults(values: dict, path: Path) -> ml_collections.ConfigDict:
+    """The defaults of the model that `values` name, with `values` laid over them."""
+    model = values.get("model")
+    name = model.get("name", registry.DEFAULT) if isinstance(model, dict) else registry.DEFAULT
+    merged = config_lib.default(name).to_dict()
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = merged[key] | value
+        else:
+            merged[key] = value
+    unknown = [key for key in values if not isinstance(key, str)]
+    if unknown:
+        raise UserError(f"{path} has the key {unknown[0]!r}: keys are names of settings")
+    return ml_collections.ConfigDict(merged)

@@ -1,0 +1,61 @@
+"""Config files: as data, which runs no code, and as Python, whose faults are told in one line."""
+
+import json
+
+import pytest
+
+from siv_jax import config as config_lib
+from siv_jax.cli import config_file
+from siv_jax.errors import UserError
+
+
+def load(path) -> config_lib.Config:
+    return config_lib.from_config_dict(config_file.load(str(path)))
+
+
+def test_json_and_yaml_give_what_python_gives(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from siv_jax import config\n"
+        "def get_config():\n    c = config.default()\n    c.num_steps = 7\n    c.model.ch_g = 4\n    return c\n"
+    )
+    (tmp_path / "own.json").write_text(json.dumps({"num_steps": 7, "model": {"ch_g": 4}}))
+    (tmp_path / "own.yaml").write_text("num_steps: 7\nmodel:\n  ch_g: 4\n")
+    (tmp_path / "dict.py").write_text("def get_config():\n    return {'num_steps': 7, 'model': {'ch_g': 4}}\n")
+    expected = load(tmp_path / "own.py")
+    assert (expected.num_steps, expected.model.ch_g, expected.model.ch_d) == (7, 4, 32)
+    for name in ("own.json", "own.yaml", "dict.py"):
+        assert load(tmp_path / name) == expected
+
+
+def test_the_saved_config_of_a_run_is_a_config_file(tmp_path):
+    quick = load("quick")
+    (tmp_path / "config.json").write_text(config_lib.to_json(quick))
+    assert load(tmp_path / "config.json") == quick
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.py", "def get_config(:\n", "does not load: line 1: "),
+        ("a.py", "x = 1\n\n1 / 0\n", "does not load: line 3: ZeroDivisionError: division by zero"),
+        ("a.py", "def get_config():\n    return nothing\n", "does not load: line 2: NameError: name 'nothing'"),
+        ("a.py", "x = 1\n", r"has no function get_config\(\)"),
+        ("a.py", "def get_config():\n    pass\n", r"get_config\(\) of .*a.py returns NoneType; it must return config"),
+        ("a.json", "{", "does not load: Expecting property name"),
+        ("a.json", "[1]", "holds no settings"),
+        ("a.json", "[" * 100_000, "does not load"),
+        ("a.yaml", "a: [1", "does not load: while parsing"),
+        ("a.yaml", "1: 2", "has the key 1: keys are names"),
+        ("a.yaml", "!!python/object/apply:os.system [true]", "does not load: could not determine a constructor"),
+        ("a.yaml", "num_stepz: 3", "unknown config key num_stepz; did you mean num_steps?"),
+        ("a.yaml", "model: {name: nobody}", "nobody"),
+        ("a.yaml", "model: 3", "config key model is a group of settings, not 3"),
+        ("a.yaml", "num_steps: many", "config key num_steps is 'many'"),
+        ("a.txt", "", "is no config file"),
+    ],
+)
+def test_faults_of_a_config_file_are_one_line(tmp_path, name, text, said):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=said) as refused:
+        load(tmp_path / name)
+    assert "\n" not in str(refused.value)
