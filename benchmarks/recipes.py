@@ -29,11 +29,12 @@ import siv_jax
 from siv_jax.metrics.measure import load_networks, measure
 
 # Name -> what it changes in the config quick. `quick_0.1` is that config as it was in version 0.1.
-FIXED = {"loss.diversity_target": 0.0, "loss.diversity_weight": 0.05}
+_STEADY = {"loss.diversity_target": 0.0, "augment.feature": 0.4}
 RECIPES = {
     "quick": {},
-    "fixed": FIXED,
-    "quick_0.1": FIXED | {"data.max_size": 64, "model.num_blocks_d": 5},
+    "steady": _STEADY | {"loss.diversity_weight": 0.09},
+    "quick_0.1": _STEADY
+    | {"loss.diversity_weight": 0.05, "data.max_size": 64, "model.num_blocks_d": 5, "num_steps": 6000},
 }
 
 # Metric -> which of two values is the worse.

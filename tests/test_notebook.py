@@ -1,6 +1,5 @@
 """The Colab notebook, executed from top to bottom as a reader would, and what it is made of."""
 
-import ast
 import base64
 import io
 import json
@@ -70,15 +69,29 @@ def test_without_weights_the_notebook_says_so_and_goes_on(executed):
     assert steps == {"40"}
 
 
-def test_the_notebook_is_committed_clean_and_opens_in_colab():
+def test_the_notebook_is_committed_clean():
     book = json.loads(NOTEBOOK.read_text())
     code = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
-    first = "".join(book["cells"][0]["source"])
-    install = "".join(next(cell["source"] for cell in code if cell["id"] == "install"))
-    repository = ast.literal_eval(next(line.split(" = ")[1] for line in install.splitlines() if "REPOSITORY =" in line))
-    place = repository.removeprefix("https://github.com/")
-    assert f"https://colab.research.google.com/github/{place}/blob/main/notebooks/{NOTEBOOK.name}" in first
+
+
+def test_the_notebook_installs_a_wheel_beside_it_or_what_source_names(monkeypatch, tmp_path):
+    book = json.loads(NOTEBOOK.read_text())
+    install = "".join(next(cell["source"] for cell in book["cells"] if cell["id"] == "install"))
+    lines = install.replace("%pip install --quiet ", "found.append(f").replace('{wanted}"', '{wanted}")')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+
+    def wanted(source: str = "siv_jax") -> str:
+        found: list[str] = []
+        exec(lines.replace('SOURCE = "siv_jax"', f"SOURCE = {source!r}"), {"found": found})
+        return found[0]
+
+    assert wanted() == "siv_jax[notebook]"
+    assert wanted("git+https://example.org/x") == "siv_jax[notebook] @ git+https://example.org/x"
+    (tmp_path / "siv_jax-0.2.0-py3-none-any.whl").touch()
+    assert wanted() == "./siv_jax-0.2.0-py3-none-any.whl[notebook]"
 
 
 def test_no_input_outside_of_colab():

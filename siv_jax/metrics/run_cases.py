@@ -9,6 +9,7 @@ from siv_jax.data.notes import Notes
 from siv_jax.errors import UserError
 from siv_jax.metrics import cases
 from siv_jax.metrics.cases import Case, PendingCase, Size, shown
+from siv_jax.sampling.drawer import sample_size
 from siv_jax.workdir import layout
 
 
@@ -30,8 +31,8 @@ def pending_cases(folder: Path, real: Path | None, num: int, seed: int, size: Si
     if real and len(runs) > 1:
         raise UserError(f"{folder} holds several runs: --real goes with the --workdir of one")
     for run in runs:
-        plan = layout.load_record(run).plan
-        cases.check_size(run.name, size or (plan.height, plan.width))
+        record = layout.load_record(run)
+        cases.check_size(run.name, size or sample_size(record.plan, record.source_size))
         if real is None:
             layout.load_source(run)  # raises where there is none
     return [functools.partial(_load, run, real, num, seed, size) for run in runs]

@@ -11,10 +11,29 @@ from siv_jax.models.interface import Plan, Sampler, Samples
 # Output values at most in one call of the compiled sampler: 32 samples at 128x128, 8 at 192x320.
 _VALUES_PER_BATCH = 1_600_000
 _LARGEST_BATCH = 64
+# A plan whose sides are in another proportion than the picture's by more than this factor gives distorted samples.
+_MOST_DISTORTION = 1.05
+
+
+def sample_size(plan: Plan, source_size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of samples: the plan's, or where plans fit the picture's shape badly, brought back to its shape.
+
+    Args:
+      source_size: (height, width) of the picture; (0, 0) where it is not known.
+    """
+    planned = (plan.height, plan.width)
+    if 0 in source_size:
+        return planned
+    distortion = planned[0] / planned[1] * source_size[1] / source_size[0]
+    if 1 / _MOST_DISTORTION <= distortion <= _MOST_DISTORTION:
+        return planned
+    scale = max(planned) / max(source_size)
+    height, width = (max(1, round(side * scale)) for side in source_size)
+    return height, width
 
 
 class Drawer:
-    """Draws samples of the plan's size.
+    """Draws samples in the picture's proportions.
 
     Attributes:
       sampler: what it draws with.
@@ -22,11 +41,11 @@ class Drawer:
       batch: samples in one call.
     """
 
-    def __init__(self, sampler: Sampler, plan: Plan):
-        self.sampler, self.size = sampler, (plan.height, plan.width)
-        values = self.size[0] * self.size[1] * plan.channels
+    def __init__(self, sampler: Sampler, plan: Plan, source_size: tuple[int, int] = (0, 0)):
+        self.sampler, self.size = sampler, sample_size(plan, source_size)
+        values = plan.height * plan.width * plan.channels
         self.batch = int(np.clip(_VALUES_PER_BATCH // values, 1, _LARGEST_BATCH))
-        self._draw = jax.jit(lambda weights, noise: sampler.draw(weights, noise))
+        self._draw = jax.jit(lambda weights, noise: _brought_to(sampler.draw(weights, noise), self.size))
 
     def noise(self, seed: int, start: int, count: int) -> np.ndarray:
         """Noise for samples number `start` to `start + count` of `seed`, see Sampler."""
@@ -45,3 +64,12 @@ class Drawer:
         return lambda: jax.tree.map(
             lambda *leaves: np.concatenate([np.asarray(leaf) for leaf in leaves])[:count], *batches
         )
+
+
+def _brought_to(drawn: Samples, size: tuple[int, int]) -> Samples:
+    if drawn.images.shape[1:3] == size:
+        return drawn
+    count, *_, channels = drawn.images.shape
+    images = jax.image.resize(drawn.images, (count, *size, channels), "linear").clip(-1.0, 1.0)
+    masks = drawn.masks
+    return Samples(images, None if masks is None else jax.image.resize(masks, (count, *size), "nearest"))

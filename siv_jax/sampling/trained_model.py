@@ -23,6 +23,7 @@ class TrainedModel:
       config: of the run.
       record: plan, pixel format and input of the run.
       step: completed training steps of the weights.
+      size: (height, width) of samples.
     """
 
     def __init__(self, workdir: Path):
@@ -35,7 +36,8 @@ class TrainedModel:
         self.config, self.record = layout.load_config(workdir), layout.load_record(workdir)
         self._sampler = registry.get(self.config.model.name).sampler(self.config, self.record.plan)
         weights, self.step = checkpoint.restore_weights(workdir / layout.CHECKPOINTS)
-        self._drawer = Drawer(self._sampler, self.record.plan)
+        self._drawer = Drawer(self._sampler, self.record.plan, self.record.source_size)
+        self.size = self._drawer.size
         self._noise_shape = self.latents(1).shape[1:]
         try:
             jax.eval_shape(self._sampler.draw, weights, self.latents(1))

@@ -86,7 +86,7 @@ class Run:
         self.task, self.name, self.shown = task, name, ""
         self.error: DivergedError | None = None
         self.num_steps = task.num_steps
-        self.drawer = Drawer(task.family.sampler(task.config, task.plan), task.plan)
+        self.drawer = Drawer(task.family.sampler(task.config, task.plan), task.plan, task.source.size)
         self._devices, self._output, self._programs, self._profile = devices, output, programs, profile
         self._pace = Pace()
         self._due: list[Callable[[], None]] = []  # what is written once it has arrived from the devices

@@ -18,9 +18,11 @@ from siv_jax.config import Config
 from siv_jax.data import Source, open_source
 from siv_jax.errors import DivergedError, UserError
 from siv_jax.models import registry
+from siv_jax.models.interface import Plan
 from siv_jax.nn import spread
 from siv_jax.report.run_page import PAGE, RunPage
 from siv_jax.sampling import rendering, sample_files
+from siv_jax.sampling.drawer import sample_size
 from siv_jax.train import devices as devices_lib
 from siv_jax.train import loop, memory, processes
 from siv_jax.train.profile import recorded
@@ -233,9 +235,17 @@ def describe(task: Task, num_devices: int) -> list[str]:
         *task.family.describe(config, plan, source),
         f"memory    about {needed / 1e6:,.0f} MB of {devices_lib.available_memory() / 1e6:,.0f} MB on each device",
         *([f"time      {config.time_limit} of training at most"] if config.time_limit else []),
+        *_shape_note(plan, source),
         *(f"note      {note}" for note in source.notes.lines()),
         *(["note      samples of a clip are still pictures, not clips"] if is_clip else []),
     ]
+
+
+def _shape_note(plan: Plan, source: Source) -> list[str]:
+    height, width = sample_size(plan, source.size)
+    if (height, width) == (plan.height, plan.width):
+        return []
+    return [f"note      samples are brought from {plan.width}x{plan.height} to the picture's shape, {width}x{height}"]
 
 
 def _output(folder: Path, task: Task, stack: contextlib.ExitStack, watch: Callable[[int], None] | None) -> Output:

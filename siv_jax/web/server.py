@@ -62,10 +62,11 @@ class _Handlers:
 
     async def page(self, _):
         record, plan = self._model.record, self._model.record.plan
+        height, width = self._model.size
         data = {
             "name": self._model.workdir.resolve().name,
             "facts": f"{record.source} at {plan.width}x{plan.height}, after {self._model.step:,} steps",
-            **{"width": plan.width, "height": plan.height, "shown": SHOWN, "steps": STEPS},
+            **{"width": width, "height": height, "shown": SHOWN, "steps": STEPS},
             "folder": str(self._favourites.folder),
             "favourites": self._favourites.names(),
         }

@@ -41,8 +41,8 @@ class LossConfig:
     diversity_weight: StrictFloat = setting(0.15, "lambda of eq. 5 (Table 5)", 0.0, 1e3)
     diversity_target: StrictFloat = setting(
         0.0,
-        "0: lambda stays; else it rises and falls until a sample differs this much from the nearest other sample of "
-        "its batch or training frame, 1 being how much views of the training frames differ",
+        "0: lambda stays; else it starts at diversity_weight and rises and falls so that samples differ this much, 1 "
+        "being how much flipped, shifted and cropped views of the training frames differ",
         0.0,
         2.0,
     )

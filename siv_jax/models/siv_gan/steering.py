@@ -11,13 +11,14 @@ from flax import struct
 
 from siv_jax.nn import spread
 
-EVERY, WAIT = 250, 500  # steps; samples begin to form within WAIT steps
+EVERY, WAIT = 125, 500  # steps; samples begin to form within WAIT steps
 SAMPLES = 12
 # Lambda is multiplied by the exponential of a gain times the error: faster upwards, since samples that have become
 # alike are hard to part again.
-GAIN_UP, GAIN_DOWN = 3.0, 1.0
-# Above the highest the generator finds features that differ for pictures that do not.
-LOWEST, HIGHEST = 0.03, 0.5
+GAIN_UP, GAIN_DOWN = 1.5, 0.75
+# Below the lowest samples drift towards copies of the picture before the next comparison; above the highest the generator
+# finds features that differ for pictures that do not.
+LOWEST, HIGHEST = 0.05, 0.3
 
 
 @struct.dataclass
