@@ -185,7 +185,9 @@ def test_a_dry_run_says_what_it_would_do_and_touches_nothing(capsys, tmp_path, m
     assert main.main([*tiny.arguments(tmp_path / "run"), "--devices=1", "--dry_run"]) == 0
     out = capsys.readouterr().out
     assert "64x48" in out and "4,499 parameters" in out
-    assert json.loads(out[out.index("{") :])["batch_size"] == 4
+    settings, end = json.JSONDecoder().raw_decode(out)
+    assert settings["batch_size"] == 4
+    assert out[end:].rstrip().splitlines()[-1].startswith("time      about ")
     assert not list(tmp_path.iterdir())
 
 

@@ -19,7 +19,7 @@ from siv_jax.config import Config
 from siv_jax.errors import DivergedError, UserError
 from siv_jax.report import fleet_page
 from siv_jax.train import devices as devices_lib
-from siv_jax.train import fleet_summary, loop, single
+from siv_jax.train import fleet_summary, loop, progress, single
 from siv_jax.train.fleet_members import Member, survey
 from siv_jax.train.run import Run
 from siv_jax.train.stop_signal import StopSignal
@@ -88,7 +88,7 @@ class _Queue:
         self._open: dict[Run, tuple[Member, contextlib.ExitStack]] = {}
         steps = [member.task.num_steps for member in members if member.task]
         begun = [completed_steps(member.folder / layout.CHECKPOINTS) for member in members if member.task]
-        self._bar = loop.progress_bar(sum(steps), sum(map(min, begun, steps)))
+        self._bar = progress.display(sum(steps), sum(map(min, begun, steps)), disable=False)
 
     def train(self, groups: list[list[jax.Device]]) -> None:
         """Trains all that wait, until the signal to stop."""

@@ -55,15 +55,3 @@ def train(
                 run.finish()
                 yield run
             return
-
-
-def progress_bar(total: int, initial: int) -> tqdm:
-    """The display of the steps of all runs."""
-    return tqdm(
-        total=total,
-        initial=initial,
-        unit="it",
-        dynamic_ncols=True,
-        disable=not processes.is_first(),
-        smoothing=0.1,
-    )

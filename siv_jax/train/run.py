@@ -18,7 +18,7 @@ from siv_jax.errors import DivergedError, UserError
 from siv_jax.models.interface import Family, Plan, Stage
 from siv_jax.sampling import pictures
 from siv_jax.sampling.drawer import Drawer
-from siv_jax.train import processes
+from siv_jax.train import processes, speed
 from siv_jax.train.devices import Program
 from siv_jax.train.mean_metrics import MeanMetrics
 from siv_jax.train.pace import Pace
@@ -123,6 +123,11 @@ class Run:
         self._totals = program.zero_totals()
         self._log.begin()
         self._begun_at = min(self._begun_at, time.monotonic())
+
+    def seconds_per_step(self) -> float:
+        """Measured with a copy of the state, after `begin`."""
+        state, data = map(self._program.fetch, (self._state, self._placed_data))
+        return speed.seconds_per_step(self._program, state, data, self._key(self._stage))
 
     @property
     def _stage_done(self) -> bool:

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +23,7 @@ from siv_jax.report.run_page import PAGE, RunPage
 from siv_jax.sampling import rendering, sample_files
 from siv_jax.sampling.drawer import sample_size
 from siv_jax.train import devices as devices_lib
-from siv_jax.train import loop, memory, processes
+from siv_jax.train import estimate, loop, memory, processes, progress
 from siv_jax.train.profile import recorded
 from siv_jax.train.run import Output, Run, Task
 from siv_jax.train.stop_signal import StopSignal
@@ -76,6 +75,8 @@ def train(
     if config.fleet.enabled:
         raise UserError("a fleet is trained by python -m siv_jax.main; for one model set fleet.enabled to False")
     used = devices_lib.use(devices)
+    if dry_run:
+        say(config_lib.to_json(config).rstrip())
     with processes.together():
         task = make_task(config, open_input(config, folder), len(used))
         for line in describe(task, len(used)):
@@ -84,7 +85,7 @@ def train(
     without_path = dataclasses.replace(config, data=dataclasses.replace(config.data, path=""))
     processes.require_same(config_lib.to_json(without_path) + task.digest, "settings or pictures")
     if dry_run:
-        say(json.dumps(dataclasses.asdict(config), indent=2))
+        say(estimate.line(estimate.seconds_per_step(task, used), task))
         return None
     with (
         StopSignal().listening() as stop,
@@ -234,7 +235,6 @@ def describe(task: Task, num_devices: int) -> list[str]:
         f"batch {config.batch_size} on {num_devices} {jax.default_backend()} device(s)",
         *task.family.describe(config, plan, source),
         f"memory    about {needed / 1e6:,.0f} MB of {devices_lib.available_memory() / 1e6:,.0f} MB on each device",
-        *([f"time      {config.time_limit} of training at most"] if config.time_limit else []),
         *_shape_note(plan, source),
         *(f"note      {note}" for note in source.notes.lines()),
         *(["note      samples of a clip are still pictures, not clips"] if is_clip else []),
@@ -269,7 +269,9 @@ def _advance(
     say("compiling (under a minute on first use of a shape, seconds after that)")
     run.begin()
     say(f"training  in {folder}, compiled in {time.monotonic() - begun:.0f} s; Ctrl-C saves and stops")
+    if jax.process_count() == 1:  # the processes of a job would measure different speeds
+        say(estimate.line(run.seconds_per_step(), run.task, run.step))
     waiting = iter([run])
-    with loop.progress_bar(run.num_steps, run.step) as bar:
+    with progress.display(run.num_steps, run.step, disable=not processes.is_first()) as bar:
         for _ in loop.train([devices], lambda _: next(waiting, None), stop, bar):
             pass

@@ -16,8 +16,8 @@ SAMPLES = 12
 # Lambda is multiplied by the exponential of a gain times the error: faster upwards, since samples that have become
 # alike are hard to part again.
 GAIN_UP, GAIN_DOWN = 1.5, 0.75
-# Below the lowest samples drift towards copies of the picture before the next comparison; above the highest the generator
-# finds features that differ for pictures that do not.
+# Below the lowest samples drift towards copies of the picture before the next comparison; above the highest the
+# generator finds features that differ for pictures that do not.
 LOWEST, HIGHEST = 0.05, 0.3
 
 

@@ -1,0 +1,33 @@
+"""The display of steps: a bar in a terminal, a line now and then where the output goes into a file."""
+
+import sys
+from typing import TextIO
+
+from tqdm import tqdm
+
+_SECONDS_BETWEEN_LINES = 30.0
+_LINE = "{n_fmt} of {total_fmt} steps, {rate_fmt}, {elapsed} so far, {remaining} left{postfix}"
+
+
+class _Lines:
+    """Takes what tqdm writes to redraw one line, and writes whole lines."""
+
+    def __init__(self, stream: TextIO):
+        self._stream, self._last = stream, ""
+
+    def write(self, text: str) -> None:
+        line = text.strip("\r\n ")
+        if line and line != self._last:
+            self._stream.write(line + "\n")
+            self._last = line
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+def display(total: int, initial: int, disable: bool) -> tqdm:
+    """The display of `total` steps, of which `initial` are done."""
+    settings = {"total": total, "initial": initial, "unit": "it", "smoothing": 0.1, "disable": disable}
+    if sys.stderr.isatty():
+        return tqdm(dynamic_ncols=True, **settings)
+    return tqdm(file=_Lines(sys.stderr), bar_format=_LINE, mininterval=_SECONDS_BETWEEN_LINES, **settings)
