@@ -151,7 +151,7 @@ def run_training(
     Raises: see `train`.
     """
     process.require_whole("devices", devices, 0, 10**6)
-    process.cache_compiled_programs()
+    process.prepare_jax()
     folder = workdir or single.default_folder(config)
     if config.fleet.enabled:
         return fleet.train(config, folder, devices, dry_run, say)
@@ -164,7 +164,7 @@ def load(workdir: str | Path) -> Model:
     Raises:
       UserError: `workdir` is not the workdir of a run, or holds no usable checkpoint.
     """
-    process.cache_compiled_programs()
+    process.prepare_jax()
     return Model(Path(workdir))
 
 
@@ -247,7 +247,7 @@ def render(
             raise UserError(f"{name} does not go with --latents or --from IMAGE, which say what is rendered")
     if latents is not None and rough is not None:
         raise UserError("--latents does not go with --from")
-    process.cache_compiled_programs()
+    process.prepare_jax()
     num, seed, model = num or 20, seed or 0, None
     if workdir is None:
         source = open_source(DataConfig(path=str(photo)))

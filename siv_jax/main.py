@@ -16,7 +16,6 @@ def main(argv: list[str]) -> int:
     from siv_jax import api
     from siv_jax.train import processes
 
-    process.cache_compiled_programs()
     with processes.joined(given.job):
         if given.chosen:
             processes.say(given.chosen)

@@ -200,6 +200,14 @@ def test_a_workdir_of_another_config_names_the_keys(run, prepared):
     assert contents(prepared) == before
 
 
+def test_fewer_steps_than_the_run_has_done(run, tmp_path):
+    folder = tiny_workdir.trained(tmp_path / "run")
+    before = contents(folder)
+    outcome = run(*arguments(folder, num_steps=10))
+    assert outcome.code == 2 and "has done 40 steps, more than num_steps 10: set as many or more" in outcome.line
+    assert contents(folder) == before
+
+
 def test_a_workdir_of_another_picture(run, prepared, tmp_path):
     before = contents(prepared)
     outcome = run(*arguments(prepared, data__path=picture(tmp_path / "other.png", 64, 48)))

@@ -243,6 +243,26 @@ def test_a_picture_alone_is_enough():
             training_flags.parse(argv)
 
 
+def test_devices_that_are_not_there_are_one_line(tmp_path):
+    environment = tiny.environment() | {"JAX_PLATFORMS": "nonsense"}
+    command = [sys.executable, "-m", "siv_jax.main", *tiny.arguments(tmp_path / "run")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("error: JAX finds no device for JAX_PLATFORMS=nonsense")
+
+
+def test_a_cache_that_cannot_be_written_to_is_told_once_and_a_person_without_home_has_one(
+    monkeypatch, capsys, tmp_path
+):
+    (tmp_path / "file").touch()
+    assert process._writable(tmp_path / "file" / "compiled") is None
+    assert capsys.readouterr().err.count("cannot be written to: programs compile anew") == 1
+    assert process._writable(tmp_path / "new" / "compiled") == tmp_path / "new" / "compiled"
+    monkeypatch.delenv("SIV_JAX_CACHE", raising=False)
+    monkeypatch.setattr(process.platformdirs, "user_cache_dir", lambda name: f"~/.cache/{name}")
+    assert process.cache_folder().is_absolute()
+
+
 def test_a_workdir_may_begin_with_the_home_folder():
     assert training_flags.parse(["--config", "quick", "--workdir", "~/run"]).workdir == Path.home() / "run"
 

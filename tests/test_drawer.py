@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from siv_jax.config import from_dict
+from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import Samples
 from siv_jax.models.siv_gan.plan import make_plan
-from siv_jax.sampling.drawer import Drawer, sample_size
+from siv_jax.sampling.drawer import Drawer, require_finite, sample_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,3 +56,14 @@ def test_images_and_masks_are_brought_back():
     assert set(np.unique(masks)) == {0, 7} and (masks[:, :16] == 0).all() and (masks[:, 16:] == 7).all()
     same = Drawer(Halves(), Plan(64, 64), (100, 100))({}, np.zeros((3, 2), np.float32))
     np.testing.assert_array_equal(same.images, Halves().draw({}, np.zeros((3, 2))).images)
+
+
+def test_latents_that_give_no_picture_are_named():
+    class Overflowing(Halves):
+        def draw(self, weights, noise):
+            return Samples(noise[:, :1, None, None] * np.ones((64, 64, 3), np.float32) * np.float32(1e5))
+
+    drawer, noise = Drawer(Overflowing(), Plan(64, 64)), np.array([[0, 0], [1, 0], [1e38, 0]], np.float32)
+    require_finite(drawer({}, noise[:2]))
+    with pytest.raises(UserError, match="latent number 12 gives no picture"):
+        require_finite(drawer({}, noise), start=10)

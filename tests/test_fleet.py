@@ -61,6 +61,7 @@ def pictures(tmp_path_factory) -> Path:
     (folder / "damaged.png").write_bytes((folder / "b.png").read_bytes()[:200])
     (folder / "notes.txt").write_text("not a picture")
     (folder / "more").mkdir()
+    (folder / "gone.jpg").symlink_to(folder / "nowhere.jpg")
     return folder
 
 
@@ -76,6 +77,11 @@ def test_members_and_summary(reference, pictures):
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == sorted(GOOD.values())
     found = summary(folder)
     assert list(found) == ["a.jpg", "a.png", "b.png", "damaged.png"]
+    others = json.loads((folder / "summary.json").read_text())["passed_over"]
+    assert list(others) == ["gone.jpg", "more", "notes.txt"]
+    assert "a link to a file that is not there" in others["gone.jpg"] and "a folder" in others["more"]
+    for name, reason in others.items():
+        assert f"passed    over {name}: {reason}" in said
     for picture, name in GOOD.items():
         entry, last = found[picture], toy_runs.logged(folder / name)[-1]
         assert (entry["outcome"], entry["steps"], entry["workdir"]) == ("done", STEPS, str(folder / name))

@@ -51,6 +51,8 @@ def begin(folder: Path, source: Source, **changes) -> layout.Record:
         ("frames", "frames"),
         ("example:balloons", "balloons"),
         ("tfds:davis/480p", "davis-480p"),
+        ("2024-01-01 12:30:45.png", "2024-01-01 12-30-45"),
+        ("/a/b/..", "a"),
     ],
 )
 def test_a_run_without_a_workdir_is_named_after_its_input(path, name):

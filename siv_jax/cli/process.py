@@ -5,6 +5,7 @@ import errno
 import numbers
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,19 +50,48 @@ def os_error_line(error: OSError) -> str:
     return f"{error.strerror or error}{where}"
 
 
-def cache_compiled_programs() -> None:
-    """Keeps compiled programs on disk between runs; JAX_COMPILATION_CACHE_DIR, or JAX's own setting, says where."""
+def prepare_jax() -> None:
+    """Keeps compiled programs on disk between runs, and finds the devices.
+
+    JAX_COMPILATION_CACHE_DIR, or JAX's own setting, says where programs are kept, else `cache_folder`.
+
+    Raises UserError: the devices that JAX_PLATFORMS asks for are not there.
+    """
     import jax
 
-    if not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
+    if not jax.config.jax_compilation_cache_dir and (folder := _writable(cache_folder() / "compiled")):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the second where a platform's plugin is not installed
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        reason = f" ({' '.join(str(error).split())[:200]})" if str(error) else ""
+        raise UserError(
+            f"JAX finds no device{f' for JAX_PLATFORMS={asked}' if asked else ''}{reason}: install its plugin, such as "
+            "jax[cuda12] or jax[tpu], or set JAX_PLATFORMS=cpu"
+        ) from None
+
+
+def _writable(folder: Path) -> Path | None:
+    """The folder, made if need be; None, and a note, where it cannot be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    print(f"note: {folder} cannot be written to: programs compile anew each time; set SIV_JAX_CACHE", file=sys.stderr)
+    return None
 
 
 def cache_folder() -> Path:
     """Where siv_jax keeps what it can make or fetch again: $SIV_JAX_CACHE or the system's place for such files."""
-    return Path(os.environ.get("SIV_JAX_CACHE") or platformdirs.user_cache_dir("siv_jax"))
+    usual = platformdirs.user_cache_dir("siv_jax")
+    if usual.startswith("~"):  # somebody without a home
+        usual = os.path.join(tempfile.gettempdir(), "siv_jax")
+    return Path(os.environ.get("SIV_JAX_CACHE") or usual)
 
 
 class Parser(argparse.ArgumentParser):

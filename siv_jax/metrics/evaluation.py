@@ -60,7 +60,7 @@ def evaluate(
         pending = sample_folders.pending_cases(real, fake, size, pairing)
     out = out or folder / "evaluation"
     out.mkdir(parents=True, exist_ok=True)
-    process.cache_compiled_programs()
+    process.prepare_jax()
     networks = measure.load_networks(lpips, cache)
     return _measure_all(pending, (folder or fake).resolve().name, networks, out, say)
 

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from siv_jax.errors import UserError
 from siv_jax.models.interface import Plan, Sampler, Samples
 
 # Output values at most in one call of the compiled sampler: 32 samples at 128x128, 8 at 192x320.
@@ -64,6 +65,18 @@ class Drawer:
         return lambda: jax.tree.map(
             lambda *leaves: np.concatenate([np.asarray(leaf) for leaf in leaves])[:count], *batches
         )
+
+
+def require_finite(drawn: Samples, start: int = 0) -> Samples:
+    """`drawn`, samples number `start` on.
+
+    Raises:
+      UserError: one is not finite, as latents that are far too large make them.
+    """
+    good = np.isfinite(drawn.images).all(axis=(1, 2, 3))
+    if not good.all():
+        raise UserError(f"latent number {start + int(good.argmin())} gives no picture: its values are far too large")
+    return drawn
 
 
 def _brought_to(drawn: Samples, size: tuple[int, int]) -> Samples:

@@ -12,7 +12,7 @@ from siv_jax.data import PixelFormat, Source
 from siv_jax.errors import UserError
 from siv_jax.models.interface import Samples
 from siv_jax.patches.render import DEFAULT_FIDELITY, Renderer, noise
-from siv_jax.sampling.drawer import Drawer
+from siv_jax.sampling.drawer import Drawer, require_finite
 
 Size = tuple[int, int]  # height, width
 
@@ -75,7 +75,7 @@ def of_model(
     """
     renderer = _renderer(source, drawer.size, rendering)
     for i in range(0, len(z), drawer.batch):
-        for image in drawer(weights, z[i : i + drawer.batch]).images:
+        for image in require_finite(drawer(weights, z[i : i + drawer.batch]), i).images:
             yield _made(renderer, image[None], rendering)
 
 

@@ -10,7 +10,7 @@ from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import Samples
 from siv_jax.patches.render import DEFAULT_FIDELITY
-from siv_jax.sampling.drawer import Drawer
+from siv_jax.sampling.drawer import Drawer, require_finite
 from siv_jax.sampling.rendering import Rendering, of_model, parse_size
 from siv_jax.workdir import checkpoint, layout
 
@@ -67,7 +67,7 @@ class TrainedModel:
           UserError: see check_latents.
         """
         self.check_latents(z)
-        return self._drawer(self._weights, z)
+        return require_finite(self._drawer(self._weights, z))
 
     def batches(self, z: np.ndarray) -> Iterator[Samples]:
         """As `draw`, in batches of the drawer's size: one is in memory at a time.
@@ -77,7 +77,7 @@ class TrainedModel:
         """
         self.check_latents(z)
         size = self._drawer.batch
-        return (self._drawer(self._weights, z[i : i + size]) for i in range(0, len(z), size))
+        return (require_finite(self._drawer(self._weights, z[i : i + size]), i) for i in range(0, len(z), size))
 
     def rendered(
         self,

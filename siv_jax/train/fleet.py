@@ -20,7 +20,7 @@ from siv_jax.errors import DivergedError, UserError
 from siv_jax.report import fleet_page
 from siv_jax.train import devices as devices_lib
 from siv_jax.train import fleet_summary, loop, progress, single
-from siv_jax.train.fleet_members import Member, survey
+from siv_jax.train.fleet_members import Member, passed_over, survey
 from siv_jax.train.run import Run
 from siv_jax.train.stop_signal import StopSignal
 from siv_jax.workdir import layout
@@ -43,7 +43,9 @@ def train(config: Config, folder: Path, devices: int, dry_run: bool, say: Callab
     used = devices_lib.use(devices)
     if (folder / SETTINGS).exists():
         config_lib.refuse_changes(_saved_settings(folder), config, folder)
-    members = survey(config, folder)
+    members, others = survey(config, folder), passed_over(config, folder)
+    for name, reason in others.items():
+        say(f"passed    over {name}: {reason}")
     for member in members:
         if member.outcome == "failed":
             say(f"skipped   {member.path.name}: {member.reason}")
@@ -61,10 +63,10 @@ def train(config: Config, folder: Path, devices: int, dry_run: bool, say: Callab
     try:
         layout.write_text(folder / SETTINGS, config_lib.to_json(config))
         with StopSignal().listening() as stop:
-            _Queue(folder, members, stop, say).train([[device] for device in used])
+            _Queue(folder, members, others, stop, say).train([[device] for device in used])
     finally:
         lock.release()
-    return _conclusion(folder, members, stop, say)
+    return _conclusion(folder, members, others, stop, say)
 
 
 def _saved_settings(folder: Path) -> Config:
@@ -79,8 +81,15 @@ def _saved_settings(folder: Path) -> Config:
 class _Queue:
     """The members that wait, those in training, and what is told of them."""
 
-    def __init__(self, folder: Path, members: list[Member], stop: StopSignal, say: Callable[[str], None]):
-        self._folder, self._members, self._stop, self._say = folder, members, stop, say
+    def __init__(
+        self,
+        folder: Path,
+        members: list[Member],
+        others: dict[str, str],
+        stop: StopSignal,
+        say: Callable[[str], None],
+    ):
+        self._folder, self._members, self._others, self._stop, self._say = folder, members, others, stop, say
         waiting = [member for member in members if member.outcome == "waiting"]
         # Members of one shape follow each other.
         self._waiting = iter(sorted(waiting, key=lambda member: str(member.task.plan)))
@@ -126,7 +135,7 @@ class _Queue:
             else:
                 single.write_samples(run, member.folder, self._stop, say=str)
                 self._note(member, "done", "")
-        fleet_summary.write(self._folder, self._members)
+        fleet_summary.write(self._folder, self._members, self._others)
         usable = sum(member.outcome != "failed" for member in self._members)
         fleet_page.write(self._folder, planned=usable, notes=_notes(self._members))
 
@@ -145,8 +154,10 @@ def _notes(members: list[Member]) -> dict[str, str]:
     }
 
 
-def _conclusion(folder: Path, members: list[Member], stop: StopSignal, say: Callable[[str], None]) -> str | None:
-    found = fleet_summary.write(folder, members)
+def _conclusion(
+    folder: Path, members: list[Member], others: dict[str, str], stop: StopSignal, say: Callable[[str], None]
+) -> str | None:
+    found = fleet_summary.write(folder, members, others)
     index = fleet_page.write(folder, ended=True, notes=_notes(members))
     for line in ["", *fleet_summary.table(found), "", f"{folder / fleet_summary.SUMMARY}", f"{index}"]:
         say(line)

@@ -39,7 +39,7 @@ def survey(config: Config, folder: Path) -> list[Member]:
     source = Path(os.path.expanduser(config.data.path))
     if not source.is_dir():
         raise UserError(f"{config.data.path or 'data.path'} is not a folder: a fleet needs a folder of pictures")
-    names = [path.name for path in entries(source) if path.suffix.lower() in FRAME_SUFFIXES and path.is_file()]
+    names = [path.name for path in entries(source) if _named_as_picture(path)]
     if not names:
         raise UserError(f"{config.data.path} holds no picture: a fleet needs a folder of pictures")
     folders = name_folders(names, folder)
@@ -50,6 +50,25 @@ def survey(config: Config, folder: Path) -> list[Member]:
         members.append(Member(source / name, folder / folders[name], alone))
         _look_at(members[-1])
     return members
+
+
+def passed_over(config: Config, folder: Path) -> dict[str, str]:
+    """Name -> why of what else config.data.path holds; `folder` is the fleet's own."""
+    found = entries(Path(os.path.expanduser(config.data.path)))
+    return {path.name: reason for path in found if path.resolve() != folder.resolve() and (reason := _no_picture(path))}
+
+
+def _no_picture(path: Path) -> str:
+    """Why it is none; empty for a picture."""
+    if path.is_dir():
+        return "a folder, not a picture"
+    if not path.exists():
+        return "a link to a file that is not there"
+    return "" if _named_as_picture(path) else "no picture by its name; a clip is trained by itself, as data.path"
+
+
+def _named_as_picture(path: Path) -> bool:
+    return path.suffix.lower() in FRAME_SUFFIXES and path.is_file()
 
 
 def name_folders(names: list[str], folder: Path) -> dict[str, str]:

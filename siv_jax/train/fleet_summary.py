@@ -12,10 +12,15 @@ from siv_jax.workdir.checkpoint import completed_steps
 SUMMARY = "summary.json"
 
 
-def write(folder: Path, members: list[Member]) -> list[dict]:
-    """Writes summary.json of the fleet in `folder`; returns its entries, one a member."""
+def write(folder: Path, members: list[Member], passed_over: dict[str, str]) -> list[dict]:
+    """Writes summary.json of the fleet in `folder`; returns its entries, one a member.
+
+    Args:
+      passed_over: name -> why of what is no member.
+    """
     found = [_entry(member) for member in members]
-    layout.write_text(folder / SUMMARY, json.dumps({"members": found}, indent=2) + "\n")
+    text = json.dumps({"members": found, "passed_over": passed_over}, indent=2)
+    layout.write_text(folder / SUMMARY, text + "\n")
     return found
 
 

@@ -30,4 +30,5 @@ def display(total: int, initial: int, disable: bool) -> tqdm:
     settings = {"total": total, "initial": initial, "unit": "it", "smoothing": 0.1, "disable": disable}
     if sys.stderr.isatty():
         return tqdm(dynamic_ncols=True, **settings)
-    return tqdm(file=_Lines(sys.stderr), bar_format=_LINE, mininterval=_SECONDS_BETWEEN_LINES, **settings)
+    pause = _SECONDS_BETWEEN_LINES
+    return tqdm(file=_Lines(sys.stderr), bar_format=_LINE, mininterval=pause, delay=pause, **settings)

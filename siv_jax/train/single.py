@@ -28,7 +28,7 @@ from siv_jax.train.profile import recorded
 from siv_jax.train.run import Output, Run, Task
 from siv_jax.train.stop_signal import StopSignal
 from siv_jax.workdir import layout
-from siv_jax.workdir.checkpoint import Checkpoints
+from siv_jax.workdir.checkpoint import Checkpoints, completed_steps
 from siv_jax.workdir.logs import Logs
 
 # Samples that differ less than this share of how much views of the input do have collapsed: those of runs that kept
@@ -167,6 +167,7 @@ def open_run(
         with processes.together():
             if processes.is_first():
                 stack.callback(layout.lock(folder).release)
+                _require_ahead(folder, task)
                 record = layout.begin(folder, task.config, task.plan, task.num_steps, task.source, task.digest)
                 # From the workdir's copy, so that a resumed run sees what the first one saw.
                 task = dataclasses.replace(task, plan=record.plan, source=layout.load_source(folder))
@@ -179,6 +180,14 @@ def open_run(
                 output.report(run.step)
                 stack.callback(lambda: output.report(run.step, ended=True))
         yield run
+
+
+def _require_ahead(folder: Path, task: Task) -> None:
+    done = completed_steps(folder / layout.CHECKPOINTS)
+    if task.num_steps < done:
+        raise UserError(
+            f"the run in {folder} has done {done:,} steps, more than num_steps {task.num_steps:,}: set as many or more"
+        )
 
 
 def write_samples(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], None]) -> None:

@@ -62,8 +62,11 @@ class Record:
 
 def default_workdir(data_path: str) -> Path:
     """runs/NAME with NAME from the input's, without its ending."""
-    name = Path(data_path.rstrip("/").split(":", 1)[-1].replace("/", "-") if ":" in data_path else data_path).stem
-    return Path("runs") / (name or "run")
+    kind, colon, name = data_path.partition(":")
+    if colon and kind in ("tfds", "example"):
+        return Path("runs") / name.strip("/").replace("/", "-")
+    # A colon cannot stand in the name of a folder on Windows.
+    return Path("runs") / (Path(data_path).expanduser().resolve().stem.replace(":", "-") or "run")
 
 
 def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
@@ -75,6 +78,10 @@ def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
 
     Raises UserError: it cannot be made or written to, is in use, or is not empty and holds no `settings`.
     """
+    try:
+        str(workdir.resolve()).encode("utf-8")
+    except UnicodeEncodeError:
+        raise UserError(f"{str(workdir)!a} is no UTF-8: choose another --workdir, or set PYTHONUTF8=1") from None
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         claim = filelock.FileLock(workdir / _LOCK, blocking=False)
