@@ -132,7 +132,7 @@ def writing(folder: Path) -> bool:
     """Whether a checkpoint or a file is being written there."""
     try:
         names = [path.name for path in folder.rglob("*")]
-        return any("checkpoint-tmp" in name or name.startswith(".") and name not in _KEPT for name in names)
+        return any("checkpoint-tmp" in name or (name.startswith(".") and name not in _KEPT) for name in names)
     except OSError:  # what was there a moment ago is gone
         return False
 

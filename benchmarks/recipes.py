@@ -29,7 +29,7 @@ import siv_jax
 from siv_jax.metrics.measure import load_networks, measure
 
 # Name -> what it changes in the config quick. `quick_0.1` is that config as it was in version 0.1.
-_STEADY = {"loss.diversity_target": 0.0, "augment.feature": 0.4}
+_STEADY = {"loss.diversity_target": 0.0, "loss.diversity_scale": "as_run", "augment.feature": 0.4}
 RECIPES = {
     "quick": {},
     "steady": _STEADY | {"loss.diversity_weight": 0.09},

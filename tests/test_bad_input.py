@@ -318,7 +318,24 @@ def test_a_run_that_diverges_ends_with_3_and_its_last_checkpoint(run, prepared):
     assert not (prepared / layout.SAMPLES).exists()
 
 
-def test_a_damaged_checkpoint_is_named(run, prepared):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(run, prepared):
+    def cut(step: int) -> None:
+        for path in (prepared / layout.CHECKPOINTS / str(step)).rglob("*"):
+            if path.is_file() and path.stat().st_size > 1000:
+                path.write_bytes(path.read_bytes()[:500])
+
+    task = tiny_workdir.begun(prepared)
+    tiny_workdir.save(prepared, task, step_10=tiny_workdir.first_state(task), step_20=tiny_workdir.first_state(task))
+    cut(20)
+    outcome = run(*arguments(prepared, num_steps=11))
+    assert outcome.code == 2 and "has done 20 steps" in outcome.line
+    outcome = run(*arguments(prepared, num_steps=20))
+    assert outcome.code == 0, outcome.stderr
+    assert f"note      the checkpoint {prepared / layout.CHECKPOINTS / '20'} is damaged" in outcome.stdout
+    assert "after step 10" in outcome.stdout and (prepared / layout.CHECKPOINTS / "20.damaged").is_dir()
+
+
+def test_the_only_checkpoint_is_damaged(run, prepared):
     task = tiny_workdir.begun(prepared)
     tiny_workdir.save(prepared, task, step_10=tiny_workdir.first_state(task))
     for path in (prepared / layout.CHECKPOINTS / "10").rglob("*"):
@@ -326,7 +343,5 @@ def test_a_damaged_checkpoint_is_named(run, prepared):
             path.write_bytes(path.read_bytes()[:500])
     before = contents(prepared)
     outcome = run(*arguments(prepared))
-    assert (
-        outcome.code == 2 and "damaged" in outcome.line and str(prepared / layout.CHECKPOINTS / "10") in outcome.line
-    )
+    assert outcome.code == 2 and f"{prepared / layout.CHECKPOINTS / '10'} is damaged" in outcome.line
     assert contents(prepared) == before

@@ -1,6 +1,8 @@
 """Checkpoints: what is read back is what was saved, the last few stay, and a damaged one is named."""
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -61,7 +63,7 @@ def test_what_is_saved_is_restored_bit_for_bit(tmp_path):
         save(checkpoints, 12, state)
     with Checkpoints(tmp_path / "c", 3) as checkpoints:
         assert checkpoints.latest_step() == 12
-        saved = checkpoints.restore()
+        saved, _ = checkpoints.restore()
     assert (saved.stage, saved.step) == (1, 5)
     shapes = jax.eval_shape(lambda: state_at(0, seed=9))
     for like in (state_at(0, seed=9), shapes):
@@ -78,7 +80,7 @@ def test_the_last_few_stay(tmp_path):
             save(checkpoints, step)
         checkpoints.wait()
         assert steps_in(tmp_path / "c") == [30, 40]
-        assert_same(checkpoints.restore().state(state_at(0), weights), state_at(40))
+        assert_same(checkpoints.restore()[0].state(state_at(0), weights), state_at(40))
     assert completed_steps(tmp_path / "c") == 40
     assert completed_steps(tmp_path / "nowhere") == 0
 
@@ -87,7 +89,7 @@ def test_a_step_is_saved_once_and_an_earlier_one_refused(tmp_path):
     with Checkpoints(tmp_path / "c", 2) as checkpoints:
         save(checkpoints, 20)
         save(checkpoints, 20, state_at(20, seed=5))
-        assert_same(checkpoints.restore().state(state_at(0), weights), state_at(20))
+        assert_same(checkpoints.restore()[0].state(state_at(0), weights), state_at(20))
         with pytest.raises(UserError, match="another run"):
             save(checkpoints, 10)
 
@@ -118,12 +120,39 @@ def test_other_shapes_and_damage_are_named(tmp_path):
             dataclasses.replace(state_at(0), scales=[]),
         ):
             with pytest.raises(ValueError):
-                checkpoints.restore().state(other, weights)
-    for path in (folder / "10" / "rest").rglob("*"):
-        if path.is_file():
-            path.write_bytes(b"")
-    with Checkpoints(folder, 2) as checkpoints, pytest.raises(UserError, match=f"{folder / '10'}.* damaged"):
+                checkpoints.restore()[0].state(other, weights)
+    damage(folder / "10" / "rest", lambda data: b"")
+    with Checkpoints(folder, 2) as checkpoints, pytest.raises(UserError, match=f"{folder / '10'} is damaged.*no other"):
         checkpoints.restore()
+    assert steps_in(folder) == [10]
+
+
+def damage(folder: Path, change: Callable[[bytes], bytes]) -> None:
+    """Changes the largest file under `folder`."""
+    path = max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    path.write_bytes(change(path.read_bytes()))
+
+
+def flip_a_bit(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize("item", ["weights", "rest"])
+@pytest.mark.parametrize("change", [lambda data: b"", lambda data: data[: len(data) // 2], flip_a_bit])
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(tmp_path, item, change):
+    folder = tmp_path / "c"
+    with Checkpoints(folder, 3) as checkpoints:
+        for step in (10, 20, 30):
+            save(checkpoints, step)
+    damage(folder / "30" / item, change)
+    damage(folder / "20" / item, change)
+    with Checkpoints(folder, 3) as checkpoints:
+        saved, notes = checkpoints.restore()
+        assert_same(saved.state(state_at(0), weights), state_at(10))
+        assert len(notes) == 2 and "30.damaged now, the one before is used" in notes[0]
+        save(checkpoints, 20)
+    assert steps_in(folder) == [10, 20] and (folder / "30.damaged").is_dir() and (folder / "20.damaged").is_dir()
 
 
 def test_sampling_reads_its_weights_alone(tmp_path):
@@ -174,6 +203,6 @@ def test_n_steps_are_k_steps_saved_and_restored_and_the_rest(tmp_path):
     with Checkpoints(tmp_path / "c", 2) as checkpoints:
         checkpoints.save(7, 0, 7, part, tiny.stage.weights)
     with Checkpoints(tmp_path / "c", 2) as checkpoints:
-        saved = checkpoints.restore()
+        saved, _ = checkpoints.restore()
     resumed, _ = tiny.advance(saved.state(tiny.start(seed=3), tiny.stage.weights), 5, first=saved.step)
     assert_same(resumed, whole)

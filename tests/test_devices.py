@@ -118,7 +118,7 @@ def test_a_run_on_four_devices_goes_on_on_eight(on_four, tmp_path):
     assert any("batch 16 on 8 cpu device(s)" in line for line in said)
     with Checkpoints(tmp_path / "run" / "checkpoints", 3) as checkpoints:
         assert checkpoints.latest_step() == 20
-        final = checkpoints.restore().state(START, stage(1).weights)
+        final = checkpoints.restore()[0].state(START, stage(1).weights)
     assert final.opt_g[0].count == 20
     assert (final.params_g != on_four[1][0].params_g).any()
 

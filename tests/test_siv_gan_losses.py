@@ -118,6 +118,16 @@ def test_the_factor_of_the_default_batch_is_the_methods():
         assert abs(float(as_run / paper) - factor) < 5e-3
 
 
+def test_relative_diversity_does_not_grow_with_the_features():
+    images, features, z = outputs(4, 5)
+    relative = LossConfig(diversity_scale="relative")
+    units = [f / np.mean(np.abs(f)) for f in features]
+    found = losses.diversity(images, features, z, None, relative)
+    np.testing.assert_allclose(found, losses.diversity(images, units, z, None, LossConfig()), rtol=5e-3)
+    larger = [f * np.float32(7 + i) for i, f in enumerate(features)]
+    np.testing.assert_allclose(losses.diversity(images, larger, z, None, relative), found, rtol=5e-3)
+
+
 def test_diversity_in_image_space_reads_the_finest_image_alone():
     images, features, z = outputs(4, 5)
     config = LossConfig(diversity="image", diversity_scale="paper")

@@ -29,6 +29,8 @@ def test_lambda_rises_where_samples_are_too_alike_and_falls_where_they_differ_to
 
     assert after(0.7) == pytest.approx(0.1 * math.exp(steering.GAIN_UP * 0.2), rel=1e-5)
     assert after(1.1) == pytest.approx(0.1 * math.exp(-steering.GAIN_DOWN * 0.2), rel=1e-5)
+    assert after(0.0) == pytest.approx(0.1 * math.exp(steering.GAIN_UP * steering.LIMIT), rel=1e-5)
+    assert after(3.0) == pytest.approx(0.1 * math.exp(-steering.GAIN_DOWN * steering.LIMIT), rel=1e-5)
     assert after(0.0, steering.HIGHEST) == pytest.approx(steering.HIGHEST)
     assert after(2.0, steering.LOWEST) == pytest.approx(steering.LOWEST)
 

@@ -46,7 +46,7 @@ def arguments(folder: Path, config_file: Path) -> list[str]:
 def arrays(folder: Path) -> list[np.ndarray]:
     """Everything in the newest checkpoint."""
     with checkpoint.Checkpoints(folder / layout.CHECKPOINTS, 3) as checkpoints:
-        saved = checkpoints.restore()
+        saved, _ = checkpoints.restore()
         return jax.tree.leaves((saved.weights, saved.rest))
 
 

@@ -118,6 +118,8 @@ class _Queue:
                 except UserError as error:
                     self._note(member, "failed", str(error))
                     continue
+                for note in run.notes:
+                    self._say(f"note      {member.path.name}: {note}")
                 self._open[run] = member, closing.pop_all()
             if not run.ended:
                 return run

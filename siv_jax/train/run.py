@@ -85,6 +85,7 @@ class Run:
         """`programs` keeps what is compiled, for runs of the same shapes and settings on the same devices."""
         self.task, self.name, self.shown = task, name, ""
         self.error: DivergedError | None = None
+        self.notes: list[str] = []  # on taking it up
         self.num_steps = task.num_steps
         self.drawer = Drawer(task.family.sampler(task.config, task.plan), task.plan, task.source.size)
         self._devices, self._output, self._programs, self._profile = devices, output, programs, profile
@@ -208,7 +209,7 @@ class Run:
         """
         stages, saved = self.task.stages, None
         if self._output is not None and self._output.checkpoints.latest_step() is not None:
-            saved = self._output.checkpoints.restore()
+            saved, self.notes = self._output.checkpoints.restore()
         at = np.array([saved.stage, saved.step] if saved else [0, 0], np.int32)
         number, step = map(int, processes.from_first(at))
         with processes.together():

@@ -92,6 +92,8 @@ def train(
         recorded(folder / layout.PROFILE, config.profile) as profile,
         open_run(folder, task, used, {}, watch, profile) as run,
     ):
+        for note in run.notes:
+            say(f"note      {note}")
         if run.step:
             say(f"resuming  {folder} after step {run.step}")
         if run.time_is_up:

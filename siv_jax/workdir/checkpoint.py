@@ -7,10 +7,12 @@ with the stage and the steps completed in it.
 import contextlib
 import dataclasses
 import errno
+import functools
 import logging
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,10 @@ from siv_jax.errors import DivergedError, UserError
 Tree = Any
 Weights = Callable[[Tree], Tree]  # see siv_jax.models.interface.Stage.weights
 
-_ITEMS = ("weights", "rest")
+# Checksums tell a flipped bit, which the format of the arrays does not.
+_ITEMS = ("weights", "rest", "checksums")
+# Ending of a folder whose checkpoint is damaged.
+_DAMAGED = ".damaged"
 # Free space that a checkpoint wants beyond its arrays: it is some thirty files.
 _SPARE_BYTES = 1_000_000
 
@@ -108,6 +113,7 @@ class Checkpoints:
         _require_space(self._folder, sum(leaf.nbytes for leaf in leaves) + _SPARE_BYTES)
         with _disk_errors(self._folder):
             args = {"weights": ocp.args.StandardSave(of_sampling), "rest": ocp.args.StandardSave(rest)}
+            args["checksums"] = ocp.args.JsonSave({"weights": _checksum(of_sampling), "rest": _checksum(rest)})
             saved = self._manager.save(total, args=ocp.args.Composite(**args))
         if not saved:
             raise UserError(
@@ -120,9 +126,23 @@ class Checkpoints:
         with _disk_errors(self._folder):
             self._manager.wait_until_finished()
 
-    def restore(self) -> Saved:
-        """The newest checkpoint. Raises UserError: it is damaged."""
-        return _restored(self._manager, self._folder, self.latest_step(), _ITEMS)
+    def restore(self) -> tuple[Saved, list[str]]:
+        """The newest checkpoint that is whole, and a line about each damaged one, whose folder gets another name.
+
+        Raises UserError: the only one is damaged.
+        """
+        notes: list[str] = []
+        while True:
+            step = self.latest_step()
+            try:
+                return _restored(self._manager, self._folder, step, ("weights", "rest")), notes
+            except UserError as damage:
+                folder = self._folder / str(step)
+                if len(self._manager.all_steps()) < 2:
+                    raise UserError(f"{damage}; there is no other: begin again in another --workdir") from None
+                folder.rename(folder.with_name(folder.name + _DAMAGED))
+                self._manager.reload()
+                notes.append(f"{damage}: it is {folder.name}{_DAMAGED} now, the one before is used")
 
 
 def completed_steps(folder: Path) -> int:
@@ -149,28 +169,36 @@ def restore_weights(folder: Path) -> tuple[Tree, int]:
         raise UserError(f"{folder.parent} holds no finished checkpoint: train there first")
     options = ocp.CheckpointManagerOptions(read_only=True)
     with ocp.CheckpointManager(folder.absolute(), options=options, item_names=_ITEMS) as manager:
-        return _restored(manager, folder, steps, ("weights",)).weights, steps
+        try:
+            return _restored(manager, folder, steps, ("weights",)).weights, steps
+        except UserError as damage:
+            raise UserError(f"{damage}; go on training there, which takes up the one before") from None
 
 
 def save_weights(folder: Path, weights: Tree) -> None:
     """Writes weights alone, as step 0 of a workdir that can be sampled from but not resumed."""
     with ocp.CheckpointManager(folder.absolute(), item_names=_ITEMS) as manager:
-        manager.save(0, args=ocp.args.Composite(weights=ocp.args.StandardSave(weights)))
+        checksums = ocp.args.JsonSave({"weights": _checksum(weights)})
+        manager.save(0, args=ocp.args.Composite(weights=ocp.args.StandardSave(weights), checksums=checksums))
 
 
 def _restored(manager: ocp.CheckpointManager, folder: Path, step: int, items: tuple[str, ...]) -> Saved:
     try:
         # Without a target Orbax gives numpy arrays as they lie on disk.
         args = {item: ocp.args.StandardRestore() for item in items}
-        found = manager.restore(step, args=ocp.args.Composite(**args))
+        found = manager.restore(step, args=ocp.args.Composite(**args, checksums=ocp.args.JsonRestore()))
+        if any(found["checksums"][item] != _checksum(found[item]) for item in items):
+            raise ValueError("its arrays are not what was saved")
         rest = found["rest"] if "rest" in items else {"stage": 0, "step": step}
         return Saved(int(rest["stage"]), int(rest["step"]), found["weights"], rest)
     except Exception as error:  # Orbax raises many kinds for a damaged folder
         reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"cannot restore the checkpoint {folder / str(step)}: {reason}; if it is damaged, move that folder away to "
-            "go on from the one before"
-        ) from None
+        raise UserError(f"the checkpoint {folder / str(step)} is damaged ({reason})") from None
+
+
+def _checksum(tree: Tree) -> int:
+    """CRC-32 of all arrays, in the order of the tree."""
+    return functools.reduce(lambda found, leaf: zlib.crc32(np.ascontiguousarray(leaf), found), jax.tree.leaves(tree), 0)
 
 
 def _positions(leaves: list, weights: Tree) -> list[str]:

@@ -37,7 +37,9 @@ class LossConfig:
     balance: Literal["as_run", "paper"] = setting("as_run", "weights of the discriminator's parts (eq. 1 and 3)")
     low_level: StrictBool = setting(True, "False: Table 3, no low-level loss")
     diversity: Literal["feature", "image", "zcr", "ds", "none"] = setting("feature", "what is kept diverse (Table 4)")
-    diversity_scale: Literal["as_run", "paper"] = setting("as_run", "how eq. 4 sums over pairs and layers")
+    diversity_scale: Literal["as_run", "paper", "relative"] = setting(
+        "as_run", "how eq. 4 sums over pairs and layers; relative: as run, with features in units of their magnitude"
+    )
     diversity_weight: StrictFloat = setting(0.15, "lambda of eq. 5 (Table 5)", 0.0, 1e3)
     diversity_target: StrictFloat = setting(
         0.0,
@@ -92,4 +94,6 @@ class Config(config.Config):
                 f"loss.diversity {self.loss.diversity} compares pairs of samples and needs batch_size 2 or more; "
                 "set loss.diversity none for batch_size 1"
             )
+        if self.loss.diversity_scale == "relative" and self.loss.diversity != "feature":
+            raise ValueError("loss.diversity_scale relative is of features: set loss.diversity feature")
         return self

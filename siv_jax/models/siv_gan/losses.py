@@ -86,10 +86,12 @@ def diversity(
     Returns:
       Scalar. Scale "paper" is eq. 4, the mean over layers and pairs. As run the sum over pairs and layers is
       multiplied by 2 / (L (L - 1)) with L the number of layers: B (B - 1) / (L - 1) times the mean. The other
-      rows of Table 4 take the same factor, so that lambda means the same for all.
+      rows of Table 4 take the same factor, so that lambda means the same for all. Scale "relative" is as run with
+      each layer over the mean of its absolute values, so that features which only grow gain nothing.
     """
     if config.diversity == "feature":
-        value = sum(pairwise_l1(layer) for layer in features) / len(features)
+        units = [_magnitude(layer) if config.diversity_scale == "relative" else 1.0 for layer in features]
+        value = sum(pairwise_l1(layer) / unit for layer, unit in zip(features, units, strict=True)) / len(features)
     elif config.diversity == "image":
         value = pairwise_l1(images[-1])
     elif config.diversity == "ds":
@@ -100,6 +102,10 @@ def diversity(
         return jnp.float32(0.0)
     batch = z.shape[0]
     return value if config.diversity_scale == "paper" else value * (batch * (batch - 1) / (len(features) - 1))
+
+
+def _magnitude(layer: jax.Array) -> jax.Array:
+    return jnp.mean(jnp.abs(layer)) + 1e-3
 
 
 def _mean_abs(x: jax.Array) -> jax.Array:

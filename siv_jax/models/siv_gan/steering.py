@@ -11,14 +11,13 @@ from flax import struct
 
 from siv_jax.nn import spread
 
-EVERY, WAIT = 125, 500  # steps; samples begin to form within WAIT steps
+EVERY, WAIT = 125, 750  # steps; samples begin to form within WAIT steps
 SAMPLES = 12
-# Lambda is multiplied by the exponential of a gain times the error: faster upwards, since samples that have become
-# alike are hard to part again.
-GAIN_UP, GAIN_DOWN = 1.5, 0.75
-# Below the lowest samples drift towards copies of the picture before the next comparison; above the highest the
-# generator finds features that differ for pictures that do not.
-LOWEST, HIGHEST = 0.05, 0.3
+# Lambda is multiplied by the exponential of a gain times the error, LIMIT at most, so that one comparison of samples
+# that form late does not throw it far. Faster upwards: samples that have become alike are hard to part again.
+GAIN_UP, GAIN_DOWN, LIMIT = 1.5, 0.75, 0.3
+# Below the lowest samples drift towards copies of the picture before the next comparison.
+LOWEST, HIGHEST = 0.05, 0.6
 
 
 @struct.dataclass
@@ -48,6 +47,6 @@ def latents(noise_dim: int) -> jax.Array:
 def steered(now: Steering, images: jax.Array, target: float) -> Steering:
     """With the next lambda, after samples [SAMPLES, H, W, C] were drawn."""
     share = spread.pairwise_rms(images) / now.views
-    error = target - share
+    error = jnp.clip(target - share, -LIMIT, LIMIT)
     weight = now.weight * jnp.exp(jnp.where(error > 0, GAIN_UP, GAIN_DOWN) * error)
     return now.replace(weight=jnp.clip(weight, LOWEST, HIGHEST), spread=share)
