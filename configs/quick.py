@@ -14,7 +14,7 @@ def get_config():
     config.time_limit = "90s"
     config.data.path = "example:balloons"
     config.data.max_size = 32
-    config.num_steps = 3000
+    config.num_steps = 4000
     config.sample_every = 500
     config.checkpoint_every = 500
     config.model.ch_g = 8
@@ -24,7 +24,7 @@ def get_config():
     config.augment.image = 0.3
     config.augment.feature = 0.8
     config.loss.diversity_weight = 0.06
-    config.loss.diversity_target = 1.05
+    config.loss.diversity_target = 1.0
     config.loss.diversity_scale = "relative"
     config.ema.decay = 0.995
     return config

@@ -37,7 +37,7 @@ def _parse(argv: list[str]) -> dict:
     parser.add_argument("--num", type=process.whole_number(1, 1_000_000), help="how many (20)")
     parser.add_argument("--seed", type=process.whole_number(0, 2**32 - 1), help="of the samples (0)")
     parser.add_argument("--size", default="photo", help="photo, WIDTHxHEIGHT or a factor such as 2x (photo)")
-    fidelity = "how strongly every part of the photo must be used, 0 to 6 (3.5)"
+    fidelity = "how strongly every part of the photo must be used, 0 to 6 (4.5)"
     parser.add_argument("--fidelity", type=_fidelity, default=argparse.SUPPRESS, help=fidelity)
     parser.add_argument("--latents", type=Path, help="a file of latents, see siv_jax.sample")
     parser.add_argument("--mask", type=Path, help="of the photo: every rendered picture gets one")

@@ -23,7 +23,8 @@ def brute_force(query: np.ndarray, photos: np.ndarray, alpha: float) -> tuple[np
     """Index of the best patch by the completeness score, and every distance."""
     a, b = windows(query).astype(np.float64), np.concatenate([windows(photo) for photo in photos]).astype(np.float64)
     d = ((a[:, None] - b) ** 2).mean(axis=2)
-    return np.argmin(d / (alpha + d.min(axis=0)), axis=1), d
+    near = d <= match.TOLERANCE * d.min(axis=1, keepdims=True)
+    return np.argmin(np.where(near, d / (alpha + d.min(axis=0)), np.inf), axis=1), d
 
 
 def flat(field: jax.Array, photos: np.ndarray) -> np.ndarray:
@@ -60,6 +61,15 @@ def test_a_small_alpha_uses_more_of_the_photo():
         field, _ = exact(patches(query)[0], patches(photo), jnp.float32(alpha))
         used.append(len(np.unique(flat(field, photo))))
     assert used[1] > 1.3 * used[0]
+
+
+def test_no_patch_is_used_where_nothing_is_like_it():
+    """Of a photo half dark, half bright, a dark picture takes the dark half only, whatever alpha says."""
+    rng = np.random.default_rng(6)
+    photo = np.concatenate([0.1 * smooth(rng, 1, 20, 20, 1), 0.9 + 0.1 * smooth(rng, 1, 20, 20, 1)], axis=2)
+    query = 0.1 * smooth(rng, 1, 20, 20, 1)
+    field, _ = exact(patches(query)[0], patches(photo), jnp.float32(1e-6))
+    assert int(jnp.max(field[..., 2])) <= 20 - 4
 
 
 def test_patches_are_windows():

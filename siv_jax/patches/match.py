@@ -4,7 +4,8 @@ A match is int32 [..., 3]: frame, row and column in the grid of the photo's patc
 grid is that of their pixels.
 Distances are means of squared differences, of values in [0, 1]. The completeness score of GPNN (Granot et al., CVPR
 2022), d_ij / (alpha + min_l d_lj), makes a patch j dear that another patch l of the picture already has: with a small
-alpha every patch of the photo comes into use.
+alpha every patch of the photo comes into use. It chooses among patches that are at most TOLERANCE times as far away as
+the nearest one: without that limit, pieces of objects were pasted where nothing like them was.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,8 @@ import numpy as np
 from jax import lax
 
 from siv_jax.patches.pyramid import PATCH
+
+TOLERANCE = 4.0
 
 _CHUNK = 1 << 24
 """Distances held at once by the exact search: 64 MB."""
@@ -59,7 +62,8 @@ def exact(query: Array, photo: Array, alpha: Array) -> tuple[Array, Array]:
         return jnp.maximum(jnp.sum(chunk**2, axis=-1)[:, None] + norms - 2 * products, 0) / query.shape[-1]
 
     def best(d: Array, least: Array) -> tuple[Array, Array]:
-        index = jnp.argmin(d * (1 / (alpha + least)), axis=1)
+        near = d <= TOLERANCE * d.min(axis=1, keepdims=True)
+        index = jnp.argmin(jnp.where(near, d * (1 / (alpha + least)), jnp.inf), axis=1)
         return index.astype(jnp.int32), jnp.take_along_axis(d, index[:, None], axis=1)[:, 0]
 
     if rows == len(flat):
