@@ -142,7 +142,10 @@ def test_latents_that_cannot_be_read_are_refused(run, tmp_path):
     (tmp_path / "text.npy").write_text("1 2 3")
     (tmp_path / "empty.npy").write_bytes(b"")
     np.savez(tmp_path / "other.npz", z=np.zeros((1, 8)))
-    for name in ("text.npy", "empty.npy", "other.npz", "absent.npy", ""):
+    np.save(tmp_path / "header.npy", np.zeros((3, 8)))
+    header = (tmp_path / "header.npy").read_bytes().replace(b"(3, 8)", b"(3, 8(")
+    (tmp_path / "header.npy").write_bytes(header)
+    for name in ("text.npy", "empty.npy", "other.npz", "header.npy", "absent.npy", ""):
         code, _, errors = run("--latents", tmp_path / name, "--out", tmp_path / "out")
         assert code == 2 and name in errors and errors.count("\n") == 1
 
