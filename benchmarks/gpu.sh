@@ -46,7 +46,7 @@ pieces() {
   local sizes='64x64 128x128 192x320 512x512' windows='' ch=32 counts='1 2 4 8 16' widths='1152 2304'
   local at=500,2000,5000,10000 seeds=0,1,2,3,4,5 small='data.max_size=128' num=50 parity_at=500
   if [ -n "$tiny" ]; then
-    sizes='48x64' windows='--steps 2 --windows 2' ch=1 counts='1 2' widths='64'
+    sizes='48x64' windows='--steps 2 --windows 2' ch=8 counts='1 2' widths='64'
     at=4,8 seeds=0 small='data.max_size=64 model.ch_g=1 model.ch_d=8 batch_size=2' num=4 parity_at=4
   fi
   local size dtype model count width
