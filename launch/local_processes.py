@@ -23,6 +23,8 @@ import time
 
 POLL_SECONDS = 0.02
 PRINT_LOCK = threading.Lock()
+# Exit code of siv_jax.main where another process of its job is gone.
+LEFT_BEHIND = 4
 
 
 def main() -> int:
@@ -116,10 +118,12 @@ def _supervise(processes: list[subprocess.Popen], received: list[int], grace: fl
         codes = [process.poll() for process in processes]
         failed = [index for index, code in enumerate(codes) if code]
         if failed and not first_failure:
-            first_failure = _exit_code(codes[failed[0]])
+            # A process that left because another one is gone may be seen before that one.
+            cause = next((index for index in failed if codes[index] != LEFT_BEHIND), failed[0])
+            first_failure = _exit_code(codes[cause])
             deadline = time.monotonic() + grace
             if not signalled:
-                _say(f"process {failed[0]} {_ending(codes[failed[0]])}; stopping the others")
+                _say(f"process {cause} {_ending(codes[cause])}; stopping the others")
                 _send(processes, signal.SIGTERM)
         if None not in codes:
             return first_failure

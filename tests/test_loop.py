@@ -28,6 +28,7 @@ def calls(monkeypatch) -> list[tuple[int, int]]:
         return advance(self, state, totals, data, key, start, count)
 
     monkeypatch.setattr(Program, "advance", spied)
+    monkeypatch.setattr(Run, "seconds_per_step", lambda self: 0.01)  # which makes steps of its own
     return found
 
 

@@ -9,6 +9,7 @@ import toy_runs
 
 from siv_jax.errors import UserError
 from siv_jax.train.devices import Program
+from siv_jax.train.run import Run
 from siv_jax.workdir import layout
 
 
@@ -31,6 +32,7 @@ def test_the_steps_asked_for_are_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(jax.profiler, "start_trace", spied_start)
     monkeypatch.setattr(jax.profiler, "stop_trace", spied_stop)
     monkeypatch.setattr(Program, "advance", spied_advance)
+    monkeypatch.setattr(Run, "seconds_per_step", lambda self: 0.01)  # which makes steps of its own
     toy_runs.train(tmp_path / "recorded", profile=5)
     assert not calls[0][0], "the first call warms up"
     assert sum(count for on, count in calls if on) == 5 and sum(count for _, count in calls) == 40

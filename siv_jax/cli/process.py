@@ -64,7 +64,7 @@ def prepare_jax() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     try:
-        jax.devices()
+        jax.default_backend()
     except (RuntimeError, AssertionError) as error:  # the second where a platform's plugin is not installed
         asked = os.environ.get("JAX_PLATFORMS", "")
         reason = f" ({' '.join(str(error).split())[:200]})" if str(error) else ""

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from siv_jax.errors import UserError
 from siv_jax.models.interface import AXIS, Stage
@@ -112,9 +112,16 @@ class Program:
         else:
             advance = jax.jit(advance, **options)
         one_step = np.zeros(2, np.uint32), np.int32(0), np.int32(1)
-        lowered = advance.lower(self.put(state), self.zero_totals(), self.put(data), *one_step)
+        lowered = advance.lower(*map(self._placed_like, (state, self._zeros, data)), *one_step)
         self._compiled = lowered.compile(compiler_options=compiler_options())
         return self._compiled
+
+    def _placed_like(self, tree: Tree) -> Tree:
+        """What `put` makes of numpy arrays like these; on one device their shapes alone, which cost nothing."""
+        if self._spread:
+            return self.put(tree)
+        sharding = SingleDeviceSharding(self._devices[0])
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
 
     def zero_totals(self) -> dict[str, jax.Array]:
         """Sums of no metrics yet, as `advance` takes and returns them; after `compile`."""

@@ -185,6 +185,10 @@ def open_run(
 
 
 def _require_ahead(folder: Path, task: Task) -> None:
+    """Raises UserError: the folder holds another run, or one after more steps than are wanted."""
+    if not (folder / layout.CONFIG).exists():
+        return
+    config_lib.refuse_changes(layout.load_config(folder), task.config, folder)
     done = completed_steps(folder / layout.CHECKPOINTS)
     if task.num_steps < done:
         raise UserError(
