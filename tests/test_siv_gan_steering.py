@@ -1,14 +1,18 @@
 """The lambda that follows how far samples differ."""
 
+import functools
 import math
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 import tiny_trainer
+import toy_runs
 
 from siv_jax.models.siv_gan import steering
 from siv_jax.nn import spread
+from siv_jax.train import single
 
 START = steering.Steering(jnp.float32(0.1), jnp.float32(0.5), jnp.float32(0.0))
 
@@ -58,3 +62,15 @@ def test_a_run_with_a_target_steers_by_its_averaged_weights(monkeypatch):
         float(spread.pairwise_rms(drawn[-1])) / float(start.views), rel=1e-3
     )
     assert tiny_trainer.compiled().start().steering is None
+
+
+def test_a_run_that_is_steered_is_taken_up_again_bit_for_bit(tmp_path, monkeypatch):
+    monkeypatch.setattr(steering, "WAIT", 10)
+    monkeypatch.setattr(steering, "EVERY", 5)
+    settings = {"loss__diversity_target": 0.4, "checkpoint_every": 10}
+    train = functools.partial(single.train, devices=1, dry_run=False, say=str)
+    train(tiny.config(**settings), tmp_path / "whole")
+    train(tiny.config(num_steps=20, **settings), tmp_path / "parts")
+    train(tiny.config(**settings), tmp_path / "parts")
+    for one, other in zip(toy_runs.arrays(tmp_path / "parts"), toy_runs.arrays(tmp_path / "whole"), strict=True):
+        np.testing.assert_array_equal(one, other)

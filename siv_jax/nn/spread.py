@@ -28,7 +28,8 @@ def of_views(frames: np.ndarray) -> float:
     uniform[:, [2, 4]] = 1.0  # no vertical shift, which moves the horizon, and no zoom
     uniform[:, 5] = 1.0  # crops, not rotations
     chosen = frames[rng.integers(len(frames), size=_VIEWS)]
-    return float(_spread_seen_through(jnp.asarray(chosen), jnp.asarray(uniform)))
+    with jax.ensure_compile_time_eval():  # a number also where a state's shapes are traced
+        return float(_spread_seen_through(jnp.asarray(chosen), jnp.asarray(uniform)))
 
 
 @jax.jit
