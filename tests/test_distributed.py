@@ -56,6 +56,7 @@ class Job:
             words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
             if words[words.index(b"--process_id") + 1] == str(process).encode():
                 os.kill(child, number)
+                return  # what it does to the others shows in their own ends
 
     def end(self) -> int:
         """The launcher's exit code: that of the first process that failed."""
