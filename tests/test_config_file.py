@@ -46,6 +46,8 @@ def test_the_saved_config_of_a_run_is_a_config_file(tmp_path):
         ("a.json", "[" * 100_000, "does not load"),
         ("a.yaml", "a: [1", "does not load: while parsing"),
         ("a.yaml", "1: 2", "has the key 1: keys are names"),
+        ("a.yaml", "loss: {1: 2}", "has the key 1: keys are names"),
+        ("a.yaml", "model.ch_g: 4", "has the key 'model.ch_g': keys are names of settings, in groups"),
         ("a.yaml", "!!python/object/apply:os.system [true]", "does not load: could not determine a constructor"),
         ("a.yaml", "num_stepz: 3", "unknown config key num_stepz; did you mean num_steps?"),
         ("a.yaml", "model: {name: nobody}", "nobody"),

@@ -171,3 +171,18 @@ def test_names_that_are_not_utf8(tmp_path):
     assert opened.source.name == "caf?" and opened.notes[0].endswith("such as na?ve.txt")
     for text in (opened.source.name, *opened.notes):
         text.encode()
+
+
+def test_tiffs_whose_tags_are_damaged(tmp_path):
+    import tifffile
+
+    pixels = np.zeros((48, 64), np.uint8)
+    tifffile.imwrite(tmp_path / "palette.tif", pixels, colormap=np.zeros((3, 256), np.uint16))
+    for tag, said in ((320, "a picture of palette colours without a palette"), (262, "photometric")):
+        damaged = bytearray((tmp_path / "palette.tif").read_bytes())
+        at = damaged.find(tag.to_bytes(2, "little") + (b"\x03\x00"))  # the tag's number and its type, SHORT
+        damaged[at : at + 2] = (65000).to_bytes(2, "little") if tag == 320 else damaged[at : at + 2]
+        if tag == 262:
+            damaged[at + 4 : at + 8] = bytes(4)  # no values
+        (tmp_path / "damaged.tif").write_bytes(damaged)
+        assert said in refusal_of(tmp_path / "damaged.tif")

@@ -95,6 +95,7 @@ def _read(path: Path) -> dict:
 
 def _with_defaults(values: dict, path: Path) -> ml_collections.ConfigDict:
     """The defaults of the model that `values` name, with `values` laid over them."""
+    _require_names(values, path)
     model = values.get("model")
     name = model.get("name", registry.DEFAULT) if isinstance(model, dict) else registry.DEFAULT
     merged = config_lib.default(name).to_dict()
@@ -103,7 +104,12 @@ def _with_defaults(values: dict, path: Path) -> ml_collections.ConfigDict:
             merged[key] = merged[key] | value
         else:
             merged[key] = value
-    unknown = [key for key in values if not isinstance(key, str)]
-    if unknown:
-        raise UserError(f"{path} has the key {unknown[0]!r}: keys are names of settings")
     return ml_collections.ConfigDict(merged)
+
+
+def _require_names(values: dict, path: Path) -> None:
+    for key, value in values.items():
+        if not isinstance(key, str) or "." in key:
+            raise UserError(f"{path} has the key {key!r}: keys are names of settings, in groups as in config.json")
+        if isinstance(value, dict):
+            _require_names(value, path)

@@ -69,10 +69,14 @@ def tiff_stills(path: Path, name: str, notes: Notes) -> list[Still]:
             if not tiff.series:
                 raise UserError(f"{name} holds no picture")
             series = tiff.series[0]
-            photometric, dtype = int(series.keyframe.photometric), series.dtype
+            photometric, palette, dtype = series.keyframe.photometric, series.keyframe.colormap, series.dtype
+            if not isinstance(photometric, int):
+                raise UserError(f"{name} is damaged: its tag of photometric interpretation is {photometric!r}")
             if len(tiff.series) > 1:
                 notes.add(name, f"it holds {len(tiff.series)} series of pictures, only the first is used")
             axes = [(axis, length) for axis, length in zip(series.axes, series.shape, strict=True) if length > 1]
+    if photometric == _PALETTE and palette is None:
+        raise UserError(f"{name} is damaged: a picture of palette colours without a palette")
     if photometric in _RAW_PHOTOMETRICS:
         raise UserError(f"{name} is a camera's raw file: develop it to PNG or JPEG first")
     dtype = np.dtype(np.uint8) if photometric == _PALETTE else dtype
