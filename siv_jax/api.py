@@ -292,6 +292,6 @@ def _config(given: object) -> Config:
     if not isinstance(given, str | Path):
         raise UserError(f"train takes a config, its name or a path, not {type(given).__name__}")
     stem = str(given).partition(":")[0]
-    if Path(stem).suffix in (".py", ".json", ".yaml", ".yml") or stem in config_file.names():
+    if Path(stem).suffix in config_file.SUFFIXES or stem in config_file.names():
         return config_lib.from_config_dict(config_file.load(str(given)))
     return config_lib.with_overrides(config_lib.from_config_dict(config_lib.default()), {"data.path": str(given)})

@@ -124,13 +124,17 @@ def from_config_dict(config: ml_collections.ConfigDict) -> Config:
 
 def from_dict(values: dict) -> Config:
     """As `from_config_dict`, from plain nested dictionaries such as `config.json` holds."""
-    model = values.get("model")
-    name = model.get("name", registry.DEFAULT) if isinstance(model, dict) else registry.DEFAULT
-    kind = registry.config_class(name)
+    kind = registry.config_class(model_name(values))
     try:
         return pydantic.TypeAdapter(kind).validate_python(values)
     except pydantic.ValidationError as error:
         raise UserError(_explained(error.errors()[0], kind)) from None
+
+
+def model_name(values: dict) -> str:
+    """The model family that settings in nested dictionaries name, or the usual one."""
+    model = values.get("model")
+    return model.get("name", registry.DEFAULT) if isinstance(model, dict) else registry.DEFAULT
 
 
 def with_overrides(config: Config, overrides: dict[str, object]) -> Config:

@@ -9,9 +9,9 @@ import yaml
 
 from siv_jax import config as config_lib
 from siv_jax.errors import UserError
-from siv_jax.models import registry
 
 _DATA_SUFFIXES = (".json", ".yaml", ".yml")
+SUFFIXES = (".py", *_DATA_SUFFIXES)
 
 
 def folder() -> Path:
@@ -96,9 +96,7 @@ def _read(path: Path) -> dict:
 def _with_defaults(values: dict, path: Path) -> ml_collections.ConfigDict:
     """The defaults of the model that `values` name, with `values` laid over them."""
     _require_names(values, path)
-    model = values.get("model")
-    name = model.get("name", registry.DEFAULT) if isinstance(model, dict) else registry.DEFAULT
-    merged = config_lib.default(name).to_dict()
+    merged = config_lib.default(config_lib.model_name(values)).to_dict()
     for key, value in values.items():
         if isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = merged[key] | value
