@@ -72,10 +72,15 @@ class Stage(Protocol):
 class Sampler(Protocol):
     """Draws from weights, as pure functions.
 
-    tasks: what else `draw` can do beside samples of the plan's size: "size" (any size), "image" (start from an image),
-      "start_scale" (start from a scale of it).
+    Weights of every stage can be drawn from, those of an unfinished training too.
+
+    num_scales: of the pyramid that samples pass through; 1 of a model without one.
+    tasks: what else it can do beside samples of the plan's size: "size" (samples of any size), "image" (start from an
+      image), "start_scale" (start from a scale above the coarsest), "super_resolution" (enlarge an image),
+      "animation" (a walk close to the picture that it learnt).
     """
 
+    num_scales: int
     tasks: frozenset[str]
 
     def noise(self, seed: int, start: int, count: int, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -89,7 +94,27 @@ class Sampler(Protocol):
         image: jax.Array | None = None,
         start_scale: int = 0,
     ) -> Samples:
-        """Samples for noise [n, ...]; `size` is (height, width), `image` float32 [n, h, w, C] in [-1, 1]."""
+        """Samples for noise [n, ...] of the same `size`.
+
+        Args:
+          size: (height, width) of the samples; None: the plan's. Static.
+          image: float32 [n, h, w, C] in [-1, 1] of any size. It takes the place of what scale `start_scale` would get
+            from the scale below. With a `size` larger than the image's, of a model for "super_resolution", it is
+            enlarged to that size.
+          start_scale: counted from the coarsest, 0 to num_scales - 1. Without an image the scales below it
+            reconstruct the picture that was learnt, so that samples vary in what is finer alone. Static.
+        """
+
+    def animation(
+        self, weights: Tree, seed: int, count: int, start_scale: int, strength: float, smoothness: float
+    ) -> np.ndarray:
+        """Noise float32 [count, ...] of the frames of a walk close to the picture, for `draw` at the plan's size.
+
+        Args:
+          start_scale: scales below it stay still.
+          strength: alpha of the papers, how strongly each frame is drawn back to the picture's own noise, 0 to 1.
+          smoothness: beta of the papers, how much of its last move a frame keeps, 0 to 1.
+        """
 
 
 class Family(Protocol):

@@ -16,6 +16,7 @@ from siv_jax.nn.precision import compute_dtype
 class Sampler:
     """The averaged generator (a `siv_jax.models.interface.Sampler`)."""
 
+    num_scales = 1
     tasks = frozenset()
 
     def __init__(self, plan: Plan, model: ModelConfig):

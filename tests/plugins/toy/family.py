@@ -49,6 +49,7 @@ class Stage:
 
 
 class Sampler:
+    num_scales = 1
     tasks = frozenset({"size"})
 
     def __init__(self, plan):
