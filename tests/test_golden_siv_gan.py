@@ -11,9 +11,10 @@ import pytest
 
 from siv_jax.models.siv_gan import original_weights
 from siv_jax.models.siv_gan.config import AugmentConfig, Config, LossConfig, ModelConfig, OptimConfig
-from siv_jax.models.siv_gan.objectives import Draws, Players, pyramid
-from siv_jax.models.siv_gan.plan import Plan, make_plan
+from siv_jax.models.siv_gan.objectives import Draws, Players
 from siv_jax.nn import adam, flat
+from siv_jax.nn.two_branch.objectives import pyramid
+from siv_jax.nn.two_branch.plan import Plan, make_plan
 from siv_jax.train.devices import compiler_options
 
 PARTS = {"low_level": "low-level", "content": "content", "layout": "layout"}

@@ -3,9 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from siv_jax.models.siv_gan.config import LossConfig
-from siv_jax.models.siv_gan.discriminator import Logits
 from siv_jax.nn import gan_losses
+from siv_jax.nn.two_branch.settings import LossConfig
+
+Logits = dict[str, list[jax.Array]]
 
 # zCR: standard deviation of the latent's perturbation (Zhao et al., 2021).
 ZCR_NOISE = 0.05
