@@ -193,7 +193,7 @@ def close(ours, theirs, tolerance=1e-5):
     assert abs(float(ours) - float(theirs)) <= tolerance * abs(float(theirs)), (float(ours), float(theirs))
 
 
-def check_gradients(golden, network, grads, params, which, path_of):
+def check_gradients(golden, network, grads, params, which, path_of, least=21):
     """Gradients, and the parameters after one Adam step from them, per tensor of the original."""
     optim = golden.config.optim
     optimizer = adam.make_optimizer(optim.lr_g, optim.beta1, optim.beta2, optim.eps)
@@ -212,9 +212,10 @@ def check_gradients(golden, network, grads, params, which, path_of):
         assert np.linalg.norm(ours - exact) <= 1e-3 * np.linalg.norm(exact), full
         # Adam's first step is nearly lr * sign(g): where g is rounding noise so is the sign.
         clear = np.abs(exact) > 1e-5 * np.abs(exact).max()
-        assert np.abs(after - golden[f"adam_{which}/{name}"])[clear].max() <= 2e-6, full
+        if f"adam_{which}/{name}" in golden.arrays:
+            assert np.abs(after - golden[f"adam_{which}/{name}"])[clear].max() <= 2e-6, full
         compared += 1
-    assert compared > 20
+    assert compared >= least
 
 
 def in_original_order(tree: dict, path: tuple[str, ...], leaf: str) -> np.ndarray:

@@ -7,7 +7,7 @@ import pydantic
 from siv_jax import config
 from siv_jax.config import section, setting
 from siv_jax.nn.two_branch import settings
-from siv_jax.nn.two_branch.settings import AugmentConfig, EmaConfig, LossConfig, OptimConfig
+from siv_jax.nn.two_branch.settings import AugmentConfig, EmaConfig, LossConfig, OptimConfig, check_pairs
 
 
 @section
@@ -28,11 +28,5 @@ class Config(config.Config):
 
     @pydantic.model_validator(mode="after")
     def _check_pairs(self):
-        if self.loss.diversity not in ("none", "zcr") and self.batch_size < 2:
-            raise ValueError(
-                f"loss.diversity {self.loss.diversity} compares pairs of samples and needs batch_size 2 or more; "
-                "set loss.diversity none for batch_size 1"
-            )
-        if self.loss.diversity_scale == "relative" and self.loss.diversity != "feature":
-            raise ValueError("loss.diversity_scale relative is of features: set loss.diversity feature")
+        check_pairs(self.batch_size, self.loss)
         return self

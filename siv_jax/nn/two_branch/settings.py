@@ -71,3 +71,14 @@ class EmaConfig:
     warmup: StrictBool = setting(
         True, "decay starts at 0.1 and rises as (1 + t) / (10 + t), so that short runs sample well"
     )
+
+
+def check_pairs(batch_size: int, loss: LossConfig) -> None:
+    """Raises ValueError: the diversity regularization needs what the other settings do not give."""
+    if loss.diversity not in ("none", "zcr") and batch_size < 2:
+        raise ValueError(
+            f"loss.diversity {loss.diversity} compares pairs of samples and needs batch_size 2 or more; "
+            "set loss.diversity none for batch_size 1"
+        )
+    if loss.diversity_scale == "relative" and loss.diversity != "feature":
+        raise ValueError("loss.diversity_scale relative is of features: set loss.diversity feature")

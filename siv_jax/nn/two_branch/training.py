@@ -133,7 +133,7 @@ class Training:
         """The steering after `step` completed steps. Every shard draws the same samples of the same weights."""
 
         def compared(now: Steering) -> Steering:
-            images, _ = self._players.generator.apply(ema, vectors_g, steering.latents(self._config.model.noise_dim))
+            images, *_ = self._players.generator.apply(ema, vectors_g, steering.latents(self._config.model.noise_dim))
             return steering.steered(now, images[-1], self._config.loss.diversity_target)
 
         return jax.lax.cond(steering.due(step), compared, lambda now: now, now)
