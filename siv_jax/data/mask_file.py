@@ -181,6 +181,6 @@ def _frame(source: Source, number: int) -> tuple[tuple[int, int], int]:
 
 
 def _alike(size: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether a size is the other one, or has its proportions to within a pixel."""
+    """Whether a size is the other one, or another of its proportions, rounded to pixels."""
     scale = max(size) / max(other)
-    return all(abs(side - scale * wanted) < 1 for side, wanted in zip(size, other, strict=True))
+    return all(abs(side - scale * wanted) <= 0.5 for side, wanted in zip(size, other, strict=True))

@@ -55,7 +55,8 @@ class MaskFormat:
         """Writes labels [h, w] as a PNG like those that were read."""
         image = Image.fromarray(self.values(labels))
         if self.palette is not None:
-            image.putpalette(list(self.palette))
+            # Pillow gives pixels no more bits than the palette has colours.
+            image.putpalette([*self.palette, *bytes(768 - len(self.palette))])
         image.save(path, format="PNG")
 
 
