@@ -45,7 +45,8 @@ def _load(run: Path, real: Path | None, num: int, seed: int, size: Size | None) 
     trained = TrainedModel(run)
     if 0 < trained.step < trained.record.num_steps:  # imported weights are step 0
         notes.add(name, f"measured after {trained.step} of {trained.record.num_steps} steps, before training ended")
-    drawn = cases.as_rgb(trained.generate(trained.latents(num, seed)))
+    samples = trained.draw(trained.latents(num, seed))
+    drawn = cases.as_rgb(samples.images)
     size = size or drawn.shape[1:3]
     if trained.record.plan.channels != 3 or trained.record.format.kind != "picture":
         notes.add(name, "measured as 8-bit RGB, which this model's samples are not")
@@ -54,4 +55,4 @@ def _load(run: Path, real: Path | None, num: int, seed: int, size: Size | None) 
     training = open_source(DataConfig(path=str(real))) if real else layout.load_source(run)
     names = tuple(f"sample_{i:05d}" for i in range(num))
     source = {"workdir": str(run), "step": trained.step, "seed": seed, "real": str(real or trained.record.source)}
-    return cases.make_case(name, cases.brought_to(drawn, size), names, training, source, notes)
+    return cases.make_case(name, cases.brought_to(drawn, size), names, training, source, notes, samples.masks)
