@@ -21,12 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 from measure import device_name, emit
 
-from siv_jax.models.siv_gan.blocks import Conv
 from siv_jax.models.siv_gan.config import ModelConfig
 from siv_jax.models.siv_gan.discriminator import Discriminator
-from siv_jax.models.siv_gan.generator import Generator
-from siv_jax.models.siv_gan.plan import Plan, make_plan
 from siv_jax.nn import convolution
+from siv_jax.nn.two_branch.blocks import Conv
+from siv_jax.nn.two_branch.generator import Generator
+from siv_jax.nn.two_branch.plan import Plan, make_plan
 
 PASSES = ("forward", "input", "weight")
 

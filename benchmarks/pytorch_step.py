@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from siv_jax.models.siv_gan.config import ModelConfig
-from siv_jax.models.siv_gan.plan import Plan, make_plan
+from siv_jax.nn.two_branch.plan import Plan, make_plan
 
 G_WIDTHS = (8, 8, 8, 8, 8, 8, 8, 4, 2, 1)
 D_WIDTHS = (1, 2, 4, 8, 8, 8, 8, 8, 8)

@@ -14,6 +14,7 @@ from siv_jax.data.mask_file import read_masks
 from siv_jax.errors import UserError
 from siv_jax.metrics.evaluation import evaluate
 from siv_jax.models import registry
+from siv_jax.models.interface import Samples
 from siv_jax.patches.render import DEFAULT_FIDELITY
 from siv_jax.sampling import pictures, rendering, sample_files
 from siv_jax.sampling.latents_file import read_latents
@@ -42,8 +43,10 @@ class Model(TrainedModel):
         plan = self.record.plan
         return f"<siv_jax.Model of {self.record.source} at {plan.width}x{plan.height} after {self.step} steps>"
 
-    def sample(self, n: int = 20, seed: int = 0, start: int = 0) -> np.ndarray:
+    def sample(self, n: int = 20, seed: int = 0, start: int = 0) -> np.ndarray | Samples:
         """Samples number `start` to `start + n` of `seed`: uint8 [n, H, W, C].
+
+        A model of masks gives (images, masks), the masks int32 [n, H, W] with the class of each pixel.
 
         The same seed gives the pictures that `python -m siv_jax.sample` writes. Of sources that are not 8-bit
         `generate(latents(n, seed))` gives the full depth, float32 in [-1, 1].
@@ -54,10 +57,15 @@ class Model(TrainedModel):
         process.require_whole("n", n, 1, 1_000_000)
         process.require_whole("seed", seed, 0, 2**32 - 1)
         process.require_whole("start", start, 0, 2**31 - 1 - n)
-        return pictures.to_uint8(self.generate(self.latents(n, seed, start)))
+        drawn = self.draw(self.latents(n, seed, start))
+        return _given(pictures.to_uint8(drawn.images), drawn.masks)
 
-    def render(self, n: int = 20, seed: int = 0, size: str = "photo", fidelity: float = DEFAULT_FIDELITY) -> np.ndarray:
+    def render(
+        self, n: int = 20, seed: int = 0, size: str = "photo", fidelity: float = DEFAULT_FIDELITY
+    ) -> np.ndarray | Samples:
         """The same samples, sharp, from the photo's own patches: uint8 [n, height, width, C].
+
+        A model of masks gives (images, masks), the masks int32 [n, height, width], 255 where the photo has no label.
 
         Args:
           size: "photo", "WIDTHxHEIGHT" or a factor such as "2x".
@@ -68,7 +76,9 @@ class Model(TrainedModel):
         """
         process.require_whole("n", n, 1, 1_000_000)
         process.require_whole("seed", seed, 0, 2**32 - 1)
-        return np.concatenate([pictures.to_uint8(one.images) for one in self.rendered(n, seed, size, fidelity)])
+        made = list(self.rendered(n, seed, size, fidelity))
+        masks = None if made[0].masks is None else np.concatenate([one.masks for one in made]).astype(np.int32)
+        return _given(np.concatenate([pictures.to_uint8(one.images) for one in made]), masks)
 
     def interpolate(self, anchors: int | np.ndarray = 4, frames_between: int = 30, seed: int = 0) -> np.ndarray:
         """A closed walk through the latent space: uint8 [k * frames_between, H, W, C].
@@ -89,6 +99,10 @@ class Model(TrainedModel):
         self.check_latents(anchors)
         process.require_whole("the number of anchors", len(anchors), 2, 1000)
         return pictures.to_uint8(self.generate(walk(anchors, frames_between)))
+
+
+def _given(images: np.ndarray, masks: np.ndarray | None) -> np.ndarray | Samples:
+    return images if masks is None else Samples(images, masks)
 
 
 def train(
@@ -204,7 +218,8 @@ def write_samples(
         frames = model.generate(walk(model.latents(interpolate, seed), _FRAMES_BETWEEN))
         return list(map(str, sample_files.write_animation(out, frames, _FRAMES_PER_SECOND)))
     z = read_latents(latents) if latents else model.latents(num or 20, seed)
-    sheet = sample_files.write_samples(out, model.batches(z), len(z), model.record.format, format or "png")
+    record = model.record
+    sheet = sample_files.write_samples(out, model.batches(z), len(z), record.format, format or "png", record.masks)
     return [f"{len(z)} samples after {model.step} training steps in {out}, all together in {sheet}"]
 
 
@@ -231,7 +246,8 @@ def render(
       size: "photo", "WIDTHxHEIGHT" or a factor such as "2x".
       fidelity: how strongly every part of the photo must be used; 0 hardly, 4 very strongly.
       latents: a file of the latents to render, see siv_jax.sample.
-      mask: of the photo, or a folder of masks of the clip's frames: every rendered picture gets one.
+      mask: of the photo, or a folder of masks of the clip's frames: every rendered picture gets one. Without it those
+        of a run that learnt from masks get theirs.
       out: folder for the files; WORKDIR/rendered_seedN if not given.
       progress: wraps the samples as they are made, such as in a progress bar.
 
@@ -254,7 +270,7 @@ def render(
     else:
         model = load(workdir) if rough is None else None
         source = layout.load_source(workdir)
-    masks = read_masks(mask, source) if mask else None
+    masks = read_masks(mask, source) if mask else source.masks
     labels = masks.labels if masks else None
     wanted = rendering.Rendering(rendering.parse_size(size, source.size), fidelity, labels)
     if model is not None:
@@ -267,8 +283,8 @@ def render(
         picture = open_source(DataConfig(path=str(rough)))
         num, made = picture.num_frames, rendering.of_picture(picture, source, wanted)
     out = out or workdir / f"rendered_seed{seed}"
-    save_mask = masks.save if masks else None
-    sheet = sample_files.write_samples(out, progress(made, num), num, source.format, save_mask=save_mask)
+    mask_format = masks.format if masks else None
+    sheet = sample_files.write_samples(out, progress(made, num), num, source.format, mask_format=mask_format)
     height, width = wanted.size
     return [f"{num} pictures of {width}x{height} in {out}, all together in {sheet}"]
 

@@ -43,6 +43,16 @@ class DataConfig:
     path: StrictStr = setting(
         "", "a picture, a clip, a folder of frames, an .npy or TIFF array, or tfds:name/config", free=True
     )
+    mask: StrictStr = setting(
+        "",
+        "the picture's mask, or a folder of masks with the names of the pictures or frames: palette or gray PNG, or "
+        ".npy; of models that learn from masks",
+        free=True,
+    )
+    mask_classes: StrictInt = setting(
+        0, "classes in the masks, with the background, class 0; 0: from the largest id, or 2 of an object", 0, 255
+    )
+    mask_ignore: StrictInt = setting(-1, "the value of unlabelled pixels in the masks; -1: there are none", -1, 255)
     max_size: StrictInt = setting(330, "the longer side is scaled down to this many pixels for training", 16, 1792)
     background: tuple[StrictInt, StrictInt, StrictInt] = setting(
         (255, 255, 255), "RGB that transparent pictures are laid over"
@@ -53,9 +63,7 @@ class DataConfig:
     max_frames: StrictInt = setting(100, "a longer clip is thinned to this many frames, spread evenly", 1, 10**5)
     tfds_split: StrictStr = setting("train", "split of a tfds: path")
     tfds_index: StrictInt = setting(0, "which example of the split", 0, 10**9)
-    tfds_feature: StrictStr = setting(
-        "", "feature that holds the picture or the frames; empty: the only one there is"
-    )
+    tfds_feature: StrictStr = setting("", "feature that holds the picture or the frames; empty: the only one there is")
 
     @pydantic.model_validator(mode="after")
     def _check(self):
@@ -195,9 +203,7 @@ def refuse_changes(saved: Config, asked: Config, workdir: Path) -> None:
         if old.get(key) != value and not field.json_schema_extra["free"]
     ]
     if changed:
-        raise UserError(
-            f"{workdir} holds a run with another config: {', '.join(changed)}; use another --workdir"
-        )
+        raise UserError(f"{workdir} holds a run with another config: {', '.join(changed)}; use another --workdir")
 
 
 def _walk(values: Any, prefix: str) -> Iterator[tuple[str, object, Any]]:

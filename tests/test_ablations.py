@@ -17,7 +17,7 @@ from siv_jax.errors import UserError
 from siv_jax.metrics import published, record
 from siv_jax.models.siv_gan import network
 from siv_jax.models.siv_gan.config import Config
-from siv_jax.models.siv_gan.plan import make_plan
+from siv_jax.nn.two_branch.plan import make_plan
 
 SCRIPT = Path(__file__).parent.parent / "launch" / "ablations.py"
 NAMES = list(dict.fromkeys(row[1] for one in published.ABLATIONS for row in one.rows))

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from siv_jax.models.siv_gan import feature_augment as augment
+from siv_jax.nn.two_branch import feature_augment as augment
 
 content_of = jax.jit(augment.augment_content, static_argnums=2)
 layout_of = jax.jit(augment.augment_layout, static_argnums=2)

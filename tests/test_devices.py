@@ -13,8 +13,9 @@ from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import AXIS
 from siv_jax.models.siv_gan import step as step_lib
-from siv_jax.models.siv_gan.plan import require_equal_shares
-from siv_jax.models.siv_gan.step import Training, TrainState
+from siv_jax.models.siv_gan.step import Training
+from siv_jax.nn.two_branch.plan import require_equal_shares
+from siv_jax.nn.two_branch.training import TrainState
 from siv_jax.train import devices, single
 from siv_jax.workdir.checkpoint import Checkpoints
 

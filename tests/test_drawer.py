@@ -9,7 +9,7 @@ from siv_jax.config import from_dict
 from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import Samples
-from siv_jax.models.siv_gan.plan import make_plan
+from siv_jax.nn.two_branch.plan import make_plan
 from siv_jax.sampling.drawer import Drawer, require_finite, sample_size
 
 

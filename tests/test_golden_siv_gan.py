@@ -11,9 +11,10 @@ import pytest
 
 from siv_jax.models.siv_gan import original_weights
 from siv_jax.models.siv_gan.config import AugmentConfig, Config, LossConfig, ModelConfig, OptimConfig
-from siv_jax.models.siv_gan.objectives import Draws, Players, pyramid
-from siv_jax.models.siv_gan.plan import Plan, make_plan
+from siv_jax.models.siv_gan.objectives import Draws, Players
 from siv_jax.nn import adam, flat
+from siv_jax.nn.two_branch.objectives import pyramid
+from siv_jax.nn.two_branch.plan import Plan, make_plan
 from siv_jax.train.devices import compiler_options
 
 PARTS = {"low_level": "low-level", "content": "content", "layout": "layout"}
@@ -192,7 +193,7 @@ def close(ours, theirs, tolerance=1e-5):
     assert abs(float(ours) - float(theirs)) <= tolerance * abs(float(theirs)), (float(ours), float(theirs))
 
 
-def check_gradients(golden, network, grads, params, which, path_of):
+def check_gradients(golden, network, grads, params, which, path_of, least=21):
     """Gradients, and the parameters after one Adam step from them, per tensor of the original."""
     optim = golden.config.optim
     optimizer = adam.make_optimizer(optim.lr_g, optim.beta1, optim.beta2, optim.eps)
@@ -211,9 +212,10 @@ def check_gradients(golden, network, grads, params, which, path_of):
         assert np.linalg.norm(ours - exact) <= 1e-3 * np.linalg.norm(exact), full
         # Adam's first step is nearly lr * sign(g): where g is rounding noise so is the sign.
         clear = np.abs(exact) > 1e-5 * np.abs(exact).max()
-        assert np.abs(after - golden[f"adam_{which}/{name}"])[clear].max() <= 2e-6, full
+        if f"adam_{which}/{name}" in golden.arrays:
+            assert np.abs(after - golden[f"adam_{which}/{name}"])[clear].max() <= 2e-6, full
         compared += 1
-    assert compared > 20
+    assert compared >= least
 
 
 def in_original_order(tree: dict, path: tuple[str, ...], leaf: str) -> np.ndarray:

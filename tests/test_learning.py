@@ -6,9 +6,9 @@ import pytest
 import tiny_trainer
 
 from siv_jax.models.siv_gan import network
-from siv_jax.models.siv_gan.losses import pairwise_l1
 from siv_jax.models.siv_gan.sampler import Sampler
-from siv_jax.models.siv_gan.step import TrainState
+from siv_jax.nn.two_branch.losses import pairwise_l1
+from siv_jax.nn.two_branch.training import TrainState
 
 STEPS, SEEDS = 300, (0, 1, 2)
 FASTER = {"optim__lr_g": 1e-3, "optim__lr_d": 1e-3, "ema__decay": 0.98}

@@ -9,8 +9,8 @@ import pytest
 from siv_jax.errors import UserError
 from siv_jax.models.siv_gan.config import ModelConfig
 from siv_jax.models.siv_gan.discriminator import Discriminator
-from siv_jax.models.siv_gan.generator import Generator
-from siv_jax.models.siv_gan.plan import LARGEST_SIDE, SMALLEST_SIDE, make_plan, scaled_size
+from siv_jax.nn.two_branch.generator import Generator
+from siv_jax.nn.two_branch.plan import LARGEST_SIDE, SMALLEST_SIDE, make_plan, scaled_size
 
 MODEL = ModelConfig(ch_g=1, ch_d=8, noise_dim=4)
 

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from siv_jax.models.siv_gan import losses
 from siv_jax.models.siv_gan.config import LossConfig
+from siv_jax.nn.two_branch import losses
 
 RNG = np.random.default_rng(0)
 N_D = 7

@@ -10,10 +10,11 @@ import pytest
 
 from siv_jax.models.siv_gan import network
 from siv_jax.models.siv_gan.config import ModelConfig
-from siv_jax.models.siv_gan.discriminator import Discriminator, content_channels
-from siv_jax.models.siv_gan.generator import Generator
-from siv_jax.models.siv_gan.plan import Plan, make_plan
+from siv_jax.models.siv_gan.discriminator import Discriminator
 from siv_jax.nn import flat
+from siv_jax.nn.two_branch.discriminator import content_channels
+from siv_jax.nn.two_branch.generator import Generator
+from siv_jax.nn.two_branch.plan import Plan, make_plan
 from siv_jax.train.devices import compiler_options
 
 

@@ -10,8 +10,8 @@ import tiny
 import tiny_trainer
 import toy_runs
 
-from siv_jax.models.siv_gan import steering
 from siv_jax.nn import spread
+from siv_jax.nn.two_branch import steering
 from siv_jax.train import single
 
 START = steering.Steering(jnp.float32(0.1), jnp.float32(0.5), jnp.float32(0.0))

@@ -10,9 +10,10 @@ import tiny_trainer
 
 from siv_jax.models.registry import get
 from siv_jax.models.siv_gan import step
-from siv_jax.models.siv_gan.objectives import Draws, Players, pyramid
+from siv_jax.models.siv_gan.objectives import Draws, Players
 from siv_jax.nn import adam, flat
 from siv_jax.nn.frames import choose_frames, to_float
+from siv_jax.nn.two_branch.objectives import pyramid
 from siv_jax.train.devices import compiler_options
 
 

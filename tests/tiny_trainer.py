@@ -10,8 +10,9 @@ import tiny
 from siv_jax.config import Config
 from siv_jax.data import open_source
 from siv_jax.models import registry
-from siv_jax.models.siv_gan.plan import Plan
-from siv_jax.models.siv_gan.step import Training, TrainState
+from siv_jax.models.siv_gan.step import Training
+from siv_jax.nn.two_branch.plan import Plan
+from siv_jax.nn.two_branch.training import TrainState
 from siv_jax.train.devices import Program
 
 

@@ -1,5 +1,7 @@
 """Reading pictures, clips, arrays and TensorFlow Datasets into the frames that a model learns from."""
 
+import dataclasses
+
 from siv_jax.config import DataConfig
 from siv_jax.data.decoding import one_line
 from siv_jax.data.notes import Notes
@@ -10,10 +12,19 @@ __all__ = ["PixelFormat", "Source", "open_source"]
 
 
 def open_source(data: DataConfig) -> Source:
-    """The frames that `data.path` names, chosen as `data` says, by the content of the file.
+    """The frames that `data.path` names, chosen as `data` says, by the content of the file, and their masks.
 
     Raises UserError: nothing readable there; one line that names the file.
     """
+    source = _opened(data)
+    if not data.mask:
+        return source
+    from siv_jax.data import mask_file
+
+    return dataclasses.replace(source, masks=mask_file.training_masks(data, source))
+
+
+def _opened(data: DataConfig) -> Source:
     # Each package that decodes is imported where it is needed, not by those that only name the types.
     from siv_jax.data import animations, arrays, clips, drawn, files, folders, pictures, selection, tfds_examples, tiffs
 
@@ -34,4 +45,5 @@ def open_source(data: DataConfig) -> Source:
     else:
         stills = (arrays.npy_stills if kind == "npy" else tiffs.tiff_stills)(path, name, notes)
     numbers = selection.select(name, len(stills), data, notes)
-    return source_of_stills(name, len(stills), [stills[number] for number in numbers], notes)
+    source = source_of_stills(name, len(stills), [stills[number] for number in numbers], notes)
+    return dataclasses.replace(source, files=(path,)) if len(stills) == 1 else source

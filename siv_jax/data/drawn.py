@@ -25,6 +25,9 @@ _BALLOONS = (
     (0.73, 0.42, 0.150, (238, 164, 38)),
     (0.91, 0.18, 0.105, (205, 52, 44)),
 )
+# Of the masks, by a balloon's first colour.
+_LABELS = {(205, 52, 44): 1, (238, 164, 38): 2}
+PALETTE = (0, 0, 0, 205, 52, 44, 238, 164, 38)
 
 
 def draw_balloons(time: float = 0.0, scale: int = SCALE) -> np.ndarray:
@@ -34,12 +37,26 @@ def draw_balloons(time: float = 0.0, scale: int = SCALE) -> np.ndarray:
     """
     width, height = WIDTH * scale * _OVERSAMPLING, HEIGHT * scale * _OVERSAMPLING
     picture = Image.fromarray(_background(height, width))
-    pen = ImageDraw.Draw(picture)
-    for i, (x, y, size, colour) in enumerate(_BALLOONS):
-        drift = time * (0.25 if i % 2 else -0.2)
-        rise = 0.06 * np.sin(2 * np.pi * (time + i / len(_BALLOONS))) if time else 0.0
-        _balloon(pen, ((x + drift) % 1.0) * width, (y + rise) * height, size * width, colour)
+    _all_balloons(ImageDraw.Draw(picture), height, width, time)
     return np.asarray(picture.resize((WIDTH * scale, HEIGHT * scale), Image.Resampling.BOX))
+
+
+def draw_masks(name: str) -> np.ndarray:
+    """uint8 [N, H, W] for example:balloons or example:clip: 0 background, 1 red balloons, 2 yellow ones.
+
+    Raises UserError: there is no such example.
+    """
+    times, scale = {"balloons": ([0.0], SCALE), "clip": (np.arange(CLIP_FRAMES) / CLIP_FRAMES, 1)}.get(
+        name.removeprefix(PREFIX), ((), 1)
+    )
+    if not len(times):
+        raise UserError(f"there is no {name}: the drawn examples are example:balloons and example:clip")
+    masks = []
+    for time in times:
+        mask = Image.new("L", (WIDTH * scale * _OVERSAMPLING, HEIGHT * scale * _OVERSAMPLING))
+        _all_balloons(ImageDraw.Draw(mask), mask.height, mask.width, time, labels=True)
+        masks.append(np.asarray(mask)[_OVERSAMPLING // 2 :: _OVERSAMPLING, _OVERSAMPLING // 2 :: _OVERSAMPLING])
+    return np.stack(masks)
 
 
 def draw_clip() -> np.ndarray:
@@ -69,16 +86,31 @@ def _smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int)
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)).clip(0, 1)
 
 
-def _balloon(pen: ImageDraw.ImageDraw, x: float, y: float, size: float, colour: tuple[int, int, int]) -> None:
-    """A striped envelope of diameter `size` around (x, y) with a basket below."""
+def _all_balloons(pen: ImageDraw.ImageDraw, height: int, width: int, time: float, labels: bool = False) -> None:
+    """Every balloon at its place, in its colours or as the label of its first colour."""
+    for i, (x, y, size, colour) in enumerate(_BALLOONS):
+        drift = time * (0.25 if i % 2 else -0.2)
+        rise = 0.06 * np.sin(2 * np.pi * (time + i / len(_BALLOONS))) if time else 0.0
+        label = _LABELS[colour] if labels else None
+        _balloon(pen, ((x + drift) % 1.0) * width, (y + rise) * height, size * width, colour, label)
+
+
+def _balloon(
+    pen: ImageDraw.ImageDraw, x: float, y: float, size: float, colour: tuple[int, int, int], label: int | None
+) -> None:
+    """A striped envelope of diameter `size` around (x, y) with a basket below; all of it `label`, if there is one."""
+
+    def tone(own: tuple[int, int, int]) -> tuple[int, int, int] | int:
+        return own if label is None else label
+
     half, thick = size / 2, max(3, round(size / 35))
     for line in (-0.28, 0.28):
-        pen.line((x + line * size, y + 0.35 * size, x + line * 0.35 * size, y + 0.82 * size), (70, 60, 50), thick)
-    pen.polygon((x - 0.42 * size, y + 0.24 * size, x + 0.42 * size, y + 0.24 * size, x, y + 0.78 * size), colour)
+        pen.line((x + line * size, y + 0.35 * size, x + line * 0.35 * size, y + 0.82 * size), tone((70, 60, 50)), thick)
+    pen.polygon((x - 0.42 * size, y + 0.24 * size, x + 0.42 * size, y + 0.24 * size, x, y + 0.78 * size), tone(colour))
     for share, fill in ((1.0, colour), (0.62, (250, 240, 222)), (0.26, colour)):
-        pen.ellipse((x - half * share, y - half, x + half * share, y + half), fill)
+        pen.ellipse((x - half * share, y - half, x + half * share, y + half), tone(fill))
     basket = (x - 0.12 * size, y + 0.74 * size, x + 0.12 * size, y + 0.92 * size)
-    pen.rectangle(basket, (112, 74, 40))
+    pen.rectangle(basket, tone((112, 74, 40)))
 
 
 def drawn_source(data: DataConfig, notes: Notes) -> Source:

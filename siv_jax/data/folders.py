@@ -1,5 +1,6 @@
 """A folder of frames in natural order."""
 
+import dataclasses
 import os
 import re
 from pathlib import Path
@@ -47,7 +48,8 @@ def folder_source(folder: Path, data: DataConfig, notes: Notes) -> Source:
         shown = ", ".join(one_line(name, 60) for name in [name for name in names if name not in set(frames)][:3])
         notes.add(source, f"{len(names) - len(frames)} entries that are no frames are passed over, such as {shown}")
     chosen = [frames[number] for number in select(source, len(frames), data, notes)]
-    return source_of_stills(source, len(frames), _stills(folder, source, chosen, data, notes), notes)
+    made = source_of_stills(source, len(frames), _stills(folder, source, chosen, data, notes), notes)
+    return dataclasses.replace(made, files=tuple(folder / name for name in chosen))
 
 
 def _stills(folder: Path, source: str, names: list[str], data: DataConfig, notes: Notes) -> list[Still]:

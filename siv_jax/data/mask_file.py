@@ -1,55 +1,186 @@
-"""Masks: a label for every pixel of a picture, as 8-bit gray or palette PNG."""
+"""Masks from files: 8-bit gray or palette pictures, or .npy, a label for every pixel of a picture."""
 
-import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
+from siv_jax.config import DataConfig
+from siv_jax.data import drawn
 from siv_jax.data.decoding import decoding, one_line
-from siv_jax.data.files import resolve
+from siv_jax.data.files import FRAME_SUFFIXES, resolve
 from siv_jax.data.folders import entries
+from siv_jax.data.masks import MaskFormat, Masks, nearest
 from siv_jax.data.notes import Notes
+from siv_jax.data.pictures import turned_upright
+from siv_jax.data.selection import choose
 from siv_jax.data.source import Source
 from siv_jax.errors import UserError
 
+# As run gray masks with a value of so much are of one object, others hold ids.
+_FIRST_GRAY = 30
+# The least that the lightest pixel of an object's mask has.
+_LIGHT = 250
 
-@dataclasses.dataclass(frozen=True)
-class Masks:
-    """labels: uint8 [N, H, W]. palette: RGB of the labels where the files have one."""
 
-    labels: np.ndarray
-    palette: bytes | None
+class _File(NamedTuple):
+    """values: uint8 [H, W]. palette: RGB of the values where the file has one."""
 
-    def save(self, path: Path, labels: np.ndarray) -> None:
-        """Writes labels uint8 [h, w] as a PNG like those that were read."""
-        image = Image.fromarray(labels)
-        if self.palette is not None:
-            image.putpalette(self.palette)
-        image.save(path, format="PNG")
+    name: str
+    values: np.ndarray
+    palette: tuple[int, ...] | None
 
 
 def read_masks(path: Path, source: Source) -> Masks:
-    """The mask of a picture, or the folder of masks of a clip's frames in natural order, at the source's size.
+    """The mask of a picture, or the folder of masks of a clip's frames, at the source's size, labels as they stand.
 
     Raises UserError: nothing readable there, not a mask, or not as many or as large as the source's frames.
     """
-    found, is_folder = resolve(str(path))
-    files = [entry for entry in entries(found) if entry.is_file()] if is_folder else [found]
+    files = _files(str(path), source, None)
+    return Masks(one_line(path), _stacked(files, source), MaskFormat(False, 255, palette=files[0].palette))
+
+
+def training_masks(data: DataConfig, source: Source) -> Masks:
+    """The masks at `data.mask` of the frames of `source`, and the classes that they tell apart.
+
+    Palette pictures and arrays hold ids. So do gray ones whose values all lie below 30; with higher ones they are masks
+    of one object, from 0 to 255, with edges that may be soft.
+
+    Raises UserError: as `read_masks`, or ids that are no classes, or masks that tell nothing apart.
+    """
+    files = _files(data.mask, source, data)
+    name = one_line(data.mask)
+    values = _stacked(files, source)
+    made = MaskFormat(False, data.mask_classes or 2, data.mask_ignore, files[0].palette)
+    found = np.unique(values[values != data.mask_ignore])
+    if not len(found):
+        raise UserError(f"{name} labels nothing: every pixel is data.mask_ignore {data.mask_ignore}")
+    is_object = files[0].palette is None and _is_object(name, found, data)
+    classes = 2 if is_object else data.mask_classes or int(found[-1]) + 1
+    masks = Masks(name, values, MaskFormat(is_object, max(classes, 2), made.ignore, made.palette))
+    if not is_object:
+        _require_ids(name, found, data)
+    present = np.unique(masks.labels[values != data.mask_ignore])
+    if len(present) == 1:
+        what = "is empty: every pixel is 0" if present[0] == 0 else f"has one class alone: every pixel is {present[0]}"
+        raise UserError(f"{name} {what}; a mask must tell at least two classes apart")
+    return masks
+
+
+def _is_object(name: str, found: np.ndarray, data: DataConfig) -> bool:
+    """Whether gray masks with these values are of one object, not of ids."""
+    if data.mask_classes not in (0, 2) or found[-1] < _FIRST_GRAY:
+        return False
+    between = found[(found >= _FIRST_GRAY) & (found < _LIGHT)]
+    if found[-1] < _LIGHT or (not len(between) and ((found > 0) & (found < _FIRST_GRAY)).any()):
+        raise UserError(
+            f"{name} holds values up to {found[-1]} and fits no kind of mask: ids lie below {_FIRST_GRAY}, an object's "
+            f"mask goes from 0 to 255; set data.mask_ignore {found[-1]} if that marks unlabelled pixels, or "
+            "data.mask_classes for more ids"
+        )
+    return True
+
+
+def _require_ids(name: str, found: np.ndarray, data: DataConfig) -> None:
+    highest, classes = int(found[-1]), data.mask_classes or _FIRST_GRAY
+    if highest < classes:
+        return
+    there = f"data.mask_classes is {classes}" if data.mask_classes else f"ids lie below {classes}"
+    raise UserError(
+        f"{name} holds the id {highest}, above its classes: {there}; set data.mask_classes {highest + 1}, or "
+        f"data.mask_ignore {highest} if that marks unlabelled pixels"
+    )
+
+
+def _stacked(files: Sequence[_File], source: Source) -> np.ndarray:
+    """uint8 [N, H, W] at the source's size."""
+    return np.concatenate([nearest(file.values[None], *source.size) for file in files])
+
+
+def _files(path: str, source: Source, data: DataConfig | None) -> list[_File]:
+    """A mask for each frame, upright and in its frame's proportions. `data` chose the frames of a clip."""
+    if path.startswith(drawn.PREFIX):
+        numbers = choose(source.frames_found, data) if data else range(source.num_frames)
+        found = [_File(path, labels, drawn.PALETTE) for labels in drawn.draw_masks(path)]
+        return _of_each(path, source, [found[i] for i in numbers if i < len(found)])
+    root, is_folder = resolve(path)
+    if not is_folder:
+        return _of_each(path, source, _read(root))
+    paths = [entry for entry in entries(root) if entry.suffix.lower() in FRAME_SUFFIXES and entry.is_file()]
+    if source.files:
+        by_stem = {entry.stem: entry for entry in paths}
+        missing = [file.name for file in source.files if file.stem not in by_stem]
+        if missing:
+            raise UserError(
+                f"{one_line(path)} holds no mask for {one_line(missing[0])}"
+                + (f" and {len(missing) - 1} more frames" if len(missing) > 1 else "")
+                + ": a mask has the name of its picture, but for the ending"
+            )
+        paths = [by_stem[file.stem] for file in source.files]
+    elif data and len(paths) == source.frames_found != source.num_frames:
+        paths = [paths[number] for number in choose(len(paths), data)]
+    return _of_each(path, source, [one for entry in paths for one in _read(entry)])
+
+
+def _of_each(path: str, source: Source, files: list[_File]) -> list[_File]:
     if len(files) != source.num_frames:
         raise UserError(f"{one_line(path)} holds {len(files)} masks; {source.name} has {source.num_frames} frames")
-    read = [_read(file, source.size) for file in files]
-    return Masks(np.stack([labels for labels, _ in read]), read[0][1])
+    return [_fitting(file, source, number) for number, file in enumerate(files)]
 
 
-def _read(path: Path, size: tuple[int, int]) -> tuple[np.ndarray, bytes | None]:
+def _read(path: Path) -> list[_File]:
+    """The masks in a file: one, or those of an array [N, H, W]."""
     name = one_line(path.name)
+    if path.suffix.lower() == ".npy":
+        with decoding(name, Notes()):
+            array = np.load(path, allow_pickle=False)
+        if array.ndim not in (2, 3) or array.dtype.kind not in "bui" or array.size == 0:
+            raise UserError(f"{name} is {array.dtype}{list(array.shape)}: masks are whole numbers [H,W] or [N,H,W]")
+        if array.min() < 0 or array.max() > 255:
+            raise UserError(f"{name} holds ids from {array.min()} to {array.max()}: they lie between 0 and 255")
+        return [_File(name, one.astype(np.uint8), None) for one in array.reshape(-1, *array.shape[-2:])]
     with decoding(name, Notes()), Image.open(path) as image:
         if image.mode not in ("1", "L", "P"):
-            raise UserError(f"{name} is a {image.mode} picture: a mask has one label a pixel, as 8-bit gray or palette")
-        if (image.height, image.width) != size:
             raise UserError(
-                f"{name} is {image.width}x{image.height}; the picture that it belongs to is {size[1]}x{size[0]}"
+                f"{name} is a {image.mode} picture: a mask has one label a pixel, as 8-bit gray or palette PNG"
             )
-        palette = bytes(image.getpalette()) if image.mode == "P" else None
-        return np.asarray(image).astype(np.uint8), palette
+        palette = tuple(image.getpalette()) if image.mode == "P" else None
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return [_File(name, np.asarray(turned_upright(image.copy(), orientation)).astype(np.uint8), palette)]
+
+
+def _fitting(file: _File, source: Source, number: int) -> _File:
+    """The mask as its frame is shown. One made from the photo's stored pixels is turned as the photo is.
+
+    Raises UserError: it has other proportions.
+    """
+    shown = size, orientation = _frame(source, number)
+    if _alike(file.values.shape, size):
+        return file
+    if orientation in (5, 6, 7, 8) and _alike(file.values.shape, size[::-1]):
+        turned = turned_upright(Image.fromarray(file.values), orientation)
+        source.notes.add(file.name, "turned as its photo's EXIF orientation says")
+        return file._replace(values=np.asarray(turned))
+    (height, width), (wanted_height, wanted_width) = file.values.shape, shown[0]
+    raise UserError(
+        f"{file.name} is {width}x{height}; the picture that it belongs to is {wanted_width}x{wanted_height}"
+    )
+
+
+def _frame(source: Source, number: int) -> tuple[tuple[int, int], int]:
+    """((height, width) as shown, EXIF orientation) of a frame."""
+    if not source.files or source.format.kind != "picture":
+        return source.size, 1
+    path = source.files[number]
+    with decoding(one_line(path.name), Notes()), Image.open(path) as image:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        turned = orientation in (5, 6, 7, 8)
+        return ((image.width, image.height) if turned else (image.height, image.width)), orientation
+
+
+def _alike(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether a size is the other one, or another of its proportions, rounded to pixels."""
+    scale = max(size) / max(other)
+    return all(abs(side - scale * wanted) <= 0.5 for side, wanted in zip(size, other, strict=True))

@@ -121,13 +121,18 @@ def to_rgb(
     if alpha is not None:
         rgb.putalpha(alpha)
     rgb = over_background(rgb, name, background, notes)
+    return turned_upright(rgb, orientation)
+
+
+def turned_upright(image: Image.Image, orientation: int) -> Image.Image:
+    """`image`, changed in place, as an EXIF orientation says."""
     if orientation in range(2, 9):
         # The rest of the picture's EXIF data is left out: Pillow stops where it is damaged.
         exif = Image.Exif()
         exif[ExifTags.Base.Orientation] = orientation
-        rgb.info = {"exif": exif.tobytes()}
-        ImageOps.exif_transpose(rgb, in_place=True)
-    return rgb
+        image.info = {"exif": exif.tobytes()}
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def over_background(image: Image.Image, name: str, background: tuple[int, int, int], notes: Notes) -> Image.Image:

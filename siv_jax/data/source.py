@@ -4,9 +4,11 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 
+from siv_jax.data.masks import Masks
 from siv_jax.data.notes import Notes
 from siv_jax.data.pixel_format import PICTURE, PixelFormat
 from siv_jax.data.resize import resize
@@ -26,6 +28,8 @@ class Source:
     frames: decodes the chosen frames in order, one in memory at a time: each [H,W,C] at full size, uint8 where
       format.dtype is uint8, else float32 in [-1,1]. Raises UserError where the file is damaged.
     notes: what people should know about choices that the reading made; decoding may add to them.
+    files: of the frames, where each is a file of its own.
+    masks: of the frames, where data.mask names some.
     """
 
     name: str
@@ -36,6 +40,8 @@ class Source:
     format: PixelFormat
     frames: Callable[[], Iterator[np.ndarray]]
     notes: Notes = dataclasses.field(default_factory=Notes, compare=False)
+    files: tuple[Path, ...] = ()
+    masks: Masks | None = None
 
     def resized(self, height: int, width: int) -> np.ndarray:
         """All frames [N,height,width,C], each resized straight from full size; uint8 or float32 as in `frames`."""
@@ -48,11 +54,15 @@ class Source:
         return pixels
 
     def digest(self) -> str:
-        """Hexadecimal SHA-256 of all pixels at full size, whatever file they come from."""
+        """Hexadecimal SHA-256 of all pixels and masks at full size, whatever files they come from."""
         pixel_format = (self.format.dtype, self.format.low, self.format.high)
         sha = hashlib.sha256(repr((self.num_frames, *self.size, self.channels, *pixel_format)).encode())
         for frame in self.frames():
             sha.update(np.ascontiguousarray(frame))
+        if self.masks is not None:
+            kept = self.masks.format
+            sha.update(repr((kept.is_object, kept.num_classes, kept.ignore)).encode())
+            sha.update(self.masks.values)
         return sha.hexdigest()
 
 

@@ -1,5 +1,6 @@
 """The source that a workdir keeps: its frames, lossless, so that the file they came from is needed no more."""
 
+import dataclasses
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +9,14 @@ import numpy as np
 from PIL import Image
 
 from siv_jax.data.decoding import decoding, one_line
+from siv_jax.data.masks import MaskFormat, Masks
 from siv_jax.data.notes import Notes
 from siv_jax.data.pixel_format import PixelFormat
 from siv_jax.data.resize import limited, resize
 from siv_jax.data.source import MAX_CHANNELS, Source
 from siv_jax.errors import UserError
 
+_MASKS = "masks"
 # Pixels of the longer side that are kept, of a single frame and of the frames of a clip.
 MAX_SIDE, MAX_CLIP_SIDE = 4096, 1080
 # Most levels, of 255, by which versions of a decoder may differ in what they make of one file.
@@ -25,7 +28,7 @@ def store(source: Source, folder: Path) -> tuple[int, int]:
 
     8-bit RGB becomes PNG, everything else .npy with what `source.frames` gives, so that `stored` gives the same frames
     bit for bit. Frames with more than MAX_SIDE pixels on the longer side (MAX_CLIP_SIDE where there are several frames)
-    are scaled down once. Returns (height, width) of the kept frames.
+    are scaled down once. Masks lie in a folder beside them, as gray PNG. Returns (height, width) of the kept frames.
 
     Raises UserError: the source is damaged; OSError: the folder cannot be written.
     """
@@ -43,14 +46,23 @@ def store(source: Source, folder: Path) -> tuple[int, int]:
             else:
                 # Level 1 takes a third of the time of Pillow's own choice.
                 Image.fromarray(frame).save(path, compress_level=1)
+        if source.masks is not None:
+            (partial / _MASKS).mkdir()
+            for number, mask in enumerate(source.masks.resized(height, width).values, start=1):
+                Image.fromarray(mask).save(partial / _MASKS / f"{number:06d}-of-{source.num_frames:06d}.png")
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return height, width
 
 
-def stored(folder: Path, name: str, frames_found: int, pixel_format: PixelFormat) -> Source:
-    """The source that `store` wrote into `folder`; only the first frame's header is read before `frames` is called.
+def stored(
+    folder: Path, name: str, frames_found: int, pixel_format: PixelFormat, mask_format: MaskFormat | None = None
+) -> Source:
+    """The source that `store` wrote into `folder`; of frames the first one's header alone is read before `frames`.
+
+    Args:
+      mask_format: of the masks beside the frames, where there are some.
 
     Raises UserError: files are missing, or damaged as far as that is seen; `frames` raises it for what is seen later.
     """
@@ -75,7 +87,26 @@ def stored(folder: Path, name: str, frames_found: int, pixel_format: PixelFormat
                 )
             yield frame
 
-    return Source(name, frames_found, count, (height, width), channels, pixel_format, frames, notes)
+    source = Source(name, frames_found, count, (height, width), channels, pixel_format, frames, notes)
+    if mask_format is None:
+        return source
+    masks = Masks(
+        name, _read_masks([folder / _MASKS / f"{path.stem}.png" for path in paths], (height, width)), mask_format
+    )
+    return dataclasses.replace(source, masks=masks)
+
+
+def _read_masks(paths: list[Path], size: tuple[int, int]) -> np.ndarray:
+    """uint8 [N, H, W] of the kept masks."""
+    masks = []
+    for path in paths:
+        with decoding(one_line(path), Notes()), Image.open(path, formats=["PNG"]) as image:
+            if image.mode != "L" or (image.height, image.width) != size:
+                raise UserError(
+                    f"{one_line(path)} is not the mask that was kept: copy it again, or start in a new workdir"
+                )
+            masks.append(np.asarray(image))
+    return np.stack(masks)
 
 
 def nearly_equal(source: Source, kept: Source) -> bool:

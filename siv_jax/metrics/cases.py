@@ -6,10 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from siv_jax.data import Source
+from siv_jax.data.masks import nearest
 from siv_jax.data.notes import Notes
 from siv_jax.data.pixel_format import PICTURE
 from siv_jax.data.resize import resize
 from siv_jax.errors import UserError
+from siv_jax.metrics.masks import MaskSet
 from siv_jax.metrics.measure import SMALLEST_SIDE
 from siv_jax.sampling.pictures import viewable
 
@@ -24,6 +26,7 @@ class Case(NamedTuple):
     names: of the samples.
     source: where they come from, for the record.
     notes: what to say about choices that the reading made.
+    masks: of a model that makes them.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Case(NamedTuple):
     names: tuple[str, ...]
     source: dict[str, str | int]
     notes: tuple[str, ...]
+    masks: MaskSet | None = None
 
 
 def check_size(name: str, size: Size, advice: str = "") -> None:
@@ -50,10 +54,12 @@ def make_case(
     training: Source,
     source: dict[str, str | int],
     notes: Notes,
+    labels: np.ndarray | None = None,
 ) -> Case:
     """The case of samples uint8 [N, H, W, 3], whatever size they have been brought to or rendered at.
 
-    `training` holds the training images, which are brought from full size to that of the samples.
+    `training` holds the training images, which are brought from full size to that of the samples. `labels` are the
+    samples' masks [N, h, w], of a model that makes them.
     """
     size = fakes.shape[1:3]
     if training.size != size:
@@ -63,7 +69,11 @@ def make_case(
     gray = sum(not np.ptp(fake, axis=-1).any() for fake in fakes)
     if gray and np.ptp(images, axis=-1).any():
         notes.add(name, f"{gray} of {len(fakes)} samples are gray, the training images are not: that is measured")
-    return Case(name, fakes, images, names, source, notes.lines())
+    masks = None
+    if labels is not None and training.masks is not None:
+        real = training.masks.resized(*size)
+        masks = MaskSet(nearest(labels.astype(np.uint8), *size), real.labels, real.format.num_classes)
+    return Case(name, fakes, images, names, source, notes.lines(), masks)
 
 
 def as_rgb(images: np.ndarray) -> np.ndarray:

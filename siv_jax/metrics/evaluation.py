@@ -96,8 +96,8 @@ def _check(folder, real, fake, num, seed, size, rendered, pairing, lpips, out) -
 
 def _measure_all(pending: list, name: str, networks, out: Path, say: Callable[[str], None]) -> dict:
     """Measures each of `pending` (cases.PendingCase), one of which is in memory at a time, and writes the files."""
-    from siv_jax.metrics import cases, record, table
-    from siv_jax.metrics.measure import measure
+    from siv_jax.metrics import cases, masks, record, table
+    from siv_jax.metrics.measure import Value, measure
     from siv_jax.report import evaluation_page, html
 
     images, shown = [], []
@@ -105,6 +105,12 @@ def _measure_all(pending: list, name: str, networks, out: Path, say: Callable[[s
         for note in case.notes:
             say(f"note: {note}")
         found = measure(case.fakes, case.reals, networks)
+        if case.masks is not None:
+            quality = masks.measure(case.fakes, case.reals, case.masks)
+            found.values.update({key: Value(*value) for key, value in masks.summary(quality).items()})
+            found.per_sample.update(mask_agreement=quality.agreement, mask_accuracy=quality.accuracy)
+            case = case._replace(notes=(*case.notes, masks.note(quality)))
+            say(masks.note(quality))
         images.append(record.of_case(case, found))
         shown.append(evaluation_page.image(case, found, _SHOWN_OF_ONE if len(pending) == 1 else _SHOWN_OF_EACH))
         if len(pending) > 1:

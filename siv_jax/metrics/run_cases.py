@@ -3,6 +3,7 @@
 import functools
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from siv_jax.config import DataConfig
@@ -63,10 +64,11 @@ def _load(run: Path, real: Path | None, num: int, seed: int, size: Size | None, 
         notes.add(name, f"measured after {trained.step} of {trained.record.num_steps} steps, before training ended")
     size = size or _own_size(trained.record, rendered)
     if rendered:
-        made = trained.rendered(num, seed, f"{size[1]}x{size[0]}")
-        drawn = np.concatenate([cases.as_rgb(one.images) for one in made])
+        made = list(trained.rendered(num, seed, f"{size[1]}x{size[0]}"))
+        samples = jax.tree.map(lambda *leaves: np.concatenate(leaves), *made)
     else:
-        drawn = cases.as_rgb(trained.generate(trained.latents(num, seed)))
+        samples = trained.draw(trained.latents(num, seed))
+    drawn = cases.as_rgb(samples.images)
     if trained.record.plan.channels != 3 or trained.record.format.kind != "picture":
         notes.add(name, "measured as 8-bit RGB, which this model's samples are not")
     if drawn.shape[1:3] != size:
@@ -75,4 +77,4 @@ def _load(run: Path, real: Path | None, num: int, seed: int, size: Size | None, 
     names = tuple(f"sample_{i:05d}" for i in range(num))
     source = {"workdir": str(run), "step": trained.step, "seed": seed, "real": str(real or trained.record.source)}
     source |= {"rendered": "yes"} if rendered else {}
-    return cases.make_case(name, cases.brought_to(drawn, size), names, training, source, notes)
+    return cases.make_case(name, cases.brought_to(drawn, size), names, training, source, notes, samples.masks)

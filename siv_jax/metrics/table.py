@@ -35,6 +35,9 @@ COLUMNS = (
     Column("ms_ssim", "MS-SSIM", 3, "lower", "mean over pairs of samples; lower is more diverse"),
     Column("distance_to_train", "dist. to train", 3, "", "LPIPS to the nearest augmented training image"),
     Column("near_copies", "near copies", 2, "lower", "share of samples nearer than the copy threshold"),
+    Column("mask_agreement", "mask IoU", 3, "higher", "masks against the labels of the most similar training patches"),
+    Column("mask_accuracy", "mask accuracy", 3, "higher", "the same, share of pixels"),
+    Column("mask_share_distance", "mask shares", 3, "lower", "distance of the shares of the classes from the training"),
 )
 
 # Columns of a table that compares several runs.

@@ -62,7 +62,7 @@ def warp(images: jax.Array, maps: jax.Array) -> jax.Array:
     source_y = maps[:, 1, 0, None, None] * (height / width) * x + maps[:, 1, 1, None, None] * y[:, None]
     source_x = source_x + maps[:, 0, 2, None, None] * (width / 2) + (width - 1) / 2
     source_y = source_y + maps[:, 1, 2, None, None] * (height / 2) + (height - 1) / 2
-    return jax.vmap(_bilinear)(images, _reflect(source_y, height), _reflect(source_x, width))
+    return jax.vmap(bilinear)(images, reflect(source_y, height), reflect(source_x, width))
 
 
 def _affine(scale_x, scale_y, shift_x, shift_y) -> jax.Array:
@@ -94,14 +94,14 @@ def _between(bounds: tuple[float, float], uniform: jax.Array) -> jax.Array:
     return bounds[0] + (bounds[1] - bounds[0]) * uniform
 
 
-def _reflect(position: jax.Array, length: int) -> jax.Array:
+def reflect(position: jax.Array, length: int) -> jax.Array:
     """Pixel positions folded back at the picture's edges, half a pixel beyond the outermost centres."""
     folded = jnp.mod(position + 0.5, 2.0 * length)
     folded = jnp.minimum(folded, 2.0 * length - folded) - 0.5
     return jnp.clip(folded, 0.0, length - 1.0)
 
 
-def _bilinear(image: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
+def bilinear(image: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
     """image [H, W, C] at positions y, x [h, w] inside it -> [h, w, C]."""
     height, width, channels = image.shape
     top, left = jnp.floor(y), jnp.floor(x)

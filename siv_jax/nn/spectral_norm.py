@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-# The generator's first dense map is the only kernel without spectral norm (as run).
-_EXEMPT = "dense"
+# Kernels without spectral norm (as run): the generator's first dense map, and its head of masks.
+_EXEMPT = ("dense", "to_mask")
 _EPS = 1e-12
 # Padding zeros at most, as a share of all weights.
 _PADDING = 0.25
@@ -161,4 +161,4 @@ def _matrix(kernel: jax.Array) -> jax.Array:
 def _kernels(params: dict) -> dict[Path, jax.Array]:
     """Every normalized kernel under its layer's path."""
     leaves = flatten_dict(params).items()
-    return {tuple(path): leaf for (*path, name), leaf in leaves if name == "kernel" and path[-1] != _EXEMPT}
+    return {tuple(path): leaf for (*path, name), leaf in leaves if name == "kernel" and path[-1] not in _EXEMPT}

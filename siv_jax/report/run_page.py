@@ -18,7 +18,7 @@ from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.report import charts, html
 from siv_jax.sampling import pictures
-from siv_jax.sampling.sample_files import SHEET
+from siv_jax.sampling.sample_files import MASK, SHEET
 from siv_jax.workdir import layout as workdir
 from siv_jax.workdir import logs
 from siv_jax.workdir.checkpoint import completed_steps
@@ -174,8 +174,11 @@ def _chart(title: str, labels: dict[str, str], curves: dict[str, list]) -> dict:
 def _save_sheet(source: Source, path: Path) -> None:
     """Writes the picture, or some frames of the clip side by side."""
     frames = source.resized(*limited(source.size, _FRAME_SIDE if source.num_frames > 1 else _PICTURE_SIDE))
-    shown = frames[evenly(len(frames), _FRAMES)]
-    shown = shown if shown.dtype == "uint8" else pictures.to_uint8(shown)
+    chosen = evenly(len(frames), _FRAMES)
+    shown = frames[chosen] if frames.dtype == "uint8" else pictures.to_uint8(frames[chosen])
+    if source.masks is not None:
+        labels = source.masks.resized(*shown.shape[1:3]).labels[chosen]
+        shown = pictures.with_overlays(shown, labels, source.masks.format.colours())
     pictures.save_png(path, pictures.viewable(shown[0]) if len(shown) == 1 else pictures.grid(shown))
 
 
@@ -184,13 +187,15 @@ def _caption(source: str, count: int) -> str:
 
 
 def _rendered(folder: Path) -> dict | None:
-    """The first rendered samples, how many there are, and their size."""
+    """The first rendered samples and their masks, where they have some, how many there are, and their size."""
     files = sorted((folder / workdir.RENDERED).glob("sample_*.png"))
     if not files:
         return None
     with Image.open(files[0]) as first:
         size = f"{first.width}x{first.height}"
-    return {"files": [f"{workdir.RENDERED}/{file.name}" for file in files[:_LARGE]], "count": len(files), "size": size}
+    masks = sorted((folder / workdir.RENDERED).glob(f"{MASK}*.png"))
+    shown, laid_over = ([f"{workdir.RENDERED}/{file.name}" for file in found[:_LARGE]] for found in (files, masks))
+    return {"files": shown, "masks": laid_over, "count": len(files), "size": size}
 
 
 def _evaluation(folder: Path) -> dict | None:

@@ -7,6 +7,9 @@ from PIL import Image
 
 from siv_jax.workdir.layout import write_atomically
 
+# How much of a mask's colour its overlay shows.
+_TINT = 0.55
+
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
     """float32 in [-1, 1] to uint8 0..255, rounded; any shape."""
@@ -21,6 +24,22 @@ def viewable(images: np.ndarray) -> np.ndarray:
     if channels == 2:
         return np.concatenate([images, np.zeros_like(images[..., :1])], axis=-1)
     return images[..., :3]
+
+
+def with_overlays(images: np.ndarray, labels: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """uint8 [N, H, 2 W + 2, 3]: each picture beside itself under its mask.
+
+    Args:
+      images: uint8 [N, H, W, C], any C.
+      labels: integers [N, H, W] from 0, the background, which stays as it is, to 255.
+      colours: uint8 [256, 3] of the labels.
+    """
+    images = viewable(images)
+    tint = colours[labels].astype(np.float32)
+    covered = np.rint((1 - _TINT) * images + _TINT * tint).astype(np.uint8)
+    covered = np.where(labels[..., None] == 0, images, covered)
+    gap = np.full((*images.shape[:2], 2, 3), 255, np.uint8)
+    return np.concatenate([images, gap, covered], axis=2)
 
 
 def grid(images: np.ndarray, gap: int = 2) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Samples as files: pictures in the input's own type, a contact sheet, arrays, and walks between samples."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from siv_jax.data.masks import MaskFormat
 from siv_jax.data.pixel_format import PixelFormat
 from siv_jax.data.resize import limited, resize
 from siv_jax.data.tiffs import write_tiff
@@ -30,7 +31,7 @@ def write_samples(
     count: int,
     pixel_format: PixelFormat,
     file_format: str = "png",
-    save_mask: Callable[[Path, np.ndarray], None] | None = None,
+    mask_format: MaskFormat | None = None,
 ) -> Path:
     """Writes samples as they come, and a contact sheet of the first of them.
 
@@ -42,7 +43,8 @@ def write_samples(
       count: of all images, at least one.
       pixel_format: of the training input: samples are written as it came in (PNG, .npy or TIFF).
       file_format: "png" writes a file per sample; "npy" one float32 array, samples.npy, as it is.
-      save_mask: writes one mask [H, W] under a path; for samples that have masks.
+      mask_format: of the training input's masks, for samples that have masks: they are written as those came in, and
+        stand beside the samples on the sheet.
 
     Returns:
       The contact sheet's path.
@@ -51,7 +53,7 @@ def write_samples(
     _remove_earlier(folder)
     suffix = _SUFFIXES[pixel_format.kind]
     names = ["samples.npy"] if file_format == "npy" else [f"sample_{i:05d}.{suffix}" for i in range(count)]
-    masks = [f"{MASK}{i:05d}.png" for i in range(count)] if save_mask else []
+    masks = [f"{MASK}{i:05d}.png" for i in range(count)] if mask_format else []
     write_text(folder / _MANIFEST, json.dumps([*names, *masks, SHEET]))
     on_sheet: list[np.ndarray] = []
     waiting = iter(masks)
@@ -59,9 +61,12 @@ def write_samples(
     def images() -> Iterator[np.ndarray]:
         """Those of each batch, whose masks are written and whose first ones go on the sheet."""
         for batch in batches:
-            for mask in batch.masks if save_mask else ():
-                save_mask(folder / next(waiting), mask)
-            shown = pictures.to_uint8(batch.images[: max(0, _ON_SHEET - len(on_sheet))])
+            for mask in batch.masks if mask_format else ():
+                mask_format.save(folder / next(waiting), mask)
+            room = max(0, _ON_SHEET - len(on_sheet))
+            shown = pictures.to_uint8(batch.images[:room])
+            if mask_format:
+                shown = pictures.with_overlays(shown, batch.masks[:room], mask_format.colours())
             on_sheet.extend(resize(image, *limited(image.shape[:2], _SHEET_SIDE)) for image in shown)
             yield batch.images
 

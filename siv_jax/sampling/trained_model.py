@@ -94,12 +94,15 @@ class TrainedModel:
           size: "photo", "WIDTHxHEIGHT" or a factor such as "2x".
           fidelity: how strongly every part of the photo must be used, see siv_jax.patches.
           latents: [n, ...] to render instead.
-          masks: uint8 [N, H, W] of the photo, or of the clip's frames; then the samples have masks, too.
+          masks: uint8 [N, H, W] of the photo, or of the clip's frames; then the samples have masks, too. None: those
+            that a model of masks learnt from.
 
         Raises:
           UserError: a size that cannot be made, or latents that do not fit.
         """
         source = layout.load_source(self.workdir)
+        if masks is None and source.masks is not None:
+            masks = source.masks.labels
         to_make = Rendering(parse_size(size, source.size), fidelity, masks)
         z = self.latents(count, seed) if latents is None else latents
         self.check_latents(z)

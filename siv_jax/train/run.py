@@ -15,7 +15,7 @@ import numpy as np
 from siv_jax.config import Config
 from siv_jax.data import Source
 from siv_jax.errors import DivergedError, UserError
-from siv_jax.models.interface import Family, Plan, Stage
+from siv_jax.models.interface import Family, Plan, Samples, Stage
 from siv_jax.sampling import pictures
 from siv_jax.sampling.drawer import Drawer
 from siv_jax.train import processes, speed
@@ -276,7 +276,7 @@ class Run:
             self._due.append(lambda: self._save(step, stage, at, jax.device_get(copy)))
         if draws and self._output is not None:
             samples = self.drawer.start(self.task.stages[stage].weights(copy), self._noise)
-            self._due.append(lambda: self._write_grid(step, samples().images))
+            self._due.append(lambda: self._write_grid(step, samples()))
 
     def _flush(self) -> None:
         """Writes what is due, once it has arrived.
@@ -289,12 +289,15 @@ class Run:
         for write in due:
             write()
 
-    def _write_grid(self, step: int, images: np.ndarray) -> None:
-        if not np.isfinite(images).all():
+    def _write_grid(self, step: int, samples: Samples) -> None:
+        if not np.isfinite(samples.images).all():
             raise DivergedError(f"the samples are not finite after step {step}")
         folder = self._output.folder / layout.GRIDS
         folder.mkdir(exist_ok=True)
-        sheet = pictures.grid(pictures.to_uint8(images))
+        shown, masks = pictures.to_uint8(samples.images), self.task.source.masks
+        if masks is not None and samples.masks is not None:
+            shown = pictures.with_overlays(shown, samples.masks, masks.format.colours())
+        sheet = pictures.grid(shown)
         pictures.save_png(folder / f"step_{step:08d}.png", sheet)
         self._output.logs.image(step, sheet)
         self._output.report(step)

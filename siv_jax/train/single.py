@@ -15,6 +15,7 @@ from siv_jax import config as config_lib
 from siv_jax.cli import command_text
 from siv_jax.config import Config
 from siv_jax.data import Source, open_source
+from siv_jax.data.masks import UNLABELLED, Masks
 from siv_jax.errors import DivergedError, UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import Plan
@@ -137,9 +138,15 @@ def make_task(config: Config, source: Source, shards: int) -> Task:
     """The task of `config` on `source`.
 
     Raises:
-      UserError: no plan fits the source, or the batch cannot be shared out.
+      UserError: the family takes no masks, or needs them; no plan fits the source, or the batch cannot be shared out.
     """
     family = registry.get(config.model.name)
+    if "mask" in family.inputs and source.masks is None:
+        raise UserError(
+            f"{family.title} learns from a picture and its mask: add --config.data.mask with a mask or a folder of them"
+        )
+    if source.masks is not None and "mask" not in family.inputs:
+        raise UserError(f"{family.title} learns from pictures alone: leave data.mask out, or take --config masks")
     try:
         plan = family.plan(config, source)
     except UserError as error:
@@ -207,16 +214,18 @@ def write_samples(run: Run, folder: Path, stop: StopSignal, say: Callable[[str],
     layout.save(folder, config, dataclasses.replace(record, num_steps=run.num_steps))  # fewer after a time limit
     noise = run.drawer.noise(config.seed, 0, config.num_samples)
     samples = run.drawer(weights, noise)
-    sheet = sample_files.write_samples(folder / layout.SAMPLES, [samples], len(noise), source.format)
+    masks = source.masks.format if source.masks else None
+    sheet = sample_files.write_samples(folder / layout.SAMPLES, [samples], len(noise), source.format, mask_format=masks)
     say(f"samples   {sheet}: as the network draws them, {run.drawer.size[1]}x{run.drawer.size[0]}")
     _warn_of_collapse(samples.images, source, say)
     if not config.rendered_size:
         return
     size = rendering.shrunk_size(source.size, config.rendered_size)
     try:
-        made = rendering.of_model(run.drawer, weights, noise, source, rendering.Rendering(size))
+        wanted = rendering.Rendering(size, masks=source.masks.labels if source.masks else None)
+        made = rendering.of_model(run.drawer, weights, noise, source, wanted)
         made = itertools.takewhile(lambda _: stop.name is None, made)
-        sheet = sample_files.write_samples(folder / layout.RENDERED, made, len(noise), source.format)
+        sheet = sample_files.write_samples(folder / layout.RENDERED, made, len(noise), source.format, mask_format=masks)
         say(f"rendered  {sheet}: from the photo's own patches, {size[1]}x{size[0]}")
     except UserError as error:  # a picture too small to have patches
         say(f"note      not rendered: {error}")
@@ -250,6 +259,7 @@ def describe(task: Task, num_devices: int) -> list[str]:
     needed = task.family.memory(config, plan, source.num_frames, num_devices)
     return [
         f"input     {source.name}: {kind}, {width}x{height}, {plan.channels} channels",
+        *([] if source.masks is None else [_of_masks(source.masks)]),
         f"training  {task.family.title} at {plan.width}x{plan.height} (width x height), "
         f"batch {config.batch_size} on {num_devices} {jax.default_backend()} device(s)",
         *task.family.describe(config, plan, source),
@@ -258,6 +268,14 @@ def describe(task: Task, num_devices: int) -> list[str]:
         *(f"note      {note}" for note in source.notes.lines()),
         *(["note      samples of a clip are still pictures, not clips"] if is_clip else []),
     ]
+
+
+def _of_masks(masks: Masks) -> str:
+    """Which masks were found, and how much of the pictures each class has."""
+    kind = "an object on its background" if masks.format.is_object else f"{masks.format.num_classes} classes"
+    shares = ", ".join(f"{label}: {share:.1%}" for label, share in enumerate(masks.shares()))
+    rest = float(np.mean(masks.labels == UNLABELLED))
+    return f"masks     {masks.name}: {kind} ({shares})" + (f", {rest:.1%} unlabelled" if rest else "")
 
 
 def _shape_note(plan: Plan, source: Source) -> list[str]:
@@ -281,9 +299,7 @@ def _output(folder: Path, task: Task, stack: contextlib.ExitStack, watch: Callab
     return Output(folder, checkpoints, Logs(folder, start), report)
 
 
-def _advance(
-    run: Run, devices: list[jax.Device], folder: Path, stop: StopSignal, say: Callable[[str], None]
-) -> None:
+def _advance(run: Run, devices: list[jax.Device], folder: Path, stop: StopSignal, say: Callable[[str], None]) -> None:
     begun = time.monotonic()
     say("compiling (under a minute on first use of a shape, seconds after that)")
     run.begin()

@@ -25,6 +25,7 @@ import filelock
 from siv_jax import config as config_lib
 from siv_jax.data import PixelFormat, Source, stored
 from siv_jax.data.folders import natural_key
+from siv_jax.data.masks import MaskFormat
 from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import Plan
@@ -47,6 +48,7 @@ class Record:
     frames_found: frames of the input before stride and data.max_frames.
     source_size, kept_size: (height, width) of the input and of the frames in source/.
     digest: of the input's pixels; empty for imported weights.
+    masks: how the input's masks hold their labels; None without masks.
     """
 
     plan: Any
@@ -58,6 +60,7 @@ class Record:
     source_size: tuple[int, int] = (0, 0)
     kept_size: tuple[int, int] = (0, 0)
     digest: str = ""
+    masks: MaskFormat | None = None
 
 
 def default_workdir(data_path: str) -> Path:
@@ -101,9 +104,7 @@ def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
     return claim
 
 
-def begin(
-    workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, source: Source, digest: str
-) -> Record:
+def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, source: Source, digest: str) -> Record:
     """Writes into a locked workdir what a run of `config` on `source` needs; of an older run there, checks it.
 
     Raises UserError: the workdir holds a run that differs, a run of another input, or one of another version.
@@ -132,6 +133,7 @@ def begin(
             source_size=source.size,
             kept_size=kept_size,
             digest=digest,
+            masks=source.masks.format if source.masks else None,
         )
     save(workdir, config, record)
     return record
@@ -156,7 +158,11 @@ def load_record(workdir: Path) -> Record:
     try:
         sizes = {key: tuple(values.pop(key)) for key in ("source_size", "kept_size")}
         plan, pixel_format = family.Plan(**values.pop("plan")), PixelFormat(**values.pop("format"))
-        return Record(plan=plan, format=pixel_format, **sizes, **values)
+        masks = values.pop("masks", None)
+        if masks is not None:
+            masks["palette"] = masks["palette"] and tuple(masks["palette"])
+            masks = MaskFormat(**masks)
+        return Record(plan=plan, format=pixel_format, masks=masks, **sizes, **values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{workdir / PLAN} cannot be read as the plan of a run: {error}") from None
 
@@ -174,7 +180,7 @@ def load_source(workdir: Path) -> Source:
     record = load_record(workdir)
     if not record.num_frames:
         raise UserError(f"{workdir} holds imported weights, which have no training picture")
-    return stored.stored(workdir / SOURCE, record.source, record.frames_found, record.format)
+    return stored.stored(workdir / SOURCE, record.source, record.frames_found, record.format, record.masks)
 
 
 def write_atomically(path: Path, write: Callable) -> None:

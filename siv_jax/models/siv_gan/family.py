@@ -1,19 +1,21 @@
 """SIV-GAN as a family (`siv_jax.models.interface.Family`)."""
 
+import functools
+
 from siv_jax.data import Source
 from siv_jax.models.siv_gan import network
-from siv_jax.models.siv_gan.config import Config
-from siv_jax.models.siv_gan.memory import estimate
+from siv_jax.models.siv_gan.config import Config, ModelConfig
 from siv_jax.models.siv_gan.original_weights import import_weights
-from siv_jax.models.siv_gan.plan import Plan, make_plan, require_equal_shares, scaled_size
 from siv_jax.models.siv_gan.sampler import Sampler
 from siv_jax.models.siv_gan.step import Training
 from siv_jax.nn import flat
+from siv_jax.nn.two_branch import describe as describe_lib
+from siv_jax.nn.two_branch.memory import estimate
+from siv_jax.nn.two_branch.plan import Plan, make_plan, require_equal_shares
 
 title = "SIV-GAN"
 inputs = frozenset({"image"})
 headline = {"G": "loss_g", "D": "loss_d", "diversity": "diversity"}
-memory = estimate
 
 __all__ = ["Plan", "describe", "headline", "import_weights", "inputs", "memory", "plan", "sampler", "stages"]
 
@@ -34,18 +36,18 @@ def sampler(config: Config, plan: Plan) -> Sampler:
     return Sampler(plan, config.model)
 
 
+def memory(config: Config, plan: Plan, num_frames: int, shards: int = 1) -> int:
+    """Bytes on each device, see `estimate`."""
+    return estimate(config, plan, num_frames, sum(_sizes(plan, config.model)), shards)
+
+
 def describe(config: Config, plan: Plan, source: Source) -> list[str]:
     """Sizes of the networks, and where the plan leaves the picture's shape or data.max_size."""
-    sizes = [flat.size(make(plan, config.model).shapes) for make in (network.generator, network.discriminator)]
-    lines = [
-        f"networks  G {plan.num_blocks_g} blocks, {sizes[0]:,} parameters; D {plan.num_blocks_d} blocks "
-        f"({plan.num_blocks_low_level} low-level), {sizes[1]:,} parameters; noise "
-        f"{plan.noise_width}x{plan.noise_height}"
-    ]
-    longer = max(scaled_size(*source.size, config.data.max_size))
-    if longer > config.data.max_size:
-        lines.append(
-            f"note      scaled to a longer side of {longer}, not data.max_size {config.data.max_size}: the "
-            f"shorter side needs {min(scaled_size(*source.size, config.data.max_size))} pixels"
-        )
-    return lines
+    return describe_lib.lines(config, plan, source, *_sizes(plan, config.model))
+
+
+@functools.cache  # many values of data.max_size have one plan, and tracing the networks takes a while
+def _sizes(plan: Plan, model: ModelConfig) -> tuple[int, int]:
+    """Parameters of the generator and of the discriminator."""
+    networks = network.generator(plan, model), network.discriminator(plan, model)
+    return tuple(flat.size(one.shapes) for one in networks)

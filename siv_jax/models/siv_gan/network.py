@@ -1,80 +1,20 @@
-"""A player: its module, with parameters and spectral-norm vectors kept as two flat vectors."""
+"""The two networks of SIV-GAN."""
 
-import dataclasses
-from collections.abc import Callable
-from typing import Any
-
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from siv_jax.models.siv_gan.blocks import KERNEL_STD
 from siv_jax.models.siv_gan.config import ModelConfig
 from siv_jax.models.siv_gan.discriminator import Discriminator
-from siv_jax.models.siv_gan.generator import Generator
-from siv_jax.models.siv_gan.plan import Plan
-from siv_jax.nn import flat, spectral_norm
-
-
-@dataclasses.dataclass(frozen=True)
-class Network:
-    """One network of the pair.
-
-    shapes: tree of `jax.ShapeDtypeStruct` for the module's parameters.
-    """
-
-    module: nn.Module
-    shapes: dict
-    _params: Callable[[jax.Array], dict]
-    _vectors: Callable[[jax.Array], dict]
-
-    def init_params(self, rng: np.random.Generator) -> np.ndarray:
-        """Flat parameters before the first step: kernels are N(0, 0.02^2), biases zero (as run).
-
-        They are drawn by numpy: on a CPU compiling JAX's own draws takes longer than everything else before the
-        first step.
-        """
-
-        def leaf(path, shape):
-            if path[-1].key == "bias":
-                return np.zeros(shape.shape, np.float32)
-            return rng.standard_normal(shape.shape, np.float32) * np.float32(KERNEL_STD)
-
-        return flat.joined(jax.tree_util.tree_map_with_path(leaf, self.shapes))
-
-    def init_vectors(self, params: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Flat spectral-norm vectors for flat parameters, see `spectral_norm.init`."""
-        leaves, treedef = jax.tree.flatten(self.shapes)
-        ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
-        pieces = [piece.reshape(leaf.shape) for piece, leaf in zip(np.split(params, ends), leaves, strict=True)]
-        return flat.joined(spectral_norm.init(treedef.unflatten(pieces), rng))
-
-    def power_step(self, params: jax.Array, vectors: jax.Array) -> jax.Array:
-        """Spectral-norm vectors after one more power iteration."""
-        stepped = spectral_norm.power_step(self._params(params), self._vectors(vectors))
-        return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(stepped)])
-
-    def apply(self, params: jax.Array, vectors: jax.Array, *inputs: Any, **options: Any):
-        """What the module, with normalized kernels, makes of the inputs."""
-        normalized = spectral_norm.normalize(self._params(params), self._vectors(vectors))
-        return self.module.apply({"params": normalized}, *inputs, **options)
+from siv_jax.nn.two_branch.generator import Generator
+from siv_jax.nn.two_branch.network import Network, image_shapes, network
+from siv_jax.nn.two_branch.plan import Plan
 
 
 def generator(plan: Plan, model: ModelConfig, dtype: jnp.dtype = jnp.float32) -> Network:
     """The generator; it takes z [B, noise_dim], see `Generator`."""
-    return _network(Generator(plan, model, dtype), jax.ShapeDtypeStruct((1, model.noise_dim), jnp.float32))
+    return network(Generator(plan, model, dtype), jax.ShapeDtypeStruct((1, model.noise_dim), jnp.float32))
 
 
 def discriminator(plan: Plan, model: ModelConfig, dtype: jnp.dtype = jnp.float32) -> Network:
     """The discriminator; it takes images at its low-level scales, see `Discriminator`."""
-    images = [
-        jax.ShapeDtypeStruct((1, plan.height >> i, plan.width >> i, plan.channels), jnp.float32)
-        for i in reversed(range(plan.num_blocks_low_level))
-    ]
-    return _network(Discriminator(plan, model, dtype), images)
-
-
-def _network(module: nn.Module, inputs) -> Network:
-    shapes = jax.eval_shape(lambda x: module.init(jax.random.key(0), x), inputs)["params"]
-    return Network(module, shapes, flat.unraveller(shapes), flat.unraveller(spectral_norm.shapes(shapes)))
+    return network(Discriminator(plan, model, dtype), image_shapes(plan))

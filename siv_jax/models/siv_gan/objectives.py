@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from siv_jax.models.siv_gan import feature_augment, losses, network
+from siv_jax.models.siv_gan import network
 from siv_jax.models.siv_gan.config import Config
-from siv_jax.models.siv_gan.plan import Plan
 from siv_jax.nn import image_augment
-from siv_jax.nn.convolution import avg_pool2d
+from siv_jax.nn.two_branch import feature_augment, losses
+from siv_jax.nn.two_branch.objectives import discriminator_total, diversity_of, generator_total, pyramid
+from siv_jax.nn.two_branch.plan import Plan
 
 
 @struct.dataclass
@@ -40,23 +41,15 @@ class Players:
         self.generator = network.generator(plan, config.model, dtype)
         self.discriminator = network.discriminator(plan, config.model, dtype)
 
-    def generator_objective(
-        self, params_g, params_d, vectors_g, vectors_d, draws: Draws, weight: jax.Array | float
-    ):
+    def generator_objective(self, params_g, params_d, vectors_g, vectors_d, draws: Draws, weight: jax.Array | float):
         """Loss of the generator, adversarial minus `weight` (lambda) times diversity (eq. 5), and its metrics."""
         plan, config = self._plan, self._config
         images, features = self.generator.apply(params_g, vectors_g, draws.z_g)
         fakes = augment(draws.warp_g, images[-plan.num_blocks_low_level :], config.augment.image)
         logits = self.discriminator.apply(params_d, vectors_d, fakes)
         parts = losses.generator_loss(logits, config.loss, plan.num_blocks_d)
-        perturbed = None
-        if config.loss.diversity == "zcr":
-            moved = draws.z_g + losses.ZCR_NOISE * draws.z_moved
-            perturbed = self.generator.apply(params_g, vectors_g, moved)[0][-1]
-        diversity = losses.diversity(images, features, draws.z_g, perturbed, config.loss)
-        total = sum(parts.values()) - weight * diversity
-        metrics = {"loss_g": total, "diversity": diversity}
-        return total, metrics | {f"loss_g/{part}": value for part, value in parts.items()}
+        diversity = diversity_of(self.generator, params_g, vectors_g, images, features, draws, config.loss)
+        return generator_total(parts, diversity, weight)
 
     def discriminator_objective(self, params_d, params_g, vectors_g, vectors_d, reals, draws: Draws):
         """Loss of the discriminator and its metrics; reals [B, H, W, C] and fakes share one pass."""
@@ -69,14 +62,7 @@ class Players:
         fake = {part: [logit[batch:] for logit in maps] for part, maps in logits.items()}
         loss_real = losses.real_loss(real, config.loss, plan.num_blocks_d)
         loss_fake = losses.fake_loss(fake, config.loss, plan.num_blocks_d)
-        total = sum(loss_real.values()) + sum(loss_fake.values())
-        metrics = {"loss_d": total}
-        for part in logits:
-            metrics[f"loss_d_real/{part}"] = loss_real[part]
-            metrics[f"loss_d_fake/{part}"] = loss_fake[part]
-            metrics[f"logit_real/{part}"] = sum(map(jnp.mean, real[part])) / len(real[part])
-            metrics[f"logit_fake/{part}"] = sum(map(jnp.mean, fake[part])) / len(fake[part])
-        return total, metrics
+        return discriminator_total(loss_real, loss_fake, real, fake)
 
     def _mixes(self, draws: Draws) -> dict:
         """Feature augmentation of the reals, which come first in the batch; the fakes stay as they are."""
@@ -92,14 +78,6 @@ class Players:
             "mix_content": functools.partial(mix, feature_augment.augment_content, draws.mix_content),
             "mix_layout": functools.partial(mix, feature_augment.augment_layout, draws.mix_layout),
         }
-
-
-def pyramid(images: jax.Array, levels: int) -> list[jax.Array]:
-    """`images` [B, H, W, C] at `levels` scales, coarse to fine: repeated bilinear halving of even sides."""
-    scales = [images]
-    for _ in range(levels - 1):
-        scales.append(avg_pool2d(scales[-1]))
-    return scales[::-1]
 
 
 def augment(uniform: jax.Array, scales: list[jax.Array], probability: float) -> list[jax.Array]:

@@ -12,8 +12,8 @@ import numpy as np
 from siv_jax.errors import UserError
 from siv_jax.models.siv_gan import network
 from siv_jax.models.siv_gan.config import Config, ModelConfig
-from siv_jax.models.siv_gan.plan import Plan
 from siv_jax.nn import flat
+from siv_jax.nn.two_branch.plan import Plan
 
 # Part of every generator's state_dict; what stands before it in a name is a prefix.
 _FIRST = "first_linear.weight"

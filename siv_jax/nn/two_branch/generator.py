@@ -4,9 +4,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from siv_jax.models.siv_gan.blocks import Conv, GeneratorBlock, kernel_init
-from siv_jax.models.siv_gan.config import ModelConfig
-from siv_jax.models.siv_gan.plan import Plan
+from siv_jax.nn.two_branch.blocks import Conv, GeneratorBlock, kernel_init
+from siv_jax.nn.two_branch.plan import Plan
+from siv_jax.nn.two_branch.settings import ModelConfig
 
 # Channel multipliers from the coarsest map to the finest; g blocks use the last g + 1.
 _WIDTHS = (8, 8, 8, 8, 8, 8, 8, 4, 2, 1)
@@ -53,6 +53,11 @@ class Generator(nn.Module):
           images: per block, float32 [B, h, w, channels] in (-1, 1), tanh of a 3x3 convolution (MSG-GAN).
           features: per block, float32 [B, h, w, c] in (-1, 1): G^l of eq. 4, tanh of the block's output.
         """
+        images, features, _ = self.scales(z)
+        return images, features
+
+    def scales(self, z: jax.Array) -> tuple[list[jax.Array], list[jax.Array], jax.Array]:
+        """As `__call__`, and the last block's output [B, H, W, ch_g], of type `dtype`."""
         plan = self.plan
         widths = [width * self.model.ch_g for width in _WIDTHS[-(plan.num_blocks_g + 1) :]]
         x = NoiseProjection(plan.noise_height, plan.noise_width, widths[0], name="dense")(z.astype(self.dtype))
@@ -63,4 +68,4 @@ class Generator(nn.Module):
             image = Conv(plan.channels, name=f"to_image_{i}")(x)
             images.append(jnp.tanh(image.astype(jnp.float32)))
             features.append(jnp.tanh(x.astype(jnp.float32)))
-        return images, features
+        return images, features, x

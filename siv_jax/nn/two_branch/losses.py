@@ -3,9 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from siv_jax.models.siv_gan.config import LossConfig
-from siv_jax.models.siv_gan.discriminator import Logits
 from siv_jax.nn import gan_losses
+from siv_jax.nn.two_branch.settings import LossConfig
+
+Logits = dict[str, list[jax.Array]]
 
 # zCR: standard deviation of the latent's perturbation (Zhao et al., 2021).
 ZCR_NOISE = 0.05
@@ -13,17 +14,17 @@ ZCR_NOISE = 0.05
 
 def generator_loss(logits: Logits, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
     """Adversarial loss of the generator by part, weighted; `logits` of fakes."""
-    return _by_part(logits, gan_losses.GENERATOR[config.adversarial], config, num_blocks_d)
+    return by_part(logits, gan_losses.GENERATOR[config.adversarial], config, num_blocks_d)
 
 
 def real_loss(logits: Logits, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
     """Loss of the discriminator on real samples by part, weighted."""
-    return _by_part(logits, gan_losses.REAL[config.adversarial], config, num_blocks_d)
+    return by_part(logits, gan_losses.REAL[config.adversarial], config, num_blocks_d)
 
 
 def fake_loss(logits: Logits, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
     """Loss of the discriminator on fakes by part, weighted."""
-    return _by_part(logits, gan_losses.FAKE[config.adversarial], config, num_blocks_d)
+    return by_part(logits, gan_losses.FAKE[config.adversarial], config, num_blocks_d)
 
 
 def part_weight(part: str, num_blocks: int, config: LossConfig, num_blocks_d: int) -> float:
@@ -39,7 +40,8 @@ def part_weight(part: str, num_blocks: int, config: LossConfig, num_blocks_d: in
     return share / num_blocks if config.balance == "paper" else 0.5 * share / num_blocks_d
 
 
-def _by_part(logits: Logits, per_position, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
+def by_part(logits: Logits, per_position, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
+    """The loss `per_position`, of one logit, by part, weighted."""
     losses = {}
     for part, maps in logits.items():
         weight = part_weight(part, len(maps), config, num_blocks_d)

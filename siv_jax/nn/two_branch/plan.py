@@ -2,8 +2,9 @@
 
 import dataclasses
 
+from siv_jax.config import Config
 from siv_jax.errors import UserError
-from siv_jax.models.siv_gan.config import Config, ModelConfig
+from siv_jax.nn.two_branch.settings import ModelConfig
 
 # Sides that the paper's plans fit. Smaller pictures, which only rendering makes worth training, take four generator
 # blocks and cells of 8 pixels.

@@ -1,0 +1,33 @@
+"""Samples of OSMIS: latent vectors in, images and masks out."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from siv_jax.models.interface import Samples
+from siv_jax.models.osmis import networks
+from siv_jax.models.osmis.config import ModelConfig
+from siv_jax.nn.precision import compute_dtype
+from siv_jax.nn.two_branch import latents
+
+
+class Sampler:
+    """The averaged generator (a `siv_jax.models.interface.Sampler`)."""
+
+    num_scales = 1
+    tasks = frozenset()
+
+    def __init__(self, plan: networks.Plan, model: ModelConfig):
+        self._noise_dim = model.noise_dim
+        self._generator = networks.make_generator(plan, model, compute_dtype(model.dtype))
+
+    def noise(self, seed: int, start: int, count: int, size: None = None) -> np.ndarray:
+        """Latents float32 [count, noise_dim] from N(0, I); each depends on the seed and its own number alone."""
+        return latents.draw(seed, start, count, self._noise_dim)
+
+    def draw(
+        self, weights: dict, noise: jax.Array, size: None = None, image: None = None, start_scale: int = 0
+    ) -> Samples:
+        """Images of the plan's size for latents [n, noise_dim], and the likeliest class of each pixel."""
+        images, _, mask = self._generator.apply(weights["ema"], weights["vectors_g"], noise)
+        return Samples(images[-1], jnp.argmax(mask, -1).astype(jnp.int32))
