@@ -36,12 +36,15 @@ class Rendering:
 
 
 def parse_size(text: str, photo: Size) -> Size:
-    """(height, width) that "photo", "WIDTHxHEIGHT" or "2x" (any factor) means for a photo of (height, width).
+    """(height, width) that "photo", "WIDTHxHEIGHT", "2x" (any factor) or "1.5x1.0" means for a photo of (height, width).
+
+    Two numbers of which one has a point are factors of width and height.
 
     Raises:
       UserError: none of these, or too small or large.
     """
     factor = re.fullmatch(r"(\d+(?:\.\d+)?)x", text)
+    factors = re.fullmatch(r"(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)", text) if "." in text else None
     sides = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
     if text == "photo":
         size = photo
@@ -49,8 +52,13 @@ def parse_size(text: str, photo: Size) -> Size:
         size = int(sides[2]), int(sides[1])
     elif factor:
         size = tuple(round(side * float(factor[1])) for side in photo)
+    elif factors:
+        size = round(photo[0] * float(factors[2])), round(photo[1] * float(factors[1]))
     else:
-        raise UserError(f"--size {text!r} is not photo, WIDTHxHEIGHT such as 1600x400, or a factor such as 2x")
+        raise UserError(
+            f"--size {text!r} is not photo, WIDTHxHEIGHT such as 1600x400, a factor such as 2x, or factors of width and "
+            "height such as 1.5x1.0"
+        )
     if not all(1 <= side <= _LARGEST for side in size):
         raise UserError(f"--size {text!r} asks for {size[1]}x{size[0]} pixels; sides from 1 to {_LARGEST} can be made")
     return size

@@ -49,7 +49,7 @@ def write_samples(
     """
     folder.mkdir(parents=True, exist_ok=True)
     _remove_earlier(folder)
-    suffix = _SUFFIXES[pixel_format.kind]
+    suffix = suffix_of(pixel_format)
     names = ["samples.npy"] if file_format == "npy" else [f"sample_{i:05d}.{suffix}" for i in range(count)]
     masks = [f"{MASK}{i:05d}.png" for i in range(count)] if save_mask else []
     write_text(folder / _MANIFEST, json.dumps([*names, *masks, SHEET]))
@@ -71,18 +71,20 @@ def write_samples(
         else:
             samples = (sample for batch in images() for sample in pixel_format.to_source(batch))
             for name, sample in zip(names, samples, strict=False):
-                _write_native(folder / name, sample, pixel_format)
+                write_native(folder / name, sample, pixel_format)
     finally:  # an interrupted draw keeps what is done
         if on_sheet:
             pictures.save_png(folder / SHEET, pictures.grid(np.stack(on_sheet)))
     return folder / SHEET
 
 
-def write_animation(folder: Path, images: np.ndarray, frames_per_second: int) -> list[Path]:
-    """Writes float32 images [n, H, W, C] in [-1, 1] as interpolation.gif and interpolation.mp4; returns both."""
+def write_animation(
+    folder: Path, images: np.ndarray, frames_per_second: int, name: str = "interpolation"
+) -> list[Path]:
+    """Writes float32 images [n, H, W, C] in [-1, 1] as NAME.gif and NAME.mp4; returns both."""
     folder.mkdir(parents=True, exist_ok=True)
     frames = pictures.viewable(pictures.to_uint8(images))
-    gif, mp4 = folder / "interpolation.gif", folder / "interpolation.mp4"
+    gif, mp4 = folder / f"{name}.gif", folder / f"{name}.mp4"
     pictures.save_gif(gif, frames, frames_per_second)
     pictures.save_mp4(mp4, frames, frames_per_second)
     return [gif, mp4]
@@ -115,7 +117,13 @@ def _write_header(file, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _write_native(path: Path, sample: np.ndarray, pixel_format: PixelFormat) -> None:
+def suffix_of(pixel_format: PixelFormat) -> str:
+    """Ending of the files that `write_native` writes, without a dot."""
+    return _SUFFIXES[pixel_format.kind]
+
+
+def write_native(path: Path, sample: np.ndarray, pixel_format: PixelFormat) -> None:
+    """Writes one sample [H, W, C], of `pixel_format.to_source`, as its input came in: PNG, .npy or TIFF."""
     if pixel_format.kind == "picture":
         pictures.save_png(path, sample)
     elif pixel_format.kind == "npy":

@@ -24,6 +24,7 @@ class TrainedModel:
       record: plan, pixel format and input of the run.
       step: completed training steps of the weights.
       size: (height, width) of samples.
+      sampler: of the run's model family.
     """
 
     def __init__(self, workdir: Path):
@@ -34,19 +35,20 @@ class TrainedModel:
         """
         self.workdir = workdir
         self.config, self.record = layout.load_config(workdir), layout.load_record(workdir)
-        self._sampler = registry.get(self.config.model.name).sampler(self.config, self.record.plan)
+        self.sampler = registry.get(self.config.model.name).sampler(self.config, self.record.plan)
         weights, self.step = checkpoint.restore_weights(workdir / layout.CHECKPOINTS)
-        self._drawer = Drawer(self._sampler, self.record.plan, self.record.source_size)
+        self._drawer = Drawer(self.sampler, self.record.plan, self.record.source_size)
         self.size = self._drawer.size
         self._noise_shape = self.latents(1).shape[1:]
         try:
-            jax.eval_shape(self._sampler.draw, weights, self.latents(1))
+            jax.eval_shape(self.sampler.draw, weights, self.latents(1))
         except Exception as error:  # flax and JAX raise many kinds for arrays of other shapes
             raise UserError(
                 f"the weights in {workdir} do not fit its {layout.CONFIG} and {layout.PLAN}, which must have been "
                 f"edited: put the original files back ({' '.join(str(error).split())[:100]})"
             ) from None
         self._weights = jax.device_put(weights)
+        self._draw_beyond = jax.jit(self.sampler.draw, static_argnames=("size", "start_scale"))
 
     def latents(self, count: int, seed: int = 0, start: int = 0) -> np.ndarray:
         """The sampler's noise float32 [count, ...], numbers `start` on of `seed`."""
@@ -78,6 +80,25 @@ class TrainedModel:
         self.check_latents(z)
         size = self._drawer.batch
         return (require_finite(self._drawer(self._weights, z[i : i + size]), i) for i in range(0, len(z), size))
+
+    def draw_beyond(
+        self,
+        noise: np.ndarray,
+        size: tuple[int, int] | None = None,
+        image: np.ndarray | None = None,
+        start_scale: int = 0,
+    ) -> np.ndarray:
+        """What the sampler's tasks offer beyond samples of the plan's size, see Sampler.draw: float32 [n, H, W, C].
+
+        Raises:
+          UserError: the network gives values that are not finite.
+        """
+        drawn = self._draw_beyond(self._weights, noise, size=size, image=image, start_scale=start_scale)
+        return np.asarray(require_finite(drawn).images)
+
+    def walk_noise(self, seed: int, count: int, start_scale: int, strength: float, smoothness: float) -> np.ndarray:
+        """Noise of the frames of a walk close to the picture, see Sampler.animation."""
+        return self.sampler.animation(self._weights, seed, count, start_scale, strength, smoothness)
 
     def rendered(
         self,
