@@ -26,7 +26,7 @@ def start_scale(task: str, sampler: Sampler, given: int | None) -> int:
     """
     if "start_scale" not in sampler.tasks:
         if given:
-            raise UserError("--start_scale does not go with this model, which takes pictures at its coarsest scale alone")
+            raise UserError("--start_scale does not go with this model, which takes pictures at its coarsest scale")
         return 0
     last = sampler.num_scales - 1
     if given is not None and given > last:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from siv_jax.config import DataConfig
-from siv_jax.data import PixelFormat, open_source
+from siv_jax.data import PixelFormat, Source, open_source
 from siv_jax.data.resize import resize
 from siv_jax.errors import UserError
 from siv_jax.sampling.rendering import as_float
@@ -60,3 +60,8 @@ def same_aspect(a: Size, b: Size) -> bool:
     """Whether the sides have the same proportion, up to the rounding of small sizes."""
     slack = _SAME_ASPECT + 1 / min(*a, *b)
     return 1 / slack <= (a[0] * b[1]) / (a[1] * b[0]) <= slack
+
+
+def frames(source: Source, size: Size) -> np.ndarray:
+    """All frames of a run's picture or clip, float32 [n, *size, C] in [-1, 1]."""
+    return as_float(source.resized(*size), source.format)

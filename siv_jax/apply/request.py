@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from siv_jax.cli import process
+from siv_jax.data.pixel_format import PICTURE
 from siv_jax.errors import UserError
 
 DEFAULT_FRAMES = 60
@@ -65,6 +66,8 @@ def check(task: str, options: dict[str, object]) -> None:
     if task not in TASKS:
         raise UserError(f"there is no task {task!r}; tasks are {', '.join(TASKS)}")
     given = {name for name, value in options.items() if value is not None}
+    for name in sorted(given - {field.name for field in dataclasses.fields(Request)}):
+        raise UserError(f"there is no option {name!r}")
     for name in sorted(TASKS[task].needs - given):
         raise UserError(f"--task {task} needs --{name}: {_MISSING[name]}")
     for name in sorted(given - TASKS[task].takes):
@@ -81,6 +84,27 @@ def check(task: str, options: dict[str, object]) -> None:
         value = options.get(name)
         if value is not None and not (isinstance(value, int | float | np.floating) and 0 <= value <= 1):
             raise UserError(f"{name} is {value!r}; it must be a number from 0 to 1")
+
+
+def from_arrays(task: str, image: np.ndarray | None, mask: np.ndarray | None, options: dict[str, object]) -> Request:
+    """The checked request of arrays: image [h, w, C] of uint8 or of floats in [-1, 1], mask [h, w], 0 where nothing is.
+
+    Raises:
+      UserError: see `check`; or arrays of another kind.
+    """
+    check(task, {"image": image, "mask": mask, **options})
+    if image is not None:
+        image = np.asarray(image)
+        if image.ndim != 3 or 0 in image.shape or (image.dtype != np.uint8 and image.dtype.kind != "f"):
+            raise UserError(f"image is {image.dtype}{list(image.shape)}: give uint8 or floats in [-1, 1], [h, w, C]")
+        image = PICTURE.from_source(image) if image.dtype == np.uint8 else np.clip(image, -1, 1).astype(np.float32)
+    if mask is not None:
+        mask = np.asarray(mask) != 0
+        if mask.ndim != 2 or not mask.any():
+            raise UserError(
+                f"mask is {list(mask.shape)} and marks {mask.sum()} pixels: give [h, w], not all 0"
+            )
+    return Request(task, image, mask, **options)
 
 
 _MISSING = {

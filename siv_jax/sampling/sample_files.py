@@ -78,13 +78,11 @@ def write_samples(
     return folder / SHEET
 
 
-def write_animation(
-    folder: Path, images: np.ndarray, frames_per_second: int, name: str = "interpolation"
-) -> list[Path]:
-    """Writes float32 images [n, H, W, C] in [-1, 1] as NAME.gif and NAME.mp4; returns both."""
+def write_animation(folder: Path, images: np.ndarray, frames_per_second: int) -> list[Path]:
+    """Writes float32 images [n, H, W, C] in [-1, 1] as interpolation.gif and interpolation.mp4; returns both."""
     folder.mkdir(parents=True, exist_ok=True)
     frames = pictures.viewable(pictures.to_uint8(images))
-    gif, mp4 = folder / f"{name}.gif", folder / f"{name}.mp4"
+    gif, mp4 = folder / "interpolation.gif", folder / "interpolation.mp4"
     pictures.save_gif(gif, frames, frames_per_second)
     pictures.save_mp4(mp4, frames, frames_per_second)
     return [gif, mp4]

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from siv_jax.data import Source
 from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import Samples
@@ -81,6 +82,14 @@ class TrainedModel:
         size = self._drawer.batch
         return (require_finite(self._drawer(self._weights, z[i : i + size]), i) for i in range(0, len(z), size))
 
+    def source(self) -> Source:
+        """The picture or the clip that the model learnt from.
+
+        Raises:
+          UserError: the workdir keeps none, as that of imported weights.
+        """
+        return layout.load_source(self.workdir)
+
     def draw_beyond(
         self,
         noise: np.ndarray,
@@ -120,7 +129,7 @@ class TrainedModel:
         Raises:
           UserError: a size that cannot be made, or latents that do not fit.
         """
-        source = layout.load_source(self.workdir)
+        source = self.source()
         to_make = Rendering(parse_size(size, source.size), fidelity, masks)
         z = self.latents(count, seed) if latents is None else latents
         self.check_latents(z)
