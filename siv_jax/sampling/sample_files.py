@@ -70,7 +70,7 @@ def write_samples(
             _write_array(folder / names[0], images(), count)
         else:
             samples = (sample for batch in images() for sample in pixel_format.to_source(batch))
-            for name, sample in zip(names, samples, strict=False):
+            for sample, name in zip(samples, names, strict=False):  # so that `batches` comes to its end
                 write_native(folder / name, sample, pixel_format)
     finally:  # an interrupted draw keeps what is done
         if on_sheet:
