@@ -1,7 +1,6 @@
 """SinGAN's golden arrays in the layout of siv_jax.models.singan."""
 
 import functools
-import json
 
 import golden
 import numpy as np
@@ -72,7 +71,9 @@ def weights(name: str, prefix: str = "", scales: int = 0) -> dict:
     """What a sampler takes, of all scales or of the first `scales`."""
     arrays = load(name)
     there = [i for i in range(100) if f"{prefix}s{i}/noise_amp" in arrays.arrays][: scales or None]
-    z_opt = nhwc(arrays[f"{prefix}s0/z_opt"])[..., :1]
+    # The replays have the draws of the file that they replay.
+    given = load(name.replace("replay_singan_fresh", "singan"))
+    z_opt = nhwc(given[f"{prefix}s0/z_opt"])[..., :1]
     return {
         "scales": [scale_weights(name, i, prefix) for i in there],
         "amplitudes": np.array([arrays[f"{prefix}s{i}/noise_amp"] for i in there], np.float32),
@@ -103,7 +104,3 @@ def draws(name: str, scale: int, turns: int) -> list[dict]:
 
 def chain(name: str, config) -> Chain:
     return Chain(plan_of(name, config), noise_padding=False)
-
-
-def describe(name: str) -> dict:
-    return json.loads((golden.FOLDER / f"{name}.json").read_text())

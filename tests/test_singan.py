@@ -159,7 +159,7 @@ def test_frames_of_an_animation_stay_close_to_each_other(parts):
 
 def test_two_devices_with_a_draw_each_are_one_with_two():
     settings = config(batch_size=2, optim__turns_d=1, optim__turns_g=1)
-    small = make_plan(15, 20, 3, config(data__max_size=16, model__min_size=11))
+    small = make_plan(15, 20, 3, config(data__max_size=20))
     real = np.random.default_rng(0).uniform(-1, 1, (1, *small.sizes[0], 3)).astype(np.float32)
     one, shard = ScaleTraining(small, settings, 0), ScaleTraining(small, settings, 0, 2)
     state = one.init(np.zeros(2, np.uint32), real, None)
