@@ -194,7 +194,7 @@ def test_a_picture_without_a_mask_leaves_nothing_of_an_earlier_blend(run, files,
     make(run, tmp_path, "edit", "--image", files / "large.png")
     assert not (tmp_path / "feathered_mask.png").exists() and not list((tmp_path / "unblended").glob("*"))
     said = capsys.readouterr().out
-    assert "the image of 96x72 is resized to 48x36" in said and "drawn by the network from scale 1 on" in said
+    assert "the image of 96x72 is resized to 48x36" in said and "the network draws scales 1 to 1 anew" in said
 
 
 def test_networks_enlarge_retarget_and_animate(run, files, tmp_path, capsys):
@@ -204,7 +204,7 @@ def test_networks_enlarge_retarget_and_animate(run, files, tmp_path, capsys):
     assert other.shape == (80, 100, 3)
     wide = make(run, tmp_path / "c", "retarget", "--size", "2.0x1.0", "--num", 2)
     assert [image.shape for image in wide] == [(36, 96, 3)] * 2 and (wide[0] != wide[1]).any()
-    assert "new pictures of that size, drawn by the network" in capsys.readouterr().out
+    assert "the training picture at that size, scales 1 to 1 drawn anew" in capsys.readouterr().out
     make(run, tmp_path / "d", "animate", "--frames", 7, "--strength", 0.3)
     with Image.open(tmp_path / "d" / "animate.gif") as gif:
         assert gif.n_frames == 7 and gif.size == (48, 36)
@@ -225,7 +225,7 @@ def test_a_network_that_takes_the_training_picture_retargets_that(run, tmp_path,
 
     monkeypatch.setattr(toy.family.Sampler, "draw", seen)
     make(run, tmp_path, "retarget", "--size", "1.0x0.5:2x", "--frames", 3)
-    assert "the training picture, drawn at that size by the network" in capsys.readouterr().out
+    assert "the training picture, brought to that size by the network" in capsys.readouterr().out
     assert images[-1].shape == (1, *SIZE, 3)
     with Image.open(tmp_path / "retarget.gif") as gif:
         assert gif.n_frames == 3 and gif.size == (96, 72)

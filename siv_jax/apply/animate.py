@@ -1,6 +1,6 @@
 """The frames of a walk: close to the training picture where the model has a way to do that, else between samples."""
 
-from siv_jax.apply import from_patches, pictures
+from siv_jax.apply import from_patches
 from siv_jax.apply.made import Made
 from siv_jax.apply.request import DEFAULT_FRAMES, Request
 from siv_jax.errors import UserError
@@ -20,7 +20,7 @@ def animated(model: TrainedModel, request: Request) -> Made:
       UserError: options that do not go with this model.
     """
     count = request.frames or DEFAULT_FRAMES
-    if "animation" in model.sampler.tasks:
+    if "animation" in model.tasks:
         return _close_to_the_picture(model, request, count)
     for name in ("start_scale", "strength", "smoothness"):
         if getattr(request, name) is not None:
@@ -46,13 +46,12 @@ def _close_to_the_picture(model: TrainedModel, request: Request, count: int) -> 
         raise UserError(
             f"--size does not go with this model's animations, which have its own size, {model.size[1]}x{model.size[0]}"
         )
-    last = model.sampler.num_scales - 1
+    last = model.num_scales - 1
     start = request.start_scale or 0
     if start > last:
         raise UserError(f"--start_scale {start}: this model's scales are 0 (coarsest) to {last}")
     strength = _STRENGTH if request.strength is None else request.strength
     smoothness = _SMOOTHNESS if request.smoothness is None else request.smoothness
-    noise = model.walk_noise(request.seed or 0, count, start, strength, smoothness)
-    images = (pictures.fitted(model.draw_beyond(noise[i : i + 1])[0], model.size) for i in range(count))
+    images = model.walk(request.seed or 0, count, start, strength, smoothness)
     notes = [f"a walk close to the training picture, in the scales {start} to {last}"]
     return Made(images, count, notes, frames_per_second=_FRAMES_PER_SECOND)

@@ -24,7 +24,7 @@ def changed(model: TrainedModel, request: Request) -> Made:
     Raises:
       UserError: options that do not go with this model, or pictures that do not go together.
     """
-    by = _by_network if injected.possible(model.sampler) else _by_patches
+    by = _by_network if injected.possible(model) else _by_patches
     return by(model, request)
 
 
@@ -34,11 +34,11 @@ def _by_network(model: TrainedModel, request: Request) -> Made:
             f"--size does not go with this model, whose network draws at {model.size[1]}x{model.size[0]}: enlarge the "
             "result with python -m siv_jax.render --photo PHOTO --from RESULT --size SIZE"
         )
-    start = injected.start_scale(request.task, model.sampler, request.start_scale)
+    start = injected.start_scale(request.task, model, request.start_scale)
     given = _fitted(request, model.size)
     images = injected.drawn(model, given.image, start, request.seed or 0, request.num or 1)
-    last = model.sampler.num_scales - 1
-    notes = [*given.notes, f"drawn by the network from scale {start} on, of 0 (coarsest) to {last}"]
+    last = model.num_scales - 1
+    notes = [*given.notes, f"the network draws scales {start} to {last} anew, of 0 (coarsest) to {last}"]
     if given.soft is None:
         return Made(images, request.num or 1, notes)
     return Made(images, request.num or 1, notes, _photo(model.source(), given), given.soft)

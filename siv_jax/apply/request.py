@@ -101,9 +101,7 @@ def from_arrays(task: str, image: np.ndarray | None, mask: np.ndarray | None, op
     if mask is not None:
         mask = np.asarray(mask) != 0
         if mask.ndim != 2 or not mask.any():
-            raise UserError(
-                f"mask is {list(mask.shape)} and marks {mask.sum()} pixels: give [h, w], not all 0"
-            )
+            raise UserError(f"mask is {list(mask.shape)} and marks {mask.sum()} pixels: give [h, w], not all 0")
     return Request(task, image, mask, **options)
 
 

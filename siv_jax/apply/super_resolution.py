@@ -20,7 +20,7 @@ def enlarged(model: TrainedModel, request: Request) -> Made:
       UserError: a size that is not larger, or options that do not go with this model.
     """
     source = model.source()
-    by_network = "super_resolution" in model.sampler.tasks
+    by_network = "super_resolution" in model.tasks
     clip = ["a clip's first frame is used"] if source.num_frames > 1 and request.image is None else []
     if not by_network:
         for name in ("image", "num", "seed"):
@@ -35,10 +35,7 @@ def enlarged(model: TrainedModel, request: Request) -> Made:
         return Made((enlarge.enlarged(photo, size) for _ in range(1)), 1, notes)
     image = pictures.frames(source, model.size)[0] if request.image is None else request.image
     size, seed, count = _larger(request.size, image.shape[:2]), request.seed or 0, request.num or 1
-    images = (
-        model.draw_beyond(model.sampler.noise(seed, number, 1, size), size=size, image=image[None])[0]
-        for number in range(count)
-    )
+    images = (model.draw_made_of(seed, number, size, image) for number in range(count))
     return Made(images, count, [*clip, "enlarged by the network"])
 
 
