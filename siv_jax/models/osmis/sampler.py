@@ -7,8 +7,8 @@ import numpy as np
 from siv_jax.models.interface import Samples
 from siv_jax.models.osmis import networks
 from siv_jax.models.osmis.config import ModelConfig
+from siv_jax.nn import numbered_noise
 from siv_jax.nn.precision import compute_dtype
-from siv_jax.nn.two_branch import latents
 
 
 class Sampler:
@@ -23,7 +23,7 @@ class Sampler:
 
     def noise(self, seed: int, start: int, count: int, size: None = None) -> np.ndarray:
         """Latents float32 [count, noise_dim] from N(0, I); each depends on the seed and its own number alone."""
-        return latents.draw(seed, start, count, self._noise_dim)
+        return numbered_noise.normal(seed, start, count, self._noise_dim)
 
     def draw(
         self, weights: dict, noise: jax.Array, size: None = None, image: None = None, start_scale: int = 0
