@@ -8,6 +8,7 @@ import numpy as np
 
 from siv_jax.data.pixel_format import PixelFormat
 from siv_jax.data.resize import limited, resize
+from siv_jax.data.tiffs import write_tiff
 from siv_jax.models.interface import Samples
 from siv_jax.sampling import pictures
 from siv_jax.workdir.layout import write_atomically, write_text
@@ -120,14 +121,7 @@ def _write_native(path: Path, sample: np.ndarray, pixel_format: PixelFormat) -> 
     elif pixel_format.kind == "npy":
         write_atomically(path, lambda file: np.save(file, sample))
     else:
-        import tifffile
-
-        options = {"photometric": "minisblack"}
-        if sample.shape[-1] == 1:
-            sample = sample[..., 0]
-        else:
-            options["planarconfig"] = "contig"
-        write_atomically(path, lambda file: tifffile.imwrite(file, sample, **options))
+        write_atomically(path, lambda file: write_tiff(file, sample, pixel_format))
 
 
 def _remove_earlier(folder: Path) -> None:
