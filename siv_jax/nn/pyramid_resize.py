@@ -30,9 +30,7 @@ def by_factor(
     return _resampled(images, scaled_size(*images.shape[1:3], factors), factors, quantise)
 
 
-def to_size(
-    images: np.ndarray | jax.Array, size: tuple[int, int], quantise: bool = True
-) -> np.ndarray | jax.Array:
+def to_size(images: np.ndarray | jax.Array, size: tuple[int, int], quantise: bool = True) -> np.ndarray | jax.Array:
     """Pictures [N, H, W, C] brought to `size` (height, width), each axis by its own factor: float32."""
     return _resampled(images, size, (size[0] / images.shape[1], size[1] / images.shape[2]), quantise)
 
