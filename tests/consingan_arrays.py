@@ -6,6 +6,7 @@ import re
 import golden as golden_files
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 
 from siv_jax.models.consingan import parts
 from siv_jax.models.consingan.config import Config, LossConfig, ModelConfig, OptimConfig
@@ -76,6 +77,8 @@ def tree(tensors: dict[str, np.ndarray]) -> dict[str, dict]:
     """Parts of a network as trees."""
     found: dict[str, dict] = {}
     for name, tensor in tensors.items():
+        if "running_" in name or name.endswith("num_batches_tracked"):
+            continue
         part, keys = path(name)
         inner = found.setdefault(part, {})
         for key in keys[:-1]:
@@ -99,6 +102,11 @@ def discriminator_tree(tensors: dict[str, np.ndarray]) -> dict:
     return {"block_0": found["head"]["block"], **blocks, "conv": found["tail"]["conv"]}
 
 
+def generator_place(name: str) -> tuple[str, ...]:
+    part, keys = path(name)
+    return (part, *keys)
+
+
 def discriminator_place(name: str) -> tuple[str, ...]:
     part, keys = path(name)
     if part == "tail":
@@ -109,15 +117,16 @@ def discriminator_place(name: str) -> tuple[str, ...]:
 class Training:
     """A whole training of a file: the arrays under a prefix, whose stages are named `mark`0, `mark`1, ..."""
 
-    def __init__(self, arrays: golden_files.Arrays, prefix: str, mark: str, settings: dict, picture: np.ndarray):
-        self.arrays, self.prefix, self.mark = arrays, prefix, mark
+    def __init__(self, name: str, prefix: str, mark: str, settings: dict):
+        self.arrays, self.about, self.prefix, self.mark = load(name), golden_files.about(name), prefix, mark
+        picture = read_picture(self.arrays, self.about, settings)
         self.config = config_of(settings)
-        self.picture = picture  # [1, H, W, C] as read
         model = self.config.model
         self.plan: Plan = make_plan(*picture.shape[1:3], picture.shape[3], settings["max_size"], model)
         self.stages = [Stage(self.plan, self.config, number) for number in range(self.plan.num_stages)]
         self.generator = parts.Generator(model, self.plan.channels)
-        self.reals = [self.stages[0]._at_stage(picture[0], number) for number in range(self.plan.num_stages)]
+        self.discriminator = parts.discriminator(self.plan, model)
+        self.reals = [self.stages[0].at_stage(picture[0], number) for number in range(self.plan.num_stages)]
 
     def name(self, stage: int, rest: str) -> str:
         return f"{self.prefix}{self.mark}{stage}/{rest}"
@@ -134,6 +143,55 @@ class Training:
 
     def amplitudes(self, stage: int) -> np.ndarray:
         return np.array([self.arrays[self.name(number, "noise_amp")] for number in range(stage + 1)], np.float32)
+
+    def real(self, stage: int) -> np.ndarray:
+        """The original's picture of a stage."""
+        name = f"{self.prefix}real/{stage}" if self.prefix else self.name(stage, "real")
+        return nhwc(self.arrays[name])
+
+    def first_gradients(self, stage: int) -> dict[str, dict]:
+        """Of the generator in the first step, by part."""
+        found = self.under(stage, "it0/grad_G/")
+        return tree({name.removeprefix("step1/"): tensor for name, tensor in found.items()})
+
+    def samples(self) -> dict[str, tuple[list[np.ndarray], np.ndarray]]:
+        """Name -> noises of all stages, and the picture made of them by the final weights."""
+        found = {}
+        for key in self.arrays.under(f"{self.prefix}sample/"):
+            what = key.split("/")[0]
+            if not key.endswith("/out"):
+                continue
+            noises = self.noises(f"{self.prefix}sample/{what}/noise/")
+            if what.startswith("start"):  # below this stage the picture's own noise, then that of the probes
+                start = int(what[len("start") :])
+                fixed = self.fixed(self.plan.num_stages - 1)
+                own = [fixed[0], *(noise[None] for noise in fixed[1:])]
+                noises = own[:start] + self.noises("probe/noise/")[start:]
+            found[what] = noises, nhwc(self.arrays[f"{self.prefix}sample/{what}/out"])
+        own = self.arrays.arrays.get(f"{self.prefix}sample/reconstruction")
+        if own is not None:
+            fixed = self.fixed(self.plan.num_stages - 1)
+            found["reconstruction"] = [fixed[0], *(noise[None] for noise in fixed[1:])], nhwc(own)
+        return found
+
+    def noises(self, prefix: str) -> list[np.ndarray]:
+        """prefix0, prefix1, ... as [1, h, w, c]."""
+        found = self.arrays.under(prefix)
+        return [nhwc(found[key]) for key in sorted(found, key=int)]
+
+    def walk(self) -> tuple[list[list[np.ndarray]], np.ndarray, str] | None:
+        """Sets of draws, frames [n, H, W, C] and what the file says of them; None where there is no animation."""
+        stages = self.plan.num_stages
+        frames = f"{self.prefix}walk/frames"
+        if frames in self.arrays.arrays:
+            sets = {key.split("/")[0] for key in self.arrays.under(f"{self.prefix}walk/noise/")}
+            draws = [self.noises(f"{self.prefix}walk/noise/set{i}/") for i in range(len(sets))]
+            return draws, self.arrays[frames], self.about["arrays"][frames]["what"]
+        if not self.prefix and "animation/frames" in self.arrays.arrays:
+            every = self.noises("animation/noise/")
+            draws = [every[i : i + stages] for i in range(0, len(every), stages)]
+            return draws, nhwc(self.arrays["animation/frames"]), self.about["arrays"]["animation/frames"]["what"]
+        return None
 
     def draws(self, stage: int) -> list[Draws]:
         """Of all iterations."""
@@ -161,7 +219,7 @@ def trainings(name: str) -> dict[str, Training]:
         if match:
             prefix, mark = match.groups()
             settings = about["config"][prefix[:-1]] if prefix else about["config"]
-            found[prefix or name] = Training(arrays, prefix, mark, settings, read_picture(arrays, about, settings))
+            found[prefix or name] = Training(name, prefix, mark, settings)
     return found
 
 
@@ -170,8 +228,29 @@ def read_picture(arrays: golden_files.Arrays, about: dict, settings: dict) -> np
     for key in ("picture/input", "source"):
         if key in arrays.arrays:
             return nhwc(arrays[key])
-    from PIL import Image
-
     path = golden_files.FOLDER.parent / "data" / "places" / (settings.get("picture") or about["picture"])
     pixels = np.asarray(Image.open(path).convert("RGB"), np.float32)
     return (pixels / np.float32(255) - np.float32(0.5))[None] * 2
+
+
+class Single:
+    """One trained network: the arrays of a file without a training."""
+
+    def __init__(self, name: str):
+        arrays, about = load(name), golden_files.about(name)
+        self.config = config_of(about["config"])
+        model, picture = self.config.model, read_picture(arrays, about, about["config"])
+        self.plan = make_plan(*picture.shape[1:3], picture.shape[3], about["config"]["max_size"], model)
+        self.stage = Stage(self.plan, self.config, self.plan.num_stages - 1)
+        self.generator = parts.Generator(model, self.plan.channels)
+        self.critic = parts.discriminator(self.plan, model)
+        self.reals = [self.stage.at_stage(picture[0], number) for number in range(self.plan.num_stages)]
+        self.vectors = generator(arrays.under("G_state/"))
+        self.params_d = discriminator(arrays.under("D_state/"))
+        self.amplitudes = arrays["noise_amp"].astype(np.float32)
+        self.noises, self.fixed, self.wide = map(arrays.images, ("noise/", "fixed_noise/", "noise_wide/"))
+        # The last bias of D cancels between real and fake; the biases add nothing to the penalty.
+        self.no_gradient = {"D_grad/tail.bias"}
+
+
+single = functools.cache(Single)

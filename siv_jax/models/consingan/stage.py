@@ -199,9 +199,9 @@ class Stage:
 
     def _frames(self, source: Source, number: int) -> np.ndarray:
         """All frames at the size of stage `number`: scaled to the last stage's size, and from there."""
-        return np.concatenate([self._at_stage(frame, number) for frame in source.frames()])
+        return np.concatenate([self.at_stage(frame, number) for frame in source.frames()])
 
-    def _at_stage(self, frame: np.ndarray, number: int) -> np.ndarray:
+    def at_stage(self, frame: np.ndarray, number: int) -> np.ndarray:
         """A frame [H, W, C], or any picture that takes its place, as [1, h, w, C] at the size of stage `number`."""
         plan, as_run = self._plan, self._config.model.as_run
         picture = pyramid_resize.by_factor(as_float(frame)[None], plan.first_factor, as_run)
