@@ -178,8 +178,11 @@ def write_samples(
     interpolate: int | None = None,
     size: str | None = None,
     fidelity: float | None = None,
+    start_scale: int | None = None,
 ) -> list[str]:
     """Draws samples into files as `python -m siv_jax.sample` does, with its options; returns lines for people.
+
+    A `size` is drawn by a model that makes any size, and rendered from the samples of others.
 
     Raises:
       UserError: options that do not go together, or a workdir or latents that cannot be used.
@@ -190,15 +193,18 @@ def write_samples(
     for name, given in (("--num", num), ("--format", format)):
         if interpolate is not None and given is not None:
             raise UserError(f"{name} does not go with --interpolate, which writes a GIF and an MP4")
-    for name, given in (("--interpolate", interpolate), ("--format", format)):
-        if size is not None and given is not None:
-            raise UserError(f"{name} does not go with --size, which renders pictures")
     if fidelity is not None and size is None:
         raise UserError("--fidelity is of rendered samples: add --size photo")
-    if size is not None:
+    model = load(workdir)
+    if size is not None and "size" not in model.tasks:
+        for name, given in (("--interpolate", interpolate), ("--format", format), ("--start_scale", start_scale)):
+            if given is not None:
+                raise UserError(f"{name} does not go with --size, which renders pictures")
         fidelity = DEFAULT_FIDELITY if fidelity is None else fidelity
         return render(workdir, num=num, seed=seed, size=size, fidelity=fidelity, latents=latents, out=out)
-    model, seed = load(workdir), seed or 0
+    if fidelity is not None:
+        raise UserError("--fidelity is of rendered samples, and this model draws any size itself: see siv_jax.render")
+    model, seed = model.at(size, start_scale or 0), seed or 0
     out = out or workdir / f"samples_seed{seed}"
     if interpolate:
         frames = model.generate(walk(model.latents(interpolate, seed), _FRAMES_BETWEEN))

@@ -32,7 +32,7 @@ def derivatives(form, x, kernel):
         return jax.tree.leaves(jax.jit(run)(x, kernel))
 
 
-@pytest.mark.parametrize("shape", [(1, 6, 7, 3, 8), (2, 5, 4, 8, 1), (1, 3, 3, 2, 2), (1, 9, 8, 20, 22)])
+@pytest.mark.parametrize("shape", [(1, 6, 7, 3, 8), (2, 5, 4, 8, 1)])
 def test_all_derivatives_are_those_of_autodiff(shape):
     with jax.enable_x64(True):
         x, kernel = arrays(*shape)

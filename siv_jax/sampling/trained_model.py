@@ -1,7 +1,9 @@
 """A workdir's model, ready to sample."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import jax
 import numpy as np
@@ -10,7 +12,7 @@ from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import Samples
 from siv_jax.patches.render import DEFAULT_FIDELITY
-from siv_jax.sampling.drawer import Drawer, require_finite
+from siv_jax.sampling.drawer import Drawer, require_finite, sample_size
 from siv_jax.sampling.rendering import Rendering, of_model, parse_size
 from siv_jax.workdir import checkpoint, layout
 
@@ -24,6 +26,8 @@ class TrainedModel:
       record: plan, pixel format and input of the run.
       step: completed training steps of the weights.
       size: (height, width) of samples.
+      tasks: what the model can do beside samples of that size, see siv_jax.models.interface.Sampler.
+      num_scales: of the pyramid that samples pass through.
     """
 
     def __init__(self, workdir: Path):
@@ -36,17 +40,46 @@ class TrainedModel:
         self.config, self.record = layout.load_config(workdir), layout.load_record(workdir)
         self._sampler = registry.get(self.config.model.name).sampler(self.config, self.record.plan)
         weights, self.step = checkpoint.restore_weights(workdir / layout.CHECKPOINTS)
-        self._drawer = Drawer(self._sampler, self.record.plan, self.record.source_size)
-        self.size = self._drawer.size
-        self._noise_shape = self.latents(1).shape[1:]
+        self.tasks, self.num_scales = self._sampler.tasks, self._sampler.num_scales
+        self._use(Drawer(self._sampler, self.record.plan, self.record.source_size))
         try:
-            jax.eval_shape(self._sampler.draw, weights, self.latents(1))
+            jax.eval_shape(self._drawer.draw, weights, self.latents(1))
         except Exception as error:  # flax and JAX raise many kinds for arrays of other shapes
             raise UserError(
                 f"the weights in {workdir} do not fit its {layout.CONFIG} and {layout.PLAN}, which must have been "
                 f"edited: put the original files back ({' '.join(str(error).split())[:100]})"
             ) from None
         self._weights = jax.device_put(weights)
+
+    def at(self, size: str | None = None, start_scale: int = 0) -> Self:
+        """The same model drawing samples of another size, or from a scale above the coarsest; no rendering.
+
+        Args:
+          size: of a model with the task "size": "photo", "WIDTHxHEIGHT", or a factor of the training size like "1.5x".
+          start_scale: of a model with the task "start_scale", counted from the coarsest: the scales below it
+            reconstruct the picture, so that samples vary in what is finer alone.
+
+        Raises:
+          UserError: a size or scale that the model does not have.
+        """
+        plan, source_size, wanted = self.record.plan, self.record.source_size, None
+        if size is not None:
+            if "size" not in self.tasks:
+                raise UserError(f"the model in {self.workdir} draws samples of one size: render them at others")
+            wanted = parse_size(size, source_size if size == "photo" else sample_size(plan, source_size))
+        if start_scale and "start_scale" not in self.tasks:
+            raise UserError(f"start_scale {start_scale}: the model in {self.workdir} has no scales to start from")
+        if not 0 <= start_scale < self.num_scales:
+            raise UserError(
+                f"start_scale {start_scale}: the model in {self.workdir} has the scales 0 to {self.num_scales - 1}"
+            )
+        other = copy.copy(self)
+        other._use(Drawer(self._sampler, plan, source_size, wanted, start_scale))
+        return other
+
+    def _use(self, drawer: Drawer) -> None:
+        self._drawer, self.size = drawer, drawer.size
+        self._noise_shape = self.latents(1).shape[1:]
 
     def latents(self, count: int, seed: int = 0, start: int = 0) -> np.ndarray:
         """The sampler's noise float32 [count, ...], numbers `start` on of `seed`."""
