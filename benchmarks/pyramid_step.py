@@ -46,7 +46,7 @@ def measure(given: argparse.Namespace) -> dict:
         data = stage.data(task.source)
         state = jax.tree.map(np.asarray, stage.init(KEY, data, state))
         if given.scales is None or number in given.scales:
-            scales.append(measured(stage, state, data, given) | {"scale": number, "size": list(data.shape[1:3])})
+            scales.append(measured(stage, state, data, given) | {"scale": number, "size": list(task.plan.sizes[number])})
             print(scales[-1], flush=True)
     return {
         "benchmark": "pyramid_step",

@@ -1,6 +1,7 @@
 """The resampler of SinGAN and ConSinGAN: pyramids of pictures, and what passes from one scale to the next.
 
-A separable cubic (a = -0.5), with antialiasing where pictures shrink, after a quantisation to 256 levels by truncation.
+A separable cubic (a = -0.5), with antialiasing where pictures shrink, after a quantisation to 256 levels by truncation
+(as run) that can be left out.
 Pictures are NHWC in [-1, 1]. Numpy arrays are computed in float64, so that a pyramid does not depend on rounding;
 arrays of JAX in float32. No gradient passes.
 """
@@ -21,15 +22,17 @@ def scaled_size(height: int, width: int, factor: float | tuple[float, float]) ->
     return math.ceil(height * rows), math.ceil(width * columns)
 
 
-def by_factor(images: np.ndarray | jax.Array, factor: float | tuple[float, float]) -> np.ndarray | jax.Array:
+def by_factor(
+    images: np.ndarray | jax.Array, factor: float | tuple[float, float], quantise: bool = True
+) -> np.ndarray | jax.Array:
     """Pictures [N, H, W, C] scaled by `factor`, one for both axes or (rows, columns): float32 of `scaled_size`."""
     factors = _pair(factor)
-    return _resampled(images, scaled_size(*images.shape[1:3], factors), factors)
+    return _resampled(images, scaled_size(*images.shape[1:3], factors), factors, quantise)
 
 
-def to_size(images: np.ndarray | jax.Array, size: tuple[int, int]) -> np.ndarray | jax.Array:
+def to_size(images: np.ndarray | jax.Array, size: tuple[int, int], quantise: bool = True) -> np.ndarray | jax.Array:
     """Pictures [N, H, W, C] brought to `size` (height, width), each axis by its own factor: float32."""
-    return _resampled(images, size, (size[0] / images.shape[1], size[1] / images.shape[2]))
+    return _resampled(images, size, (size[0] / images.shape[1], size[1] / images.shape[2]), quantise)
 
 
 def quantised(images: np.ndarray | jax.Array) -> np.ndarray | jax.Array:
@@ -61,18 +64,24 @@ def weights(length: int, out: int, factor: float, antialias: bool) -> np.ndarray
     return matrix
 
 
-def _resampled(images, size, factors):
+def _resampled(images, size, factors, quantise):
     antialias = factors[0] < 1  # as run, the rows decide for both axes
     rows, columns = (
         weights(length, out, factor, antialias)
         for length, out, factor in zip(images.shape[1:3], size, factors, strict=True)
     )
+    of = quantised if quantise else _levels
     if isinstance(images, np.ndarray):
-        levels = quantised(images).astype(np.float64)
+        levels = of(images).astype(np.float64)
         return _mapped_back(np.einsum("ph,nhwc,qw->npqc", rows, levels, columns, optimize=True)).astype(np.float32)
-    levels, precision = quantised(jax.lax.stop_gradient(images)), jax.lax.Precision.HIGHEST
+    levels, precision = of(jax.lax.stop_gradient(images)), jax.lax.Precision.HIGHEST
     levels = jnp.einsum("ph,nhwc->npwc", rows.astype(np.float32), levels, precision=precision)
     return _mapped_back(jnp.einsum("qw,npwc->npqc", columns.astype(np.float32), levels, precision=precision))
+
+
+def _levels(images):
+    """Pictures in [-1, 1] as 0 to 255."""
+    return (images + np.float32(1)) * np.float32(127.5)
 
 
 def _mapped_back(levels):

@@ -1,0 +1,121 @@
+"""Samples of ConSinGAN (a `siv_jax.models.interface.Sampler`)."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from siv_jax.errors import UserError
+from siv_jax.models.consingan import first_noise, parts
+from siv_jax.models.consingan.config import ModelConfig
+from siv_jax.models.consingan.plan import Plan, Size
+from siv_jax.models.consingan.walk import walk
+from siv_jax.models.interface import Samples
+from siv_jax.nn import numbered_noise, pyramid_resize
+
+_OF_IMAGES = ("harmonization", "editing")
+
+
+class Sampler:
+    """The generator with all the stages that its weights have; unfinished ones are brought to the size asked for.
+
+    The noise of a sample is one vector: the noises of all stages, coarse to fine, for the sizes of `stage_sizes`.
+    """
+
+    def __init__(self, plan: Plan, model: ModelConfig):
+        self.num_scales = plan.num_stages
+        # At stage 0 a model for animation has learnt noise, the others have learnt the picture.
+        self.tasks = frozenset({"size", "start_scale", "animation" if model.mode == "animation" else "image"})
+        self._plan, self._model = plan, model
+        self._generator = parts.Generator(model, plan.channels)
+
+    def noise(self, seed: int, start: int, count: int, size: Size | None = None) -> np.ndarray:
+        """Normal float32 [count, values]; each depends on the seed and its own number alone."""
+        return numbered_noise.normal(seed, start, count, sum(map(math.prod, self._shapes(size))))
+
+    def draw(
+        self,
+        weights: dict,
+        noise: jax.Array,
+        size: Size | None = None,
+        image: jax.Array | None = None,
+        start_scale: int = 0,
+    ) -> Samples:
+        """Samples for noise [n, values] of the same `size`.
+
+        An image, brought to the first stage's size, always enters at stage 0, in place of the noise there; stages 1 to
+        start_scale - 1 then have the noise that rebuilds the picture, and so have all others in a model for
+        harmonization or editing, as it was trained for. The latter adds a tenth of the noise to the image.
+
+        Raises:
+          UserError: noise that rebuilds the picture is wanted for another size than the picture's.
+        """
+        wanted = size or (self._plan.height, self._plan.width)
+        stages = len(weights["fixed"])
+        noises = self._split(noise, size)[:stages]
+        fixed_below = start_scale
+        if image is not None and self._model.mode in _OF_IMAGES:
+            fixed_below = self.num_scales
+        if fixed_below and wanted != (self._plan.height, self._plan.width):
+            raise UserError(
+                f"samples of {wanted[1]}x{wanted[0]} cannot start from the picture, whose noise has the size of "
+                f"{self._plan.width}x{self._plan.height}: leave the size out, or start from scale 0 without an image"
+            )
+        for stage in range(min(fixed_below, stages)):
+            noises[stage] = self._fixed(weights["fixed"], stage, noise)
+        if image is not None:
+            first = pyramid_resize.to_size(image, self.stage_sizes(size)[0], self._model.as_run)
+            noises[0] = first_noise.of_image(first, self._split(noise, size)[0], self._model.mode)
+        images = self._generator(weights["generator"], weights["amplitudes"], noises)
+        if images.shape[1:3] != wanted:
+            images = jax.image.resize(images, (len(images), *wanted, images.shape[-1]), "linear")
+        return Samples(images)
+
+    def animation(
+        self, weights: dict, seed: int, count: int, start_scale: int, strength: float, smoothness: float
+    ) -> np.ndarray:
+        """Noise float32 [count, values] of the frames of a walk, see `walk`; of a clip it stays close to one frame.
+
+        Weights of an unfinished training give walks of the stages that they have; the noise of the others is zero.
+        """
+        rng = np.random.default_rng([seed, count])
+        shapes = self._shapes(None)
+        fixed = [np.asarray(noise) for noise in weights["fixed"]]
+        fixed[0] = fixed[0][rng.integers(len(fixed[0]))]
+        fixed += [np.zeros(shape, np.float32) for shape in shapes[len(fixed) :]]
+        draws = ([rng.standard_normal(shape, np.float32) for shape in shapes] for _ in itertools.count())
+        frames = walk(fixed, draws, start_scale, strength, smoothness)
+        return np.stack([np.concatenate([z.ravel() for z in frame]) for frame in itertools.islice(frames, count)])
+
+    def stage_sizes(self, size: Size | None = None) -> list[Size]:
+        """(height, width) of every stage's pictures, for samples of `size`: scaled as the last one, truncated."""
+        plan = self._plan
+        if size is None or size == (plan.height, plan.width):
+            return list(plan.sizes)
+        sizes = scaled_sizes(plan, (size[0] / plan.height, size[1] / plan.width))
+        return [*sizes[:-1], size]
+
+    def _shapes(self, size: Size | None) -> list[tuple[int, int, int]]:
+        return self._generator.noise_shapes(self.stage_sizes(size))
+
+    def _split(self, noise: jax.Array, size: Size | None) -> list[jax.Array]:
+        shapes = self._shapes(size)
+        pieces = jnp.split(noise, np.cumsum(list(map(math.prod, shapes)))[:-1], axis=1)
+        return [piece.reshape(len(noise), *shape) for piece, shape in zip(pieces, shapes, strict=True)]
+
+    def _fixed(self, fixed: list[jax.Array], stage: int, noise: jax.Array) -> jax.Array:
+        """The noise of one stage that rebuilds the picture, or of a clip for each sample that of some frame."""
+        if stage > 0:
+            return jnp.broadcast_to(fixed[stage], (len(noise), *fixed[stage].shape))
+        frames = len(fixed[0])
+        # The first value of a sample's noise chooses: normal values, as uniform ones.
+        chosen = jax.scipy.special.ndtr(noise[:, 0]) * frames
+        return fixed[0][jnp.minimum(chosen.astype(jnp.int32), frames - 1)]
+
+
+def scaled_sizes(plan: Plan, factors: tuple[float, float]) -> list[Size]:
+    """Sizes of all stages times the factors of (height, width), truncated (as run), at least 1."""
+    rows, columns = factors
+    return [(max(1, int(height * rows)), max(1, int(width * columns))) for height, width in plan.sizes]
