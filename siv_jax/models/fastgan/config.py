@@ -16,7 +16,8 @@ _KINDS = ("color", "translation", "cutout")
 class ModelConfig:
     name: Literal["fastgan"] = setting("fastgan", "the model family")
     ch_g: StrictInt = setting(64, "width of the generator, ngf of the original", 1, 512)
-    ch_d: StrictInt = setting(64, "width of the discriminator, ndf of the original; its decoders keep theirs", 1, 512)
+    ch_d: StrictInt = setting(64, "width of the discriminator, ndf of the original", 1, 512)
+    ch_decoder: StrictInt = setting(64, "width of the discriminator's three decoders, which cost the most", 2, 512)
     noise_dim: StrictInt = setting(256, "length of the latent vector z", 1, 4096)
     tanh: Literal["always", "as_run"] = setting("always", "tanh on the images; as_run: at 1024 pixels alone")
     dtype: Literal["auto", "float32", "bfloat16"] = setting(

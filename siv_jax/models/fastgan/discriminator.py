@@ -1,5 +1,6 @@
 """The discriminator: judges an image and a small one, and decodes what it has seen of them."""
 
+import functools
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -16,7 +17,7 @@ _ENTRY = 256  # larger images are halved until they have this size
 _LAST = 8  # size of the last map of both parts
 # A map of side s excites the one of side s / _EXCITES: 256 -> 32, 128 -> 16, 64 -> 8 (as run; not in the paper).
 _EXCITES = 8
-# Channels of the decoders after each doubling, for any width of the discriminator.
+# Channels of the decoders after each doubling, for a width of 64.
 _DECODER_WIDTHS = (128, 64, 64, 32)
 
 
@@ -35,13 +36,14 @@ class Decoder(nn.Module):
     """A map of size 8 -> an image of the plan's decoded size."""
 
     plan: Plan
+    width: int
     axis_name: str | None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         doublings = (self.plan.decoded_size // _LAST).bit_length() - 1
         for i, width in enumerate(_DECODER_WIDTHS[-doublings:]):
-            x = UpBlock(width, self.axis_name, name=f"up_{i}")(x)
+            x = UpBlock(max(1, width * self.width // 64), self.axis_name, name=f"up_{i}")(x)
         return jnp.tanh(Conv(self.plan.channels, name="to_image")(x).astype(jnp.float32))
 
 
@@ -78,8 +80,8 @@ class Discriminator(nn.Module):
         decoded = None
         if quadrant is not None:
             seen = {"whole": maps[_LAST], "small": last_small, "part": quarter(maps[2 * _LAST], quadrant)}
-            decoders = {name: Decoder(self.plan, self.axis_name, name=f"decode_{name}") for name in seen}
-            decoded = Decoded(**{name: decoders[name](x) for name, x in seen.items()})
+            decoder = functools.partial(Decoder, self.plan, self.model.ch_decoder, self.axis_name)
+            decoded = Decoded(**{name: decoder(name=f"decode_{name}")(x) for name, x in seen.items()})
         return jnp.concatenate(logits, axis=1).astype(jnp.float32), decoded
 
     def _large(self, x: jax.Array) -> dict[int, jax.Array]:
