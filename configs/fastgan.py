@@ -3,8 +3,8 @@
     python -m siv_jax.weights fetch    # once: LPIPS's network, about 145 MB
     python -m siv_jax.main --config fastgan --config.data.path pictures/
 
-fastgan:512 and fastgan:1024 are the other sizes that were published; fastgan:64 and fastgan:128 are our own. The size is
-that of the longer side. --config.augment.flip True also learns mirror images, as the original does.
+fastgan:512 and fastgan:1024 are the other sizes that were published; fastgan:64 and fastgan:128 are our own. The
+size is that of the longer side. --config.augment.flip True also learns mirror images, as the original does.
 """
 
 from siv_jax import config as config_lib

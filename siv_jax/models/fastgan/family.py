@@ -59,6 +59,6 @@ def describe(config: Config, plan: Plan, source: Source) -> list[str]:
         lines.append(f"note      the pictures are enlarged from {source.size[1]}x{source.size[0]}")
     if source.num_frames < _FEW_PICTURES:
         lines.append(
-            "note      of so few pictures FastGAN mostly draws copies; it is for folders of 5 or more pictures of a kind"
+            "note      of so few pictures FastGAN mostly draws copies; it is meant for a folder of 5 or more of a kind"
         )
     return lines

@@ -1,8 +1,8 @@
 """Layers of the original PyTorch implementation, under its own names, as those of this package.
 
 A convolution there holds `weight_orig` [out, in, kh, kw] and spectral norm's `weight_u` [out] and `weight_v`
-[in * kh * kw]; the generator's first is a transposed one with `weight_orig` [in, out, kh, kw]. Batch norms hold `weight`,
-`bias` and the running statistics that the original never uses.
+[in * kh * kw]; the generator's first is a transposed one with `weight_orig` [in, out, kh, kw]. Batch norms hold
+`weight`, `bias` and the running statistics that the original never uses.
 """
 
 import re
