@@ -36,14 +36,13 @@ class Decoder(nn.Module):
     """A map of size 8 -> an image of the plan's decoded size."""
 
     plan: Plan
-    width: int
+    model: ModelConfig
     axis_name: str | None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        doublings = (self.plan.decoded_size // _LAST).bit_length() - 1
-        for i, width in enumerate(_DECODER_WIDTHS[-doublings:]):
-            x = UpBlock(max(1, width * self.width // 64), self.axis_name, name=f"up_{i}")(x)
+        for i, width in enumerate(decoder_widths(self.plan, self.model)):
+            x = UpBlock(width, self.axis_name, name=f"up_{i}")(x)
         return jnp.tanh(Conv(self.plan.channels, name="to_image")(x).astype(jnp.float32))
 
 
@@ -80,7 +79,7 @@ class Discriminator(nn.Module):
         decoded = None
         if quadrant is not None:
             seen = {"whole": maps[_LAST], "small": last_small, "part": quarter(maps[2 * _LAST], quadrant)}
-            decoder = functools.partial(Decoder, self.plan, self.model.ch_decoder, self.axis_name)
+            decoder = functools.partial(Decoder, self.plan, self.model, self.axis_name)
             decoded = Decoded(**{name: decoder(name=f"decode_{name}")(x) for name, x in seen.items()})
         return jnp.concatenate(logits, axis=1).astype(jnp.float32), decoded
 
@@ -110,6 +109,12 @@ class Discriminator(nn.Module):
             width = discriminator_width(4 * size, self.model)
             x = HalvingBlock(width, self.axis_name, normalized=not first, name=f"small_{size}")(x)
         return x
+
+
+def decoder_widths(plan: Plan, model: ModelConfig) -> list[int]:
+    """Channels of a decoder's maps, each twice the size of the one before, up to the plan's decoded size."""
+    doublings = (plan.decoded_size // _LAST).bit_length() - 1
+    return [max(1, width * model.ch_decoder // 64) for width in _DECODER_WIDTHS[-doublings:]]
 
 
 def quarter(x: jax.Array, quadrant: jax.Array) -> jax.Array:
