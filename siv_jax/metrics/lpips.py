@@ -1,7 +1,7 @@
 """LPIPS v0.1 with features that are computed once per picture.
 
 A picture becomes one vector, so scaled that the squared Euclidean distance of two vectors is the LPIPS of
-their pictures: sum over layers of the spatial mean of sum_c w_c (a_c - b_c)^2.
+their pictures (siv_jax/nn/lpips.py).
 """
 
 import functools
@@ -13,9 +13,8 @@ import numpy as np
 
 from siv_jax.metrics.network_weights import LPIPS_FORMS
 from siv_jax.metrics.networks import convolution, in_batches
+from siv_jax.nn.lpips import scaled, vgg_features, whitened
 
-_MEAN = np.array([-0.030, -0.088, -0.188], np.float32)
-_SCALE = np.array([0.458, 0.448, 0.450], np.float32)
 # The lower end of the range that the input is scaled to, where it is not -1; the upper end is 1.
 _LOWEST_INPUT = {"alex01": 0.0}
 
@@ -31,19 +30,7 @@ def _alex(params: dict, x: jax.Array) -> list[jax.Array]:
     return features
 
 
-def _vgg(params: dict, x: jax.Array) -> list[jax.Array]:
-    """The last ReLU feature of each of VGG16's five groups."""
-    features = []
-    for group in ((0, 1), (2, 3), (4, 5, 6), (7, 8, 9), (10, 11, 12)):
-        if features:
-            x = nn.max_pool(x, (2, 2), (2, 2))
-        for index in group:
-            x = convolution(params[f"conv_{index}"], x)
-        features.append(x)
-    return features
-
-
-_NETWORKS = {"alex": _alex, "vgg": _vgg}
+_NETWORKS = {"alex": lambda params, images: _alex(params, whitened(images)), "vgg": vgg_features}
 
 
 def vectors(form: str, params: dict, images: np.ndarray) -> np.ndarray:
@@ -59,13 +46,8 @@ def vectors(form: str, params: dict, images: np.ndarray) -> np.ndarray:
 def _embed(form: str, params: dict, images: jax.Array) -> jax.Array:
     low = _LOWEST_INPUT.get(form, -1.0)
     x = low + images.astype(jnp.float32) / 255.0 * (1.0 - low)
-    parts = []
-    for index, feature in enumerate(_NETWORKS[LPIPS_FORMS[form]](params, (x - _MEAN) / _SCALE)):
-        length = jnp.sqrt(jnp.sum(feature**2, axis=-1, keepdims=True))
-        positions = feature.shape[1] * feature.shape[2]
-        weighted = feature / (length + 1e-10) * jnp.sqrt(params[f"head_{index}"] / positions)
-        parts.append(weighted.reshape(len(images), -1))
-    return jnp.concatenate(parts, axis=1)
+    parts = scaled(params, _NETWORKS[LPIPS_FORMS[form]](params, x))
+    return jnp.concatenate([part.reshape(len(images), -1) for part in parts], axis=1)
 
 
 def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""The convolutions of the networks: alone, after nearest x2 upsampling, before 2x2 average pooling.
+"""The convolutions of the networks: alone, after nearest x2 upsampling, before 2x2 average pooling, at half the places.
 
-Pictures are NHWC, kernels HWIO (3x3 or 1x1), float32 or bfloat16, both of one dtype; zero padding keeps the
-size, but in `conv2d_valid`; there is no bias. Each operation has three forms that compute the same function:
+Pictures are NHWC, kernels HWIO (3x3 or 1x1 unless said), float32 or bfloat16, both of one dtype; zero padding keeps the
+size unless said; there is no bias. Each operation has three forms that compute the same function:
 
     plain   as the name says, gradients by autodiff: the reference of the tests
     fused   less arithmetic (see each function), gradients by autodiff
@@ -79,6 +79,22 @@ def conv2d_pool(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return avg_pool2d(conv2d(x, kernel))
     mean = _widened(kernel) * jnp.asarray(0.25, kernel.dtype)
     return (direct.halve if form == "direct" else direct.halve_plainly)(x, mean)
+
+
+def halving_conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A 4x4 kernel (4, 4, I, O) at every other place, one zero around x: (B, H, W, I) to (B, H // 2, W // 2, O)."""
+    return (direct.halve if chosen_form() == "direct" else direct.halve_plainly)(x, kernel)
+
+
+def small_conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Where the kernel (h, w, I, O) lies inside x: (B, H, W, I) to (B, H - h + 1, W - w + 1, O).
+
+    As one matrix product, for maps hardly larger than the kernel: its gradients are matrix products, too.
+    """
+    rows, columns, inputs, outputs = kernel.shape
+    height, width = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    seen = [x[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
+    return jnp.concatenate(seen, axis=-1) @ kernel.reshape(rows * columns * inputs, outputs)
 
 
 def avg_pool2d(x: jax.Array) -> jax.Array:

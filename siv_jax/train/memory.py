@@ -20,8 +20,8 @@ def require(task: Task, num_devices: int) -> None:
         try:
             data = dataclasses.replace(task.config.data, max_size=smaller)
             fits = _needed(task, dataclasses.replace(task.config, data=data), num_devices) <= there
-        except (UserError, ValueError):  # no plan, or no config, has sides so short
-            break
+        except (UserError, ValueError):  # no plan, or no config, has such sides
+            continue
         if fits:
             raise UserError(f"{problem}: the largest data.max_size that fits is {smaller}")
     raise UserError(f"{problem}, too little for any data.max_size: a smaller model or batch_size needs less")
