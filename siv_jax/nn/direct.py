@@ -1,8 +1,8 @@
-"""Three convolutions whose gradients are ordinary convolutions, for XLA's CPU backend.
+"""Convolutions whose gradients are ordinary convolutions, for XLA's CPU backend.
 
 That backend computes an NHWC/HWIO convolution as fast as a matrix product. The gradients that autodiff makes of one
 (reversed kernels, batch and channels exchanged) are several times slower, and inside a loop hundreds of times. Here
-every gradient is again a convolution in the fast layout: the gradient by the input is one of the three, that by the
+every gradient is again a convolution in the fast layout: the gradient by the input is one of those here, that by the
 kernel has the channels as its batch and a stripe of the cotangent as its kernel.
 """
 
@@ -51,13 +51,31 @@ def double_plainly(x: jax.Array, kernel: jax.Array, rows: int | None = None, col
     return whole[:, 1 : 1 + (rows or 2 * height), 1 : 1 + (columns or 2 * width)]
 
 
-def _same_padded_channels(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """As `same_plainly`; channels of images are filled up with zeros to 4, which the CPU reads twice as fast."""
+def valid_plainly(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x (B, H, W, I) by kernel (k, k, I, O), no padding: (B, H - k + 1, W - k + 1, O)."""
+    return convolve(x, kernel, "VALID")
+
+
+def valid_halve_plainly(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x (B, H, W, I) by kernel (3, 3, I, O), no padding, every other place: (B, (H - 1) // 2, (W - 1) // 2, O)."""
+    return convolve(x, kernel, "VALID", strides=(2, 2))
+
+
+def _filled(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Channels of images are filled up with zeros to 4, which the CPU reads twice as fast."""
     missing = 4 - x.shape[-1]
     if missing in (1, 2):
         x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing)))
         kernel = jnp.pad(kernel, ((0, 0), (0, 0), (0, missing), (0, 0)))
-    return same_plainly(x, kernel)
+    return x, kernel
+
+
+def _same_padded_channels(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return same_plainly(*_filled(x, kernel))
+
+
+def _valid_padded_channels(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return valid_plainly(*_filled(x, kernel))
 
 
 def _same_gradients(saved, cotangent):
@@ -83,6 +101,28 @@ def _double_gradients(saved, cotangent):
     return halve_plainly(cotangent, _turned(kernel)), by_kernel.astype(kernel.dtype)
 
 
+def _valid_gradients(saved, cotangent):
+    x, kernel = saved
+    reach = kernel.shape[0] - 1
+    around = _padded(cotangent, ((reach, reach), (reach, reach)))
+    if cotangent.shape[-1] <= FEW_CHANNELS < x.shape[-1]:
+        by_kernel = _turned(_correlate(around, x, 1))
+    else:
+        by_kernel = _correlate(x, cotangent, 1)
+    return _valid_padded_channels(around, _turned(kernel)), by_kernel.astype(kernel.dtype)
+
+
+def _valid_halve_gradients(saved, cotangent):
+    x, kernel = saved
+    used = x[:, : 2 * cotangent.shape[1] + 1, : 2 * cotangent.shape[2] + 1]
+    by_kernel = _correlate(used, cotangent, 2)
+    # One more place on each side gives `double_plainly`, whose kernels have four taps, room for all of x.
+    wide = _padded(cotangent, ((1, 1), (1, 1)))
+    taps = jnp.pad(_turned(kernel), ((1, 0), (1, 0), (0, 0), (0, 0)))
+    by_x = double_plainly(wide, taps)[:, 1:, 1:]
+    return by_x[:, : x.shape[1], : x.shape[2]], by_kernel.astype(kernel.dtype)
+
+
 def _differentiated(function, gradients):
     """`function`(x, kernel) with its two `gradients`((x, kernel), cotangent).
 
@@ -96,6 +136,8 @@ def _differentiated(function, gradients):
 same = _differentiated(_same_padded_channels, _same_gradients)
 halve = _differentiated(halve_plainly, _halve_gradients)
 double = _differentiated(double_plainly, _double_gradients)
+valid = _differentiated(_valid_padded_channels, _valid_gradients)
+valid_halve = _differentiated(valid_halve_plainly, _valid_halve_gradients)
 
 
 def _surround(x: jax.Array):
