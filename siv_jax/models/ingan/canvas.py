@@ -5,8 +5,11 @@ The size of a random transform's output changes with every step, but shapes of a
 Results within the extent are those of an array of just this size; what lies outside is of no meaning and finite.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Extent = tuple[int | jax.Array, int | jax.Array]  # height, width
 
@@ -45,15 +48,44 @@ def padded(x: jax.Array, extent: Extent, width: int, mode: str = "reflect") -> j
 
     mode: mirrored at the border pixel ("reflect"), or so that it comes twice ("symmetric").
     """
+    away = {"reflect": 1, "symmetric": 0}[mode]
     if fills(x, extent):
         return jnp.pad(x, ((0, 0), (width, width), (width, width), (0, 0)), mode=mode)
-    away = 1 if mode == "reflect" else 0
-    for axis, side in zip((1, 2), extent, strict=True):
-        first = jnp.flip(jax.lax.slice_in_dim(x, away, away + width, axis=axis), axis)
-        last = jnp.flip(jax.lax.dynamic_slice_in_dim(x, side - away - width, width, axis), axis)
-        x = jnp.concatenate([first, x, jnp.zeros_like(first)], axis)
-        x = jax.lax.dynamic_update_slice_in_dim(x, last, width + side, axis)
+    return _mirrored(width, away, x, jnp.stack([jnp.asarray(side, jnp.int32) for side in extent]))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _mirrored(width: int, away: int, x: jax.Array, sides: jax.Array) -> jax.Array:
+    """`padded` of a picture of sides [2]. Only strips are touched, in the padded array: its gradient also adds strips."""
+    x = jnp.pad(x, ((0, 0), (width, width), (width, width), (0, 0)))
+    for axis, source, target in _strips(width, away, sides):
+        strip = jax.lax.dynamic_slice_in_dim(x, source, width, axis)
+        x = jax.lax.dynamic_update_slice_in_dim(x, jnp.flip(strip, axis), target, axis)
     return x
+
+
+def _mirrored_gradient(width: int, away: int, sides: jax.Array, cotangent: jax.Array):
+    for axis, source, target in reversed(_strips(width, away, sides)):
+        strip = jnp.flip(jax.lax.dynamic_slice_in_dim(cotangent, target, width, axis), axis)
+        own = jax.lax.dynamic_slice_in_dim(cotangent, source, width, axis)
+        # What was overwritten gets no gradient, in case it is the source of a strip or lies inside the array.
+        cotangent = jax.lax.dynamic_update_slice_in_dim(cotangent, jnp.zeros_like(strip), target, axis)
+        cotangent = jax.lax.dynamic_update_slice_in_dim(cotangent, own + strip, source, axis)
+    return cotangent[:, width:-width, width:-width], np.zeros(2, jax.dtypes.float0)
+
+
+_mirrored.defvjp(
+    lambda width, away, x, sides: (_mirrored(width, away, x, sides), sides),
+    lambda width, away, sides, cotangent: _mirrored_gradient(width, away, sides, cotangent),
+)
+
+
+def _strips(width: int, away: int, sides: jax.Array) -> list[tuple]:
+    """(axis, where a strip of `width` starts, where it goes in reverse order) in the padded array."""
+    strips = []
+    for axis, side in ((1, sides[0]), (2, sides[1])):
+        strips += [(axis, width + away, 0), (axis, side - away, width + side)]
+    return strips
 
 
 def max_pool(x: jax.Array) -> jax.Array:

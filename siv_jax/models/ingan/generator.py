@@ -55,8 +55,9 @@ def finish(params: dict, x: jax.Array, extent: Extent) -> jax.Array:
         x = leaky_relu(conv_norm(canvas.padded(x, extents[i], 1), extents[i], body[f"down_{i}"]))
         x = canvas.max_pool(x)
         skips.append(x)
-    for i in range(num_blocks):
-        x = x + _bottleneck(x, extents[-1], body[f"block_{i}"])
+    # A loop over the blocks, which are alike: compiled once.
+    blocks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(body[f"block_{i}"] for i in range(num_blocks)))
+    x, _ = jax.lax.scan(lambda x, block: (x + _bottleneck(x, extents[-1], block), None), x, blocks)
     for i in reversed(range(num_downscales)):
         doubled = functools.partial(_doubled, extent=extents[i + 1])
         x = leaky_relu(conv_norm(x, extents[i], body[f"up_{i}"], doubled))

@@ -62,3 +62,11 @@ def canvas_number(transform: Transform, plan: Plan) -> jax.Array:
 def canvases(plan: Plan) -> list[tuple[int, int]]:
     """Every (height, width) that outputs are computed on."""
     return [(height, width) for height in plan.canvas_heights for width in plan.canvas_widths]
+
+
+def smallest_output(plan: Plan, config: TransformConfig) -> tuple[int, int]:
+    """(height, width) of the smallest output of training."""
+    height, width = (
+        output_side(crop * config.min_scale, plan.multiple) for crop in (plan.crop_height, plan.crop_width)
+    )
+    return height, width
