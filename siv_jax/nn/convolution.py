@@ -1,7 +1,7 @@
-"""The convolutions of the networks: alone, after nearest x2 upsampling, before 2x2 average pooling, without padding.
+"""The convolutions of the networks: alone, after nearest x2 upsampling, before 2x2 average pooling.
 
 Pictures are NHWC, kernels HWIO (3x3 or 1x1), float32 or bfloat16, both of one dtype; zero padding keeps the
-size unless said otherwise; there is no bias. Each operation has three forms that compute the same function:
+size, but in `conv2d_valid...`; there is no bias. Each operation has three forms that compute the same function:
 
     plain   as the name says, gradients by autodiff: the reference of the tests
     fused   less arithmetic (see each function), gradients by autodiff
@@ -46,14 +46,16 @@ def conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return (direct.same if chosen_form() == "direct" else direct.same_plainly)(x, kernel)
 
 
-def valid_conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """x (B, H, W, I) by kernel (k, k, I, O) without padding: sides H - k + 1, or of a 3x3 kernel with stride 2 half."""
+def conv2d_valid(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x (B, H, W, I) by kernel (k, k, I, O), no padding: (B, H - k + 1, W - k + 1, O). Any number of derivatives."""
     if kernel.shape[:2] == (1, 1):
         return conv2d(x, kernel)
-    own = chosen_form() == "direct"
-    if stride == 2:
-        return (direct.valid_halve if own else direct.valid_halve_plainly)(x, kernel)
-    return (direct.valid if own else direct.valid_plainly)(x, kernel)
+    return (direct.valid if chosen_form() == "direct" else direct.valid_plainly)(x, kernel)
+
+
+def conv2d_valid_halve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x (B, H, W, I) by kernel (3, 3, I, O) at every other place, no padding: (B, (H - 1) // 2, (W - 1) // 2, O)."""
+    return (direct.valid_halve if chosen_form() == "direct" else direct.valid_halve_plainly)(x, kernel)
 
 
 def upsample_conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:

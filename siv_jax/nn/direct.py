@@ -2,8 +2,11 @@
 
 That backend computes an NHWC/HWIO convolution as fast as a matrix product. The gradients that autodiff makes of one
 (reversed kernels, batch and channels exchanged) are several times slower, and inside a loop hundreds of times. Here
-every gradient is again a convolution in the fast layout: the gradient by the input is one of those here, that by the
+every gradient is again a convolution in the fast layout: the gradient by the input is one of the three, that by the
 kernel has the channels as its batch and a stripe of the cotangent as its kernel.
+
+`valid` can be differentiated any number of times, as gradient penalties need: its gradients, and theirs, are `valid`,
+`full` and `correlated` again.
 """
 
 import jax
@@ -35,6 +38,16 @@ def halve_plainly(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return convolve(x, kernel, _surround(x), strides=(2, 2))
 
 
+def valid_plainly(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x (B, H, W, I) by kernel (k, k, I, O), no padding: (B, H - k + 1, W - k + 1, O)."""
+    return convolve(x, kernel, ((0, 0), (0, 0)))
+
+
+def valid_halve_plainly(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x (B, H, W, I) by kernel (3, 3, I, O), no padding, every other place: (B, (H - 1) // 2, (W - 1) // 2, O)."""
+    return convolve(x, kernel, ((0, 0), (0, 0)), strides=(2, 2))
+
+
 def double_plainly(x: jax.Array, kernel: jax.Array, rows: int | None = None, columns: int | None = None):
     """x (B, H, W, I), zeros between its pixels and around it, by kernel (4, 4, I, O): (B, 2H, 2W, O).
 
@@ -51,18 +64,7 @@ def double_plainly(x: jax.Array, kernel: jax.Array, rows: int | None = None, col
     return whole[:, 1 : 1 + (rows or 2 * height), 1 : 1 + (columns or 2 * width)]
 
 
-def valid_plainly(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """x (B, H, W, I) by kernel (k, k, I, O), no padding: (B, H - k + 1, W - k + 1, O)."""
-    return convolve(x, kernel, "VALID")
-
-
-def valid_halve_plainly(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """x (B, H, W, I) by kernel (3, 3, I, O), no padding, every other place: (B, (H - 1) // 2, (W - 1) // 2, O)."""
-    return convolve(x, kernel, "VALID", strides=(2, 2))
-
-
-def _filled(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Channels of images are filled up with zeros to 4, which the CPU reads twice as fast."""
+def _padded_channels(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
     missing = 4 - x.shape[-1]
     if missing in (1, 2):
         x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing)))
@@ -71,11 +73,8 @@ def _filled(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _same_padded_channels(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return same_plainly(*_filled(x, kernel))
-
-
-def _valid_padded_channels(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return valid_plainly(*_filled(x, kernel))
+    """As `same_plainly`; channels of images are filled up with zeros to 4, which the CPU reads twice as fast."""
+    return same_plainly(*_padded_channels(x, kernel))
 
 
 def _same_gradients(saved, cotangent):
@@ -101,15 +100,49 @@ def _double_gradients(saved, cotangent):
     return halve_plainly(cotangent, _turned(kernel)), by_kernel.astype(kernel.dtype)
 
 
+def _differentiated(function, gradients):
+    """`function`(x, kernel) with its two `gradients`((x, kernel), cotangent).
+
+    XLA drops the one that is not needed. Under jax.shard_map JAX's rules for such functions ask for check_vma=False.
+    """
+    operation = jax.custom_vjp(lambda x, kernel: function(x, kernel))
+    operation.defvjp(lambda x, kernel: (function(x, kernel), (x, kernel)), gradients)
+    return operation
+
+
+def _valid_padded(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """As `valid_plainly`. Large pictures without any padding take XLA's CPU backend thrice as long: one row is cut."""
+    return convolve(*_padded_channels(x, kernel), ((0, 1), (0, 0)))[:, :-1]
+
+
+def _full(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x (B, H, W, I) by kernel (k, k, I, O), k - 1 rings of zeros around x: (B, H + k - 1, W + k - 1, O)."""
+    rings = kernel.shape[0] - 1
+    return convolve(*_padded_channels(x, kernel), ((rings, rings), (rings, rings)))
+
+
+def _correlated(x: jax.Array, window: jax.Array) -> jax.Array:
+    """x (B, H, W, I), window (B, H - k + 1, W - k + 1, O): float32 (k, k, I, O), see `_correlate`."""
+    if window.shape[-1] <= FEW_CHANNELS < x.shape[-1]:
+        rings = x.shape[1] - window.shape[1]
+        return _turned(_correlate(_padded(window, ((rings, rings), (rings, rings))), x, 1))
+    return _correlate(x, window, 1)
+
+
 def _valid_gradients(saved, cotangent):
     x, kernel = saved
-    reach = kernel.shape[0] - 1
-    around = _padded(cotangent, ((reach, reach), (reach, reach)))
-    if cotangent.shape[-1] <= FEW_CHANNELS < x.shape[-1]:
-        by_kernel = _turned(_correlate(around, x, 1))
-    else:
-        by_kernel = _correlate(x, cotangent, 1)
-    return _valid_padded_channels(around, _turned(kernel)), by_kernel.astype(kernel.dtype)
+    return full(cotangent, _turned(kernel)), correlated(x, cotangent).astype(kernel.dtype)
+
+
+def _full_gradients(saved, cotangent):
+    x, kernel = saved
+    return valid(cotangent, _turned(kernel)), _turned(correlated(cotangent, x)).astype(kernel.dtype)
+
+
+def _correlated_gradients(saved, cotangent):
+    x, window = saved
+    kernel = cotangent.astype(x.dtype)
+    return full(window, _turned(kernel)), valid(x, kernel)
 
 
 def _valid_halve_gradients(saved, cotangent):
@@ -123,20 +156,12 @@ def _valid_halve_gradients(saved, cotangent):
     return by_x[:, : x.shape[1], : x.shape[2]], by_kernel.astype(kernel.dtype)
 
 
-def _differentiated(function, gradients):
-    """`function`(x, kernel) with its two `gradients`((x, kernel), cotangent).
-
-    XLA drops the one that is not needed. Under jax.shard_map JAX's rules for such functions ask for check_vma=False.
-    """
-    operation = jax.custom_vjp(lambda x, kernel: function(x, kernel))
-    operation.defvjp(lambda x, kernel: (function(x, kernel), (x, kernel)), gradients)
-    return operation
-
-
 same = _differentiated(_same_padded_channels, _same_gradients)
 halve = _differentiated(halve_plainly, _halve_gradients)
 double = _differentiated(double_plainly, _double_gradients)
-valid = _differentiated(_valid_padded_channels, _valid_gradients)
+valid = _differentiated(_valid_padded, _valid_gradients)
+full = _differentiated(_full, _full_gradients)
+correlated = _differentiated(_correlated, _correlated_gradients)
 valid_halve = _differentiated(valid_halve_plainly, _valid_halve_gradients)
 
 

@@ -11,7 +11,7 @@ from siv_jax.models.ingan import canvas
 from siv_jax.models.ingan.canvas import Extent
 from siv_jax.models.ingan.layers import conv_norm, conv_shapes, leaky_relu
 from siv_jax.models.ingan.plan import scales_seen
-from siv_jax.nn.convolution import conv2d, valid_conv2d
+from siv_jax.nn.convolution import conv2d, conv2d_valid_halve
 
 _SIGMA = 1.4  # base of the weights of the scales
 _MOST_SCALES = 128  # more than any picture has
@@ -106,7 +106,7 @@ def _net(layers: dict, x: jax.Array, extent: Extent) -> tuple[jax.Array, Extent]
     extent = _smaller(extent, lambda side: side - 2)
     x = leaky_relu(conv_norm(x, extent, layers["first"]))
     extent = _smaller(extent, lambda side: (side - 1) // 2)
-    x = leaky_relu(conv_norm(x, extent, layers["halve"], functools.partial(valid_conv2d, stride=2)))
+    x = leaky_relu(conv_norm(x, extent, layers["halve"], conv2d_valid_halve))
     extent = _smaller(extent, lambda side: side - 2)
     x = leaky_relu(conv_norm(x, extent, layers["third"]))
     logits = conv2d(x, layers["logit"]["kernel"]) + layers["logit"]["bias"]

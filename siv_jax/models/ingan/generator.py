@@ -10,7 +10,7 @@ import numpy as np
 from siv_jax.models.ingan import canvas
 from siv_jax.models.ingan.canvas import Extent
 from siv_jax.models.ingan.layers import conv_norm, conv_shapes, leaky_relu
-from siv_jax.nn.convolution import upsample_conv2d, valid_conv2d
+from siv_jax.nn.convolution import conv2d_valid, upsample_conv2d
 
 _WIDE = 7  # side of the first and the last kernel
 LAST = "to_image"  # the convolution that has no spectral norm
@@ -63,7 +63,7 @@ def finish(params: dict, x: jax.Array, extent: Extent) -> jax.Array:
         x = leaky_relu(conv_norm(x, extents[i], body[f"up_{i}"], doubled))
         x = x + skips[i]
     last = params[LAST]
-    return jnp.tanh(valid_conv2d(canvas.padded(x, extent, _WIDE // 2), last["kernel"]) + last["bias"])
+    return jnp.tanh(conv2d_valid(canvas.padded(x, extent, _WIDE // 2), last["kernel"]) + last["bias"])
 
 
 def generate(

@@ -7,7 +7,7 @@ import numpy as np
 
 from siv_jax.models.ingan import canvas
 from siv_jax.models.ingan.canvas import Extent
-from siv_jax.nn.convolution import valid_conv2d
+from siv_jax.nn.convolution import conv2d_valid
 
 _SLOPE = 0.2
 
@@ -22,7 +22,7 @@ def conv_norm(
     x: jax.Array,
     extent: Extent,
     layer: dict,
-    convolve: Callable[[jax.Array, jax.Array], jax.Array] = valid_conv2d,
+    convolve: Callable[[jax.Array, jax.Array], jax.Array] = conv2d_valid,
 ) -> jax.Array:
     """Convolution, then batch normalization over the result's `extent`: always by the pictures at hand."""
     return canvas.batch_norm(convolve(x, layer["kernel"]), extent, layer["scale"], layer["bias"])
