@@ -11,7 +11,7 @@ from siv_jax.models.fastgan.blocks import SkipExcitation
 from siv_jax.models.fastgan.discriminator import quarter
 from siv_jax.models.fastgan.objectives import nearest
 from siv_jax.nn import lpips
-from siv_jax.nn.convolution import forced_form, halving_conv2d, valid_conv2d
+from siv_jax.nn.convolution import forced_form, halving_conv2d, small_conv2d
 
 RNG = np.random.default_rng(0)
 
@@ -35,7 +35,7 @@ def test_convolutions_and_their_gradients(form):
     with forced_form(form):
         for operation, expected, argument in (
             (halving_conv2d, naive(around, kernel, 2), x),
-            (valid_conv2d, naive(x, kernel, 1), x),
+            (small_conv2d, naive(x, kernel, 1), x),
         ):
             x32, kernel32 = np.float32(argument), np.float32(kernel)
             out, backwards = jax.vjp(operation, x32, kernel32)

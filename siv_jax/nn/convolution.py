@@ -47,8 +47,15 @@ def conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def conv2d_valid(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """x (B, H, W, I) by kernel (3, 3, I, O), no padding: (B, H - 2, W - 2, O). Any number of derivatives."""
+    """x (B, H, W, I) by kernel (k, k, I, O), no padding: (B, H - k + 1, W - k + 1, O). Any number of derivatives."""
+    if kernel.shape[:2] == (1, 1):
+        return conv2d(x, kernel)
     return (direct.valid if chosen_form() == "direct" else direct.valid_plainly)(x, kernel)
+
+
+def conv2d_valid_halve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x (B, H, W, I) by kernel (3, 3, I, O) at every other place, no padding: (B, (H - 1) // 2, (W - 1) // 2, O)."""
+    return (direct.valid_halve if chosen_form() == "direct" else direct.valid_halve_plainly)(x, kernel)
 
 
 def upsample_conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:

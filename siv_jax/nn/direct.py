@@ -39,8 +39,13 @@ def halve_plainly(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def valid_plainly(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """x (B, H, W, I) by kernel (3, 3, I, O), no padding: (B, H - 2, W - 2, O)."""
+    """x (B, H, W, I) by kernel (k, k, I, O), no padding: (B, H - k + 1, W - k + 1, O)."""
     return convolve(x, kernel, ((0, 0), (0, 0)))
+
+
+def valid_halve_plainly(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x (B, H, W, I) by kernel (3, 3, I, O), no padding, every other place: (B, (H - 1) // 2, (W - 1) // 2, O)."""
+    return convolve(x, kernel, ((0, 0), (0, 0)), strides=(2, 2))
 
 
 def double_plainly(x: jax.Array, kernel: jax.Array, rows: int | None = None, columns: int | None = None):
@@ -122,14 +127,16 @@ def _valid_padded(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _full(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """x (B, H, W, I) by kernel (3, 3, I, O), two rings of zeros around x: (B, H + 2, W + 2, O)."""
-    return convolve(*_padded_channels(x, kernel), ((2, 2), (2, 2)))
+    """x (B, H, W, I) by kernel (k, k, I, O), k - 1 rings of zeros around x: (B, H + k - 1, W + k - 1, O)."""
+    rings = kernel.shape[0] - 1
+    return convolve(*_padded_channels(x, kernel), ((rings, rings), (rings, rings)))
 
 
 def _correlated(x: jax.Array, window: jax.Array) -> jax.Array:
-    """x (B, H, W, I), window (B, H - 2, W - 2, O): float32 (3, 3, I, O), see `_correlate`."""
+    """x (B, H, W, I), window (B, H - k + 1, W - k + 1, O): float32 (k, k, I, O), see `_correlate`."""
     if window.shape[-1] <= FEW_CHANNELS < x.shape[-1]:
-        return _turned(_correlate(_padded(window, ((2, 2), (2, 2))), x, 1))
+        rings = x.shape[1] - window.shape[1]
+        return _turned(_correlate(_padded(window, ((rings, rings), (rings, rings))), x, 1))
     return _correlate(x, window, 1)
 
 
@@ -149,12 +156,24 @@ def _correlated_gradients(saved, cotangent):
     return full(window, _turned(kernel)), valid(x, kernel)
 
 
+def _valid_halve_gradients(saved, cotangent):
+    x, kernel = saved
+    used = x[:, : 2 * cotangent.shape[1] + 1, : 2 * cotangent.shape[2] + 1]
+    by_kernel = _correlate(used, cotangent, 2)
+    # One more place on each side gives `double_plainly`, whose kernels have four taps, room for all of x.
+    wide = _padded(cotangent, ((1, 1), (1, 1)))
+    taps = jnp.pad(_turned(kernel), ((1, 0), (1, 0), (0, 0), (0, 0)))
+    by_x = double_plainly(wide, taps)[:, 1:, 1:]
+    return by_x[:, : x.shape[1], : x.shape[2]], by_kernel.astype(kernel.dtype)
+
+
 same = _differentiated(_same_padded_channels, _same_gradients)
 halve = _differentiated(halve_plainly, _halve_gradients)
 double = _differentiated(double_plainly, _double_gradients)
 valid = _differentiated(_valid_padded, _valid_gradients)
 full = _differentiated(_full, _full_gradients)
 correlated = _differentiated(_correlated, _correlated_gradients)
+valid_halve = _differentiated(valid_halve_plainly, _valid_halve_gradients)
 
 
 def _surround(x: jax.Array):

@@ -1,0 +1,49 @@
+"""InGAN as a family (`siv_jax.models.interface.Family`)."""
+
+from siv_jax.data import Source
+from siv_jax.models.ingan import network, transform
+from siv_jax.models.ingan.config import Config
+from siv_jax.models.ingan.memory import estimate
+from siv_jax.models.ingan.plan import Plan, make_plan, require_equal_shares
+from siv_jax.models.ingan.sampler import Sampler
+from siv_jax.models.ingan.step import Training
+from siv_jax.nn import flat
+
+title = "InGAN"
+inputs = frozenset({"image"})
+headline = {"G": "loss_g", "D": "loss_d", "reconstruction": "loss_g/reconstruction"}
+memory = estimate
+
+__all__ = ["Plan", "describe", "headline", "inputs", "memory", "plan", "sampler", "stages"]
+
+
+def plan(config: Config, source: Source) -> Plan:
+    """See `make_plan`."""
+    return make_plan(*source.size, source.channels, config)
+
+
+def stages(config: Config, plan: Plan, shards: int = 1) -> list[Training]:
+    """The one stage of training. Raises UserError where the batch cannot be shared out."""
+    require_equal_shares(config, shards)
+    return [Training(plan, config, shards)]
+
+
+def sampler(config: Config, plan: Plan) -> Sampler:
+    """The generator, from the picture that it learnt or another one."""
+    return Sampler(plan, config)
+
+
+def describe(config: Config, plan: Plan, source: Source) -> list[str]:
+    """Sizes of the networks, and what crops become."""
+    sizes = [flat.size(make(plan, config.model).shapes) for make in (network.of_generator, network.of_discriminator)]
+    smallest, largest = (
+        "x".join(str(size) for size in sides[::-1])
+        for sides in (transform.smallest_output(plan, config.transform), (plan.canvas_heights[-1], plan.canvas_widths[-1]))
+    )
+    shapes = f", shifts up to {config.transform.max_shift}" if config.transform.max_shift else ""
+    return [
+        f"networks  G {config.model.num_blocks_g} blocks, {sizes[0]:,} parameters; D {plan.num_nets_d} scales, "
+        f"{sizes[1]:,} parameters",
+        f"crops     {plan.crop_width}x{plan.crop_height}, brought to {smallest} up to {largest}{shapes}; computed on "
+        f"{len(transform.canvases(plan))} canvases",
+    ]

@@ -1,0 +1,227 @@
+"""The training of InGAN: one stage, whose step is the generator's turn or turns, then the discriminator's."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import struct
+
+from siv_jax.data import Source
+from siv_jax.models.ingan import discriminator, transform
+from siv_jax.models.ingan.config import Config
+from siv_jax.models.ingan.objectives import Metrics, Players
+from siv_jax.models.ingan.plan import Plan
+from siv_jax.models.ingan.transform import Transform
+from siv_jax.models.interface import AXIS
+from siv_jax.nn import adam
+from siv_jax.nn.frames import choose_frames, to_float
+
+_NOISE = 1 / 255  # bound of the uniform noise on what both players see
+
+
+@struct.dataclass
+class TrainState:
+    """One run between two steps. Networks are flat float32 vectors, see `Network`."""
+
+    params_g: jax.Array  # [G]
+    params_d: jax.Array  # [D]
+    opt_g: optax.OptState  # Adam's count int32 [] and moments [G]
+    opt_d: optax.OptState
+    vectors_g: jax.Array  # spectral norm's u and v
+    vectors_d: jax.Array
+    pictures: jax.Array  # [N, H, W, C], what is learnt, uint8 or float32 in [-1, 1]; samples start from it
+
+
+class Training:
+    """The only stage of InGAN (a `siv_jax.models.interface.Stage`)."""
+
+    def __init__(self, plan: Plan, config: Config, shards: int = 1):
+        """`config.batch_size` is shared out over `shards` devices, each of which draws sizes of its own."""
+        self.num_steps = config.num_steps
+        self._plan, self._shards = plan, shards
+        self._config = dataclasses.replace(config, batch_size=config.batch_size // shards)
+        self._players = Players(plan, self._config)
+
+    def data(self, source: Source) -> np.ndarray:
+        """The frames [N, H, W, C] at the plan's size, uint8 or float32 in [-1, 1]."""
+        return source.resized(self._plan.height, self._plan.width)
+
+    def init(self, key: np.ndarray, data: np.ndarray, previous: None = None) -> TrainState:
+        """The state before the first step, as numpy arrays; see `Network`."""
+        rng = np.random.Generator(np.random.Philox(int(key[1])))
+        networks = self._players.generator, self._players.discriminator
+        params = [network.init_params(rng) for network in networks]
+        vectors = [network.init_vectors(own, rng) for network, own in zip(networks, params, strict=True)]
+        return TrainState(
+            params_g=params[0],
+            params_d=params[1],
+            opt_g=adam.initial(self._optimizer(0.0), params[0]),
+            opt_d=adam.initial(self._optimizer(0.0), params[1]),
+            vectors_g=vectors[0],
+            vectors_d=vectors[1],
+            pictures=data,
+        )
+
+    def step(
+        self, state: TrainState, data: jax.Array, key: jax.Array, step: jax.Array
+    ) -> tuple[TrainState, Metrics]:
+        """One update of both players, or two of the generator; metrics are losses by part."""
+        loss, players = self._config.loss, self._players
+        uniform, noise_key = self._uniform(key, data.shape[0]), jax.random.fold_in(key, 1)
+        drawn = transform.drawn(uniform[:4], step, self._plan, self._config.transform)
+        crops = self._crops(data, uniform[4:])
+        weights = self._scale_weights(drawn, step)
+        rates = [rate * learning_rate_factor(step, self._config) for rate in (self._config.optim.lr_g, self._config.optim.lr_d)]
+        # Each pass iterates the spectral norm once (as run): weights start out so small that they soon change much.
+        vectors_g = _iterated(players.generator, state.params_g, state.vectors_g, 2)
+        vectors_d = _iterated(players.discriminator, state.params_d, state.vectors_d, 3)
+
+        grads_g, grads_d_fake, fakes, metrics = self._on_canvas(
+            state, vectors_g, vectors_d, crops, noise_key, drawn, weights
+        )
+        params_g, opt_g = adam.optimizer_step(
+            self._optimizer(rates[0]), self._averaged(grads_g), state.opt_g, state.params_g
+        )
+        if loss.inverse_weight:
+            params_g, opt_g, last_vectors_g, inverse = self._inverse_step(
+                (params_g, opt_g, vectors_g[-1]), fakes, drawn, crops, rates[0], step
+            )
+            metrics["loss_inverse"] = inverse
+        else:
+            last_vectors_g = vectors_g[-1]
+
+        reals = crops + _noise(jax.random.fold_in(noise_key, 1), crops.shape[1:])
+        loss_real, grads_d = jax.value_and_grad(players.score)(
+            state.params_d, vectors_d[1], reals, crops.shape[1:3], weights, real=True
+        )
+        grads_d = self._averaged((grads_d + grads_d_fake) / 2)
+        params_d, opt_d = adam.optimizer_step(self._optimizer(rates[1]), grads_d, state.opt_d, state.params_d)
+        metrics["loss_d/real"] = loss_real / 2
+        metrics["loss_d"] = metrics["loss_d/real"] + metrics["loss_d/fake"]
+        return TrainState(
+            params_g=params_g,
+            params_d=params_d,
+            opt_g=opt_g,
+            opt_d=opt_d,
+            vectors_g=last_vectors_g,
+            vectors_d=vectors_d[-1],
+            pictures=state.pictures,
+        ), self._averaged(metrics)
+
+    def weights(self, state: TrainState) -> dict[str, jax.Array]:
+        """The generator, its spectral-norm vectors, and the pictures that samples start from."""
+        return {"params_g": state.params_g, "vectors_g": state.vectors_g, "pictures": state.pictures}
+
+    def _on_canvas(self, state, vectors_g, vectors_d, crops, key, drawn: Transform, weights):
+        """What depends on the output's size, in the program of the smallest canvas that holds it.
+
+        Returns:
+          The generator's gradient; the discriminator's for the fakes; the fakes on the largest canvas; metrics.
+        """
+        players, (largest_height, largest_width) = self._players, transform.canvases(self._plan)[-1]
+        noise = _noise(jax.random.fold_in(key, 0), crops.shape)
+
+        def turns(canvas_size, drawn, weights):
+            grads_g, (fakes, metrics) = jax.grad(players.generator_objective, has_aux=True)(
+                state.params_g,
+                state.params_d,
+                vectors_g[:2],
+                vectors_d[0],
+                crops,
+                noise,
+                canvas_size,
+                drawn.extent,
+                drawn.shifts,
+                weights,
+            )
+            seen = fakes + _noise(jax.random.fold_in(key, 2), fakes.shape)
+            loss_fake, grads_d = jax.value_and_grad(players.score)(
+                state.params_d, vectors_d[2], seen, drawn.extent, weights, real=False
+            )
+            rest = (0, largest_height - canvas_size[0]), (0, largest_width - canvas_size[1])
+            return grads_g, grads_d, jnp.pad(fakes, ((0, 0), *rest, (0, 0))), metrics | {"loss_d/fake": loss_fake / 2}
+
+        sizes = transform.canvases(self._plan)
+        branches = [lambda *given, size=size: turns(size, *given) for size in sizes]
+        return jax.lax.switch(transform.canvas_number(drawn, self._plan), branches, drawn, weights)
+
+    def _inverse_step(self, generator, fakes, drawn: Transform, crops, rate, step):
+        """The generator after a step on the way back alone, once these are due; then its loss, 0 before.
+
+        Args:
+          generator: (params, optimizer state, spectral-norm vectors).
+        """
+        loss, players = self._config.loss, self._players
+
+        def stepped(generator):
+            params, opt, vectors = generator
+            vectors = players.generator.power_step(params, vectors)
+
+            def objective(params):
+                return loss.inverse_weight * players.reconstruction(
+                    params, vectors, fakes, drawn.extent, drawn.shifts, crops
+                )
+
+            value, grads = jax.value_and_grad(objective)(params)
+            return grads, vectors, value
+
+        def waiting(generator):
+            return jnp.zeros_like(generator[0]), generator[2], jnp.float32(0)
+
+        params, opt, vectors = generator
+        due = step >= loss.inverse_start
+        grads, vectors, value = jax.lax.cond(due, stepped, waiting, generator)
+        new = adam.optimizer_step(self._optimizer(rate), self._averaged(grads), opt, params)
+        params, opt = jax.tree.map(lambda new, old: jnp.where(due, new, old), new, (params, opt))
+        return params, opt, vectors, value
+
+    def _uniform(self, key: jax.Array, num_frames: int) -> jax.Array:
+        """The uniform numbers of a step: 4 of the transform, 2 of each crop, and the order of the frames."""
+        return jax.random.uniform(jax.random.fold_in(key, 0), (4 + 2 * self._config.batch_size + num_frames,))
+
+    def _crops(self, data: jax.Array, uniform: jax.Array) -> jax.Array:
+        """float32 [B, h, w, C]: a part of each chosen frame, every place as likely (as run the last is left out)."""
+        plan, batch = self._plan, self._config.batch_size
+        frames = choose_frames(uniform[2 * batch :], data, batch)
+        room = jnp.array([plan.height - plan.crop_height, plan.width - plan.crop_width], jnp.float32)
+        corners = jnp.minimum(jnp.floor(uniform[: 2 * batch].reshape(batch, 2) * (room + 1)), room).astype(jnp.int32)
+        size = (plan.crop_height, plan.crop_width, plan.channels)
+        crops = [
+            jax.lax.dynamic_slice(frames[i], (corners[i, 0], corners[i, 1], 0), size) for i in range(batch)
+        ]
+        return to_float(jnp.stack(crops))
+
+    def _scale_weights(self, drawn: Transform, step: jax.Array) -> jax.Array:
+        plan, factor = self._plan, self._config.model.scale_factor_d
+        largest = max(plan.canvas_heights[-1], plan.canvas_widths[-1])
+        there = discriminator.num_scales(drawn.extent, factor, largest)
+        return discriminator.scale_weights(step, there, plan.num_nets_d, self._config.loss.even_scales_step)
+
+    def _optimizer(self, rate: jax.Array | float) -> optax.GradientTransformation:
+        optim = self._config.optim
+        return adam.make_optimizer(rate, optim.beta1, optim.beta2, optim.eps)
+
+    def _averaged(self, tree):
+        return tree if self._shards == 1 else jax.lax.pmean(tree, AXIS)
+
+
+def learning_rate_factor(step: jax.Array | int, config: Config) -> jax.Array:
+    """1 up to optim.decay_start, then in a line to 0 at optim.decay_end."""
+    optim = config.optim
+    left = (optim.decay_end - jnp.asarray(step, jnp.float32)) / (optim.decay_end - optim.decay_start)
+    return jnp.clip(left, 0.0, 1.0)
+
+
+def _iterated(network, params: jax.Array, vectors: jax.Array, count: int) -> list[jax.Array]:
+    """Spectral-norm vectors after 1 to `count` more power iterations."""
+    found = []
+    for _ in range(count):
+        vectors = network.power_step(params, vectors)
+        found.append(vectors)
+    return found
+
+
+def _noise(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    return jax.random.uniform(key, shape, minval=-_NOISE, maxval=_NOISE)

@@ -1,0 +1,362 @@
+"""Parity with the original InGAN on its own weights, with every draw given."""
+
+import functools
+
+import golden as golden_files
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from siv_jax.models.ingan import canvas, discriminator, generator, geometry
+from siv_jax.models.ingan.config import Config, LossConfig, ModelConfig, TransformConfig
+from siv_jax.models.ingan.objectives import Players
+from siv_jax.models.ingan.plan import make_plan, scales_seen
+from siv_jax.models.ingan.step import learning_rate_factor
+from siv_jax.nn import adam, flat
+from siv_jax.nn.compilation import compiler_options
+
+# A convolution's number in its block, that of its batch normalization, and its name here.
+BOTTLENECK = {"0": "narrow", "1": "narrow", "4": "middle", "5": "middle", "7": "widen", "8": "widen"}
+DISCRIMINATOR = {"0": "first", "1": "first", "3": "halve", "4": "halve", "6": "third", "7": "third", "9": "logit"}
+# Numbers of batch normalizations in the blocks.
+NORMS = {"G": {"entry_block": "2", "downscale_block": "2", "upscale_block": "2", "bottleneck_block": "158"}, "D": "147"}
+jit = functools.partial(jax.jit, compiler_options=compiler_options())
+
+
+def belongs(name: str, about: dict) -> bool:
+    return name.startswith("ingan") or about.get("system") == "InGAN"
+
+
+class Golden(golden_files.Arrays):
+    """Arrays, settings and weights of one file."""
+
+    def __init__(self, name: str):
+        super().__init__(name)
+        self.about = golden_files.about(name)
+        self.settings = settings = self.about["config"]
+        self.config = Config(
+            model=ModelConfig(
+                ch_g=settings["G_base_channels"],
+                ch_d=settings["D_base_channels"],
+                num_downscales_g=settings["G_num_downscales"],
+                num_blocks_g=settings["G_num_resblocks"],
+            ),
+            transform=TransformConfig(crop=settings["crop_size"]),
+            loss=LossConfig(inverse="as_run"),
+        )
+        self.picture = nhwc(self["input/image"])
+        _, *size, channels = self.picture.shape
+        # Whatever the picture's size, so that it is cropped and not scaled.
+        data = {"max_size": 1792}
+        self.config = with_data(self.config, data)
+        self.plan = make_plan(*size, channels, self.config)
+        self.players = Players(self.plan, self.config)
+        self.extent = tuple(map(int, self["draw/size_hw"]))
+        self.shifts = jnp.asarray(self["draw/shifts"], jnp.float32)
+        self.crops = nhwc(self["real/crop"])
+        self.no_gradient = set(self.about["zero_gradients_in_float64"])
+        self.weights = discriminator.scale_weights(
+            settings["iteration"],
+            scales_seen(min(self.extent), self.config.model.scale_factor_d),
+            self.plan.num_nets_d,
+            self.config.loss.even_scales_step,
+        )
+
+    def network(self, which: str):
+        return {"G": self.players.generator, "D": self.players.discriminator}[which]
+
+    @functools.cached_property
+    def flat_weights(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """"G" and "D" -> parameters, and spectral-norm vectors before any pass."""
+        found = {}
+        for which in "GD":
+            params, vectors = {}, {}
+            for name, tensor in self.under(f"{which}_state/").items():
+                path = path_of(which, name)
+                if path is None:
+                    continue
+                tree, array = (vectors, tensor) if path[-1] in ("u", "v") else (params, in_our_order(tensor))
+                if path[-1] == "v":
+                    kernel = self[f"{which}_state/{name.removesuffix('weight_v')}weight_orig"]
+                    array = tensor.reshape(kernel.shape[1:]).transpose(1, 2, 0).ravel()
+                for key in path[:-1]:
+                    tree = tree.setdefault(key, {})
+                tree[path[-1]] = array
+            assert jax.tree.map(lambda leaf: leaf.shape, self.network(which).shapes) == jax.tree.map(np.shape, params)
+            found[which] = flat.joined(params), flat.joined(vectors)
+        return found
+
+    def iterated(self, which: str, count: int) -> list[jax.Array]:
+        """Spectral-norm vectors after 1 to `count` passes."""
+        params, vectors = self.flat_weights[which]
+        found = []
+        for _ in range(count):
+            vectors = jit(self.network(which).power_step)(params, vectors)
+            found.append(vectors)
+        return found
+
+
+def with_data(config: Config, changes: dict) -> Config:
+    from siv_jax import config as config_lib
+
+    return config_lib.with_overrides(config, {f"data.{name}": value for name, value in changes.items()})
+
+
+def path_of(which: str, name: str) -> tuple[str, ...] | None:
+    """Where a tensor of the original stands in our trees; None where it has no place here."""
+    *layer, tensor = name.split(".")
+    if tensor in ("running_mean", "running_var", "num_batches_tracked"):
+        return None
+    if which == "D":
+        at, norm = ("net_" + layer[1], DISCRIMINATOR[layer[2]]), layer[2] in NORMS["D"]
+        last = layer[2] == "9"
+    else:
+        block, number, norm = layer[0], layer[-1], layer[-1] in NORMS["G"].get(layer[0], "")
+        last = block == "final_block"
+        if block == "bottleneck_block":
+            at = ("body", f"block_{layer[1]}", BOTTLENECK[number])
+        elif block == "entry_block":
+            at = ("body", "entry")
+        elif last:
+            at = (generator.LAST,)
+        else:
+            kind = {"downscale_block": "down", "upscale_block": "up"}[block]
+            at = ("body", f"{kind}_{layer[1].removeprefix('conv_')}")
+    if norm:
+        return (*at, {"weight": "scale", "bias": "bias"}[tensor])
+    if tensor == "bias":
+        return (*at, "bias") if last else None
+    return (*at, {"weight": "kernel", "weight_orig": "kernel", "weight_u": "u", "weight_v": "v"}[tensor])
+
+
+def in_our_order(tensor: np.ndarray) -> np.ndarray:
+    return tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor
+
+
+def nhwc(array: np.ndarray) -> np.ndarray:
+    return array.transpose(0, 2, 3, 1)
+
+
+load = functools.cache(Golden)
+
+
+@pytest.fixture(params=golden_files.names(belongs))
+def golden(request) -> Golden:
+    return load(request.param)
+
+
+def test_golden_ingan_plan_and_parameters(golden):
+    settings = golden.settings
+    assert list(golden.picture.shape[1:3]) == [golden.plan.height, golden.plan.width]
+    assert golden.crops.shape[1:3] == (golden.plan.crop_height, golden.plan.crop_width)
+    assert golden.plan.num_nets_d == settings["n_D_nets"]
+    for which in "GD":
+        # Biases in front of a batch normalization are there and not here.
+        unused = [
+            tensor.size
+            for name, tensor in golden.under(f"{which}_state/").items()
+            if name.endswith(".bias") and path_of(which, name) is None
+        ]
+        assert flat.size(golden.network(which).shapes) + sum(unused) == settings[f"params_{which}"]
+
+
+def test_golden_ingan_crop_is_part_of_the_picture(golden):
+    height, width = golden.crops.shape[1:3]
+    windows = np.lib.stride_tricks.sliding_window_view(golden.picture[0], (height, width), axis=(0, 1))
+    differences = np.abs(windows[:, :, :, ::16, ::16] - golden.crops[0].transpose(2, 0, 1)[:, ::16, ::16])
+    assert differences.max(axis=(2, 3, 4)).min() <= 1e-6
+
+
+def test_golden_ingan_scale_weights(golden):
+    iteration, factor = golden.settings["iteration"], golden.config.model.scale_factor_d
+    even = golden.config.loss.even_scales_step
+    cases = [(golden["draw/scale_weights"], iteration, golden.extent)]
+    for name, text in golden.about["descriptions"].items():
+        if name.startswith("schedule/weights_"):
+            words = text.split()
+            at, size = int(words[1].rstrip(",")), tuple(map(int, words[3].split("x")))
+            cases.append((golden[name], at, size))
+    assert len(cases) > 3
+    for expected, at, size in cases:
+        there = scales_seen(min(size), factor)
+        ours = discriminator.scale_weights(at, there, len(expected), even)
+        # The golden array has a weight for each scale of the picture, or for each network where they are fewer.
+        assert there >= len(expected)
+        np.testing.assert_allclose(ours, expected, rtol=1e-5)
+
+
+def test_golden_ingan_learning_rate(golden):
+    words = golden.about["descriptions"]["schedule/lr_factor"].split("iterations ")[1].split(", ")
+    ours = [learning_rate_factor(int(step), golden.config) for step in words]
+    np.testing.assert_allclose(ours, golden["schedule/lr_factor"], rtol=1e-5, atol=1e-7)
+
+
+def test_golden_ingan_geometric_layer(golden):
+    x, number = nhwc(golden["geo/in"]), 0
+    while f"geo/out_{number}" in golden.arrays:
+        text = golden.about["descriptions"][f"geo/out_{number}"]
+        s0, s1 = map(float, text.split("shifts (")[1].split(")")[0].split(", "))
+        expected, shifts = nhwc(golden[f"geo/out_{number}"]), jnp.array([s0, s1], jnp.float32)
+        size = expected.shape[1:3]
+        np.testing.assert_allclose(geometry.matrix(shifts), golden[f"geo/theta_{number}"], atol=1e-6)
+        ours = geometry.transformed(x, x.shape[1:3], size, size, shifts)
+        np.testing.assert_allclose(ours, expected, atol=2e-5)
+        if s0 == s1 == 0:
+            plain = geometry.transformed(x, x.shape[1:3], size, size, None)
+            np.testing.assert_allclose(plain, expected, atol=2e-5)
+        number += 1
+    assert number > 2
+    expected = nhwc(golden["geo/interpolate_none"])
+    ours = canvas.resized(x, x.shape[1:3], expected.shape[1:3], expected.shape[1:3], corners=False)
+    np.testing.assert_allclose(ours, expected, atol=2e-5)
+
+
+def test_golden_ingan_features_before_and_after_the_geometric_layer(golden):
+    params, _ = golden.flat_weights["G"]
+    tree = golden.players.generator.normalized(params, golden.iterated("G", 1)[0])
+    seen = golden.crops + nhwc(golden["draw/noise_G_input"])
+    entry = jit(lambda x: generator.entry(tree, x, x.shape[1:3]))(seen)
+    shown = nhwc(golden["G_mid/entry"])
+    np.testing.assert_allclose(entry[..., : shown.shape[-1]], shown, atol=2e-5)
+    moved = geometry.transformed(entry, entry.shape[1:3], golden.extent, golden.extent, golden.shifts)
+    shown = nhwc(golden["G_mid/transformed"])
+    np.testing.assert_allclose(moved[..., : shown.shape[-1]], shown, atol=5e-5)
+
+
+def test_golden_ingan_generator_turn(golden):
+    params_g, params_d = golden.flat_weights["G"][0], golden.flat_weights["D"][0]
+    there, back, third = golden.iterated("G", 3)
+    noise = nhwc(golden["draw/noise_G_input"])
+    objective = jax.value_and_grad(golden.players.generator_objective, has_aux=True)
+    given = (there, back), golden.iterated("D", 1)[0], golden.crops, noise
+    (total, (fakes, metrics)), grads = jit(
+        lambda params_g, *given: objective(
+            params_g, params_d, *given, golden.extent, golden.extent, golden.shifts, golden.weights
+        )
+    )(params_g, *given)
+    np.testing.assert_allclose(fakes, nhwc(golden["G_out/pred"]), atol=2e-5)
+    close(metrics["loss_g/adversarial"], golden["loss/G_gan"])
+    close(metrics["loss_g/reconstruction"], golden.config.loss.reconstruction_weight * golden["loss/G_rec"])
+    close(total, golden["loss/G_total"])
+    check_gradients(golden, "G", grads, params_g)
+
+    returned, _ = jit(lambda p, v, x: golden.players.way_back(p, v, x, golden.extent, golden.shifts))(
+        params_g, back, nhwc(golden["G_out/pred"])
+    )
+    np.testing.assert_allclose(returned, nhwc(golden["G_out/reconstruct"]), atol=2e-5)
+
+
+def test_golden_ingan_extra_inverse_step(golden):
+    params, _ = golden.flat_weights["G"]
+    fakes = nhwc(golden["G_out/pred"])
+    objective = jit(
+        jax.value_and_grad(
+            lambda params, vectors: golden.players.reconstruction(
+                params, vectors, fakes, golden.extent, golden.shifts, golden.crops
+            )
+        )
+    )
+    wanted, found = golden.under("grad_G_inverse/"), []
+    for vectors in golden.iterated("G", 3):
+        value, grads = objective(params, vectors)
+        found.append(abs(float(value) / float(golden["loss/G_inverse"]) - 1))
+        if found[-1] <= 1e-5:
+            break
+    assert found[-1] <= 1e-5, found
+    tree = flat.unraveller(golden.network("G").shapes)(grads)
+    for name, theirs in wanted.items():
+        ours = in_original_order(leaf_of(tree, path_of("G", name)))
+        assert np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max(), name
+    assert wanted
+
+
+def test_golden_ingan_discriminator_turn(golden):
+    params, _ = golden.flat_weights["D"]
+    first, second = golden.iterated("D", 2)
+    reals = golden.crops + golden["draw/noise_real"].transpose(1, 2, 0)
+    fakes = nhwc(golden["G_out/pred"]) + nhwc(golden["draw/noise_fake"])
+    players = golden.players
+
+    def objective(params):
+        real = players.score(params, first, reals, reals.shape[1:3], golden.weights, real=True)
+        fake = players.score(params, second, fakes, golden.extent, golden.weights, real=False)
+        return (real + fake) / 2, (real, fake)
+
+    (total, (real, fake)), grads = jit(jax.value_and_grad(objective, has_aux=True))(params)
+    close(real, golden["loss/D_real"])
+    close(fake, golden["loss/D_fake"])
+    close(total, golden["loss/D_total"])
+    check_gradients(golden, "D", grads, params)
+
+
+@pytest.mark.parametrize("kind", ["fake_for_G", "real", "fake"])
+def test_golden_ingan_maps(golden, kind):
+    params, _ = golden.flat_weights["D"]
+    reals = golden.crops + golden["draw/noise_real"].transpose(1, 2, 0)
+    fakes = nhwc(golden["G_out/pred"])
+    images, passes = {
+        "fake_for_G": (fakes, 1),
+        "real": (reals, 1),
+        "fake": (fakes + nhwc(golden["draw/noise_fake"]), 2),
+    }[kind]
+    tree = golden.players.discriminator.normalized(params, golden.iterated("D", passes)[-1])
+    factor, extent = golden.config.model.scale_factor_d, images.shape[1:3]
+    ours, _ = jit(lambda x: discriminator.discriminate(tree, x, extent, golden.weights, factor)[0::2] + (None,))(images)
+    np.testing.assert_allclose(ours, nhwc(golden[f"D_out/{kind}"]), atol=1e-5)
+    if kind != "real":
+        return
+    maps = golden.images("D_scale/map_")
+    for (ours, _), theirs in zip(jit(lambda x: discriminator.scale_maps(tree, x, extent, factor))(images), maps, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    for k, theirs in enumerate(golden.images("D_scale/image_")):
+        np.testing.assert_allclose(discriminator.at_scale(jnp.asarray(images), extent, factor, k)[0], theirs, atol=1e-5)
+
+
+def test_golden_ingan_whole_picture_as_run(golden):
+    """The original's test resizes without the geometric layer: half-pixel centres."""
+    params, _ = golden.flat_weights["G"]
+    tree = golden.players.generator.normalized(params, golden.iterated("G", 1)[0])
+    expected, extent = nhwc(golden["test/out"]), golden.picture.shape[1:3]
+    size = tuple(map(int, golden["test/size_hw"]))
+    resize = functools.partial(canvas.resized, extent=extent, canvas=size, wanted=size, corners=False)
+    ours = jit(lambda x: generator.generate(tree, x, extent, resize, size))(golden.picture)
+    np.testing.assert_allclose(ours, expected, atol=5e-5)
+
+
+def close(ours, theirs, tolerance=1e-5):
+    assert abs(float(ours) - float(theirs)) <= tolerance * abs(float(theirs)), (float(ours), float(theirs))
+
+
+def check_gradients(golden, which, grads, params):
+    """Gradients, and the parameters after one Adam step from them, per tensor of the original."""
+    optim = golden.config.optim
+    rate = {"G": optim.lr_g, "D": optim.lr_d}[which]
+    optimizer = adam.make_optimizer(rate, optim.beta1, optim.beta2, optim.eps)
+    stepped, _ = jit(lambda g, p: adam.optimizer_step(optimizer, g, optimizer.init(p), p))(grads, params)
+    tree, after_tree = map(flat.unraveller(golden.network(which).shapes), (grads, stepped))
+    compared = 0
+    for name, theirs in golden.under(f"grad_{which}/").items():
+        full, path = f"grad_{which}/{name}", path_of(which, name)
+        if full in golden.no_gradient:
+            continue
+        assert path is not None, full
+        exact = golden.double.get(full, theirs)
+        ours = in_original_order(leaf_of(tree, path))
+        assert np.abs(ours - exact).max() <= 2e-3 * np.abs(exact).max(), full
+        compared += 1
+        if f"adam_{which}/{name}" not in golden.arrays:
+            continue
+        after = in_original_order(leaf_of(after_tree, path))
+        # Adam's first step is nearly lr * sign(g): where g is rounding noise so is the sign.
+        clear = np.abs(exact) > 1e-3 * np.abs(exact).max()
+        assert np.abs(after - golden[f"adam_{which}/{name}"])[clear].max() <= 2e-6, full
+    assert compared > 20
+
+
+def leaf_of(tree: dict, path: tuple[str, ...]) -> np.ndarray:
+    return np.asarray(functools.reduce(lambda part, key: part[key], path, tree))
+
+
+def in_original_order(array: np.ndarray) -> np.ndarray:
+    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
