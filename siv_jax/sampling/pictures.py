@@ -7,6 +7,8 @@ from PIL import Image
 
 from siv_jax.workdir.layout import write_atomically
 
+_GAP = 2  # pixels between the pictures of a grid
+
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
     """float32 in [-1, 1] to uint8 0..255, rounded; any shape."""
@@ -23,7 +25,7 @@ def viewable(images: np.ndarray) -> np.ndarray:
     return images[..., :3]
 
 
-def grid(images: np.ndarray, gap: int = 2) -> np.ndarray:
+def grid(images: np.ndarray, gap: int = _GAP) -> np.ndarray:
     """uint8 [N, H, W, C] side by side as one uint8 picture [h, w, 3] of about 3:2, white between them."""
     count, height, width, _ = images.shape
     columns = max(1, min(count, round((count * height / width * 1.5) ** 0.5)))
@@ -33,6 +35,14 @@ def grid(images: np.ndarray, gap: int = 2) -> np.ndarray:
         top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
         sheet[top : top + height, left : left + width] = image
     return sheet
+
+
+def pictures_of_grid(sheet: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The pictures [N, height, width, 3] of such a grid, and white ones where its last row is not full."""
+    rows, columns = (sheet.shape[0] - _GAP) // (height + _GAP), (sheet.shape[1] - _GAP) // (width + _GAP)
+    cells = sheet[_GAP : _GAP + rows * (height + _GAP), _GAP : _GAP + columns * (width + _GAP)]
+    cells = cells.reshape(rows, height + _GAP, columns, width + _GAP, 3)[:, :height, :, :width]
+    return cells.swapaxes(1, 2).reshape(-1, height, width, 3)
 
 
 def save_png(path: Path, image: np.ndarray) -> None:

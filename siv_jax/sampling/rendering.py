@@ -90,9 +90,18 @@ def of_picture(picture: Source, source: Source, rendering: Rendering) -> Iterato
             f"{picture.name} has {picture.channels} channels and {source.name}, whose patches it is to be made of, "
             f"{source.channels}"
         )
-    renderer = _renderer(source, picture.size, rendering)
-    for frame in as_float(picture.resized(*picture.size), picture.format):
-        yield _made(renderer, frame[None], rendering)
+    yield from of_images(as_float(picture.resized(*picture.size), picture.format), source, rendering)
+
+
+def of_images(images: np.ndarray, source: Source, rendering: Rendering) -> Iterator[Samples]:
+    """Each of rough pictures float32 [n, H, W, C] in [-1, 1] rendered from the patches of `source`.
+
+    Raises:
+      UserError: the source is too small to be rendered from.
+    """
+    renderer = _renderer(source, images.shape[1:3], rendering)
+    for image in images:
+        yield _made(renderer, image[None], rendering)
 
 
 def of_noise(source: Source, seed: int, count: int, rendering: Rendering) -> Iterator[Samples]:
