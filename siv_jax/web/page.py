@@ -56,5 +56,6 @@ def _link(folder: Path, run: str | None) -> str:
     """A link to the run's own page, once there is one."""
     if run not in runs.names(folder) or not (folder / run / PAGE).exists():
         return ""
+    text = '<a href="{}" target="_blank">The page of this run</a>: curves, all settings, commands'
     address = f"{RUNS}/{html.link(*run.split('/'), PAGE)}"
-    return Markup('<a href="{}" target="_blank">The page of this run</a>: curves, all settings, commands').format(address)
+    return Markup(text).format(address)

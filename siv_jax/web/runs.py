@@ -8,9 +8,9 @@ import filelock
 from siv_jax.data.folders import natural_key
 from siv_jax.errors import UserError
 from siv_jax.report import run_page
+from siv_jax.web import trainer
 from siv_jax.workdir import layout, logs
 from siv_jax.workdir.checkpoint import completed_steps
-from siv_jax.web import trainer
 
 STARTING, TRAINING, ELSEWHERE, FINISHED, STOPPED, FAILED = (
     *("starting", "training", "training elsewhere"),
@@ -43,9 +43,10 @@ class Status:
 
 def names(folder: Path) -> list[str]:
     """Runs in the folder, those of a fleet as FLEET/NAME, in natural order."""
-    found = {path.parent.relative_to(folder) for pattern in ("*/", "*/*/") for path in folder.glob(pattern + layout.CONFIG)}
-    found |= {path.parent.relative_to(folder) for path in folder.glob(f"*/{trainer.LOG}")}
-    return sorted(map(str, found), key=natural_key)
+    patterns = (f"*/{layout.CONFIG}", f"*/*/{layout.CONFIG}", f"*/{trainer.LOG}")
+    found = {path.parent.relative_to(folder) for pattern in patterns for path in folder.glob(pattern)}
+    shown = [str(run) for run in found if not any(part.startswith(".") for part in run.parts)]
+    return sorted(shown, key=natural_key)
 
 
 def newest(folder: Path) -> str | None:

@@ -1,5 +1,6 @@
 """The server of the app: Gradio's page, the runs' own pages beside it, and who is answered."""
 
+import contextlib
 import os
 import socket
 import threading
@@ -66,10 +67,8 @@ def make_app(folder: Path, hosted: bool = False) -> "Guard":
 
 def run(app: "Guard", listener: socket.socket) -> None:
     """Serves until Ctrl-C or SIGTERM."""
-    try:
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once it has closed
         _server(app).run(sockets=[listener])
-    except KeyboardInterrupt:  # uvicorn raises it again once it has closed
-        pass
 
 
 def run_in_thread(app: "Guard", listener: socket.socket) -> None:

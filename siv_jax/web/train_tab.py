@@ -15,6 +15,7 @@ from siv_jax.web.told import told
 
 _SECONDS = 2.0  # between two looks at the run
 _MOST_RENDERED = 20
+_GRID_SIDE = 1000  # of an enlarged grid, in pixels
 _OTHER = "another config"
 
 
@@ -99,38 +100,27 @@ class _Tab:
         trainer.resume(self._folder, run)
 
     def look(self, run: str | None, shown: tuple):
-        """All that is to be seen of a run but the preview; see `shown` of `add`."""
+        """All that is to be seen of a run but the rendered samples; see `shown` of `add`."""
         try:
             workdir = runs.require(self._folder, run)
             status = runs.status(self._folder, run)
-        except UserError as error:
-            found = (html.render("status.html.j2", status=None, problem=str(error) if run else ""),)
-            return *found, _button(False), _button(False), None, None, gr.update(visible=False), "", ()
+        except (UserError, OSError) as error:
+            card = html.render("status.html.j2", status=None, problem=str(error) if run else "")
+            return card, _button(False), _button(False), None, None, gr.update(visible=False), "", ()
         training = trainer.current(self._folder)
+        photo = workdir / run_page.PICTURE
         now = (
-            _button(training is not None and training.run == run),
-            _button(training is None and status.state == runs.STOPPED),
-            workdir / run_page.PICTURE,
+            training is not None and training.run == run,
+            training is None and status.state == runs.STOPPED,
+            photo if photo.exists() else None,
             status.grid,
-            status.rendered if status.state not in runs.GOING else (),
+            () if status.state in runs.GOING else status.rendered[:_MOST_RENDERED],
             "\n".join(trainer.said(self._folder, run)),
         )
-        same = len(shown) == len(now) + 1 and shown[0] == run
-        changed = [not same or before != after for before, after in zip((*shown[1:], *now)[: len(now)], now, strict=True)]
-        stop, resume, photo, grid, rendered, log = now
-        outputs = (
-            stop,
-            resume,
-            str(photo) if photo.exists() else None,
-            _grid_update(grid),
-            gr.update(value=[str(path) for path in rendered[:_MOST_RENDERED]], visible=bool(rendered)),
-            log,
-        )
-        if not photo.exists():
-            now = (*now[:2], None, *now[3:])
-        card = html.render("status.html.j2", status=status, problem=status.problem)
-        sent = [value if new else gr.skip() for value, new in zip(outputs, changed, strict=True)]
-        return card, *sent, (run, *now)
+        ways = (_button, _button, _file, _grid, _gallery, str)
+        before = shown[1:] if shown and shown[0] == run else (None, None, 0, 0, 0, 0)
+        sent = [gr.skip() if new == old else way(new) for way, new, old in zip(ways, now, before, strict=True)]
+        return html.render("status.html.j2", status=status, problem=status.problem), *sent, (run, *now)
 
     def sharpen(self, run: str | None, previewed: tuple[Path | None, int]):
         """One more of the first samples of the newest grid, rendered; see `previewed` of `add`."""
@@ -152,11 +142,18 @@ def _button(on: bool) -> dict:
     return gr.update(interactive=on)
 
 
-def _grid_update(grid: tuple[int, Path] | None) -> dict:
+def _file(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _gallery(paths: tuple[Path, ...]) -> dict:
+    return gr.update(value=[str(path) for path in paths], visible=bool(paths))
+
+
+def _grid(grid: tuple[int, Path] | None) -> dict:
     if grid is None:
         return gr.update(value=None)
     step, path = grid
     with Image.open(path) as sheet:
-        return gr.update(
-            value=enlarged(np.asarray(sheet), 1000), label=f"Samples as the network draws them, step {step:,}"
-        )
+        large = enlarged(np.asarray(sheet), _GRID_SIDE)
+    return gr.update(value=large, label=f"Samples as the network draws them, step {step:,}")

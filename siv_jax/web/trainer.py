@@ -31,6 +31,9 @@ _NAME = re.compile(r"[^/\\:\0\n.][^/\\:\0\n]{0,99}")
 # Looks at the claim last microseconds: a start that meets one tries again for so long.
 _PATIENCE = 1.0
 QUICK, PAPER = "two minutes", "the paper's setting"
+# What may be chosen beside the configs' own names -> their config, for a photo.
+CHOICES = {QUICK: "quick", PAPER: "single_image"}
+_FOR_CLIPS = {"single_image": "single_video"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,11 +46,9 @@ class Training:
 
 def current(folder: Path) -> Training | None:
     """What is in training in `folder`, whoever started it from a page."""
-    try:
-        claim = open(folder / _CLAIM, "rb")
-    except FileNotFoundError:
+    if not (folder / _CLAIM).exists():
         return None
-    with claim:
+    with open(folder / _CLAIM, "rb") as claim:
         try:
             fcntl.flock(claim, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return None
@@ -80,7 +81,9 @@ def start(folder: Path, dropped: str | None, choice: str, name: str = "") -> str
         raise UserError("drop a photo or a clip first")
     _require_idle(folder)
     if name and not _NAME.fullmatch(name):
-        raise UserError(f"{name[:80]!r} cannot be the name of a run: it has / \\ or :, begins with a dot or is too long")
+        raise UserError(
+            f"{name[:80]!r} cannot be the name of a run: it has / \\ or :, begins with a dot or is too long"
+        )
     run = _free_name(folder, name or Path(dropped).stem.lstrip(".")[:80] or "run")
     config = _config_name(choice, Path(dropped))
     _require_trainable(config, Path(dropped))
@@ -119,9 +122,12 @@ def said(folder: Path, run: str, lines: int = 12) -> list[str]:
 
 
 def _config_name(choice: str, dropped: Path) -> str:
-    if choice == PAPER:
-        return "single_video" if dropped.suffix.lower() in CLIP_SUFFIXES else "single_image"
-    return "quick" if choice == QUICK else choice
+    if choice not in CHOICES:
+        if choice not in configs():
+            raise UserError(f"there is no config {choice[:80]!r} to choose; there are {', '.join(configs())}")
+        return choice
+    name = CHOICES[choice]
+    return _FOR_CLIPS.get(name, name) if dropped.suffix.lower() in CLIP_SUFFIXES else name
 
 
 def _require_trainable(config: str, dropped: Path) -> None:
