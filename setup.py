@@ -19,6 +19,7 @@ setup(
     # The configs lie beside the package in a checkout and inside it once installed.
     packages=[*find_packages(include=["siv_jax", "siv_jax.*"]), "siv_jax.configs"],
     package_dir={"siv_jax.configs": "configs"},
+    entry_points={"console_scripts": ["siv-jax = siv_jax.cli.commands:run"]},
     package_data={"siv_jax": ["web/*", "report/templates/*"]},
     install_requires=[
         "absl-py>=2.1",
@@ -53,11 +54,11 @@ setup(
     extras_require={
         "cuda": ["jax[cuda12]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
-        "demo": ["aiohttp>=3.11"],
+        "app": ["gradio>=6"],
         "heic": ["pillow-heif>=1.0"],
         "notebook": ["ipywidgets>=8.1"],
         "test": [
-            "aiohttp>=3.11",
+            "gradio>=6",
             "hypothesis>=6",
             "ipykernel>=6.29",
             "ipywidgets>=8.1",

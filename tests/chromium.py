@@ -26,7 +26,7 @@ _FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
-_PATIENCE = 60  # seconds, on a busy machine
+_PATIENCE = 180  # seconds, on a busy machine
 
 
 class Browser:
@@ -104,6 +104,20 @@ class Browser:
         """Moves the mouse onto an element."""
         x, y = self.middle(selector, across)
         self._call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def fill(self, selector: str, text: str) -> None:
+        """Puts `text` into a field in place of what is there."""
+        self.value(
+            f"(field => {{ Object.getOwnPropertyDescriptor(Object.getPrototypeOf(field), 'value').set.call(field, "
+            f"{json.dumps(text)}); field.dispatchEvent(new Event('input', {{bubbles: true}})); }})"
+            f"(document.querySelector({json.dumps(selector)}))"
+        )
+
+    def upload(self, selector: str, path: Path) -> None:
+        """Chooses a file in an element that takes files."""
+        root = self._call("DOM.getDocument")["root"]["nodeId"]
+        node = self._call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self._call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
 
     def screenshot(self, path: Path) -> None:
         """The whole page as PNG."""

@@ -70,7 +70,7 @@ def test_everything_happens_at_its_steps(tmp_path, counting, calls):
     # Means over the steps since the entry before; each stage counts its own steps.
     assert [entry["error"] for entry in logged] == [2.5, 6.5, 10.5, 14, 1, 3.5, 7.5, 11.5, 14.5]
     assert {entry["other"] for entry in logged} == {1}
-    assert grids(folder) == [14, 28, 30]
+    assert grids(folder) == [0, 14, 28, 30]
     assert toy_runs.steps_in(folder) == [27, 30]
     steps = [start + i for start, count in calls for i in range(count)]
     assert steps == [*range(15), *range(15)], "no step is left out or done twice"

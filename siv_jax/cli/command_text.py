@@ -10,6 +10,8 @@ from siv_jax.config import Config
 
 def command(config: Config, folder: Path) -> str:
     """The shell line that began this process, or, where no siv_jax command did, as in a notebook, its equivalent."""
+    if Path(sys.argv[0]).name == "siv-jax":
+        return shlex.join(["siv-jax", *sys.argv[1:]])
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is not None and spec.name.startswith("siv_jax."):
         return shlex.join(["python", *sys.orig_argv[1:]])

@@ -113,10 +113,10 @@ def _differentiated(function, gradients):
 def _valid_padded(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """As `valid_plainly`. Large pictures without any padding take XLA's CPU backend thrice as long: one row is cut.
 
-    Few outputs are one matrix product by all taps, whose results are moved to their places and added: a tenth of the
+    Few outputs of 3x3 taps are one matrix product by all taps, whose results are moved to their places and added: a tenth of the
     time.
     """
-    if kernel.shape[-1] <= FEW_CHANNELS < x.shape[-1] // 4:
+    if kernel.shape[:2] == (3, 3) and kernel.shape[-1] <= FEW_CHANNELS < x.shape[-1] // 4:
         height, width, inputs = x.shape[1:]
         taps = x.reshape(-1, inputs) @ kernel.transpose(2, 0, 1, 3).reshape(inputs, -1)
         taps = taps.reshape(*x.shape[:3], 3, 3, -1)

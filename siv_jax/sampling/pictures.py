@@ -9,6 +9,7 @@ from siv_jax.workdir.layout import write_atomically
 
 # How much of a mask's colour its overlay shows.
 _TINT = 0.55
+_GAP = 2  # pixels between the pictures of a grid
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
@@ -42,7 +43,7 @@ def with_overlays(images: np.ndarray, labels: np.ndarray, colours: np.ndarray) -
     return np.concatenate([images, gap, covered], axis=2)
 
 
-def grid(images: np.ndarray, gap: int = 2) -> np.ndarray:
+def grid(images: np.ndarray, gap: int = _GAP) -> np.ndarray:
     """uint8 [N, H, W, C] side by side as one uint8 picture [h, w, 3] of about 3:2, white between them."""
     count, height, width, _ = images.shape
     columns = max(1, min(count, round((count * height / width * 1.5) ** 0.5)))
@@ -52,6 +53,14 @@ def grid(images: np.ndarray, gap: int = 2) -> np.ndarray:
         top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
         sheet[top : top + height, left : left + width] = image
     return sheet
+
+
+def pictures_of_grid(sheet: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The pictures [N, height, width, 3] of such a grid, and white ones where its last row is not full."""
+    rows, columns = (sheet.shape[0] - _GAP) // (height + _GAP), (sheet.shape[1] - _GAP) // (width + _GAP)
+    cells = sheet[_GAP : _GAP + rows * (height + _GAP), _GAP : _GAP + columns * (width + _GAP)]
+    cells = cells.reshape(rows, height + _GAP, columns, width + _GAP, 3)[:, :height, :, :width]
+    return cells.swapaxes(1, 2).reshape(-1, height, width, 3)
 
 
 def save_png(path: Path, image: np.ndarray) -> None:

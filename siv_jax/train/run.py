@@ -27,6 +27,9 @@ from siv_jax.workdir import layout
 from siv_jax.workdir.checkpoint import Checkpoints, Saved, require_finite
 from siv_jax.workdir.logs import Logs, entries, seconds_trained
 
+# A grid is drawn before the first step and after so many, so that something is to be seen soon.
+_EARLY = 50
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -124,6 +127,8 @@ class Run:
         self._totals = program.zero_totals()
         self._log.begin()
         self._begun_at = min(self._begun_at, time.monotonic())
+        if self.step == 0:
+            self._draw(program.snapshot(self._state))
 
     def seconds_per_step(self) -> float:
         """Measured with a copy of the state, after `begin`."""
@@ -143,6 +148,7 @@ class Run:
         """Steps for the next call: no further than the next event, and what takes about two seconds."""
         config, step = self.task.config, self.step
         events = [every - step % every for every in (config.log_every, config.sample_every, config.checkpoint_every)]
+        events += [_EARLY - step] if step < _EARLY else []
         left = self.task.stages[self._stage].num_steps - self._at
         wanted = min(*events, left, self._pace.steps_per_call())
         return self._profile.steps_per_call(wanted) if self._profile else wanted
@@ -267,16 +273,24 @@ class Run:
         if step % config.log_every == 0 or self._stage_done or self.ended:
             self._log.due(step, program.snapshot(self._totals))
             self._totals = program.zero_totals()
-        draws = step % config.sample_every == 0 or step == self.num_steps
+        early = step == _EARLY < config.sample_every
+        draws = step % config.sample_every == 0 or step == self.num_steps or early
         saves = step % config.checkpoint_every == 0 and step < self.num_steps
         if not (draws or saves):
             return
         copy = program.snapshot(self._state)
         if saves:
             self._due.append(lambda: self._save(step, stage, at, jax.device_get(copy)))
-        if draws and self._output is not None:
-            samples = self.drawer.start(self.task.stages[stage].weights(copy), self._noise)
-            self._due.append(lambda: self._write_grid(step, samples()))
+        if draws:
+            self._draw(copy)
+
+    def _draw(self, state: Any) -> None:
+        """Begins to draw the grid of the present step from a copy of its state."""
+        if self._output is None:
+            return
+        step = self.step
+        samples = self.drawer.start(self.task.stages[self._stage].weights(state), self._noise)
+        self._due.append(lambda: self._write_grid(step, samples()))
 
     def _flush(self) -> None:
         """Writes what is due, once it has arrived.

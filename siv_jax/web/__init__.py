@@ -1,1 +1,1 @@
-"""The latent browser."""
+"""Styles and scripts of the pages, and the page of siv_jax.app, built with Gradio."""

@@ -1,112 +1,124 @@
-"""The server of the latent browser: samples, walks between them, and favourites of one model."""
+"""The server of the app: Gradio's page, the runs' own pages beside it, and who is answered."""
 
-import asyncio
-import functools
-import io
+import contextlib
+import os
+import socket
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
 
-from aiohttp import web
-from PIL import Image
+# Before Gradio is imported: it reports nothing to anybody.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
 
 from siv_jax.errors import UserError
-from siv_jax.report import html
-from siv_jax.sampling import pictures
-from siv_jax.sampling.trained_model import TrainedModel
-from siv_jax.web.favourites import STEPS, Favourites, Place, way
+from siv_jax.web import page
 
 HOST = "127.0.0.1"
-# Samples that the page shows at once.
-SHOWN = 24
+# Nothing on the page may come from another server: the browser itself refuses it.
+_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
+_MAX_UPLOAD = "2gb"
 
 
-def make_app(model: TrainedModel) -> web.Application:
-    """The application that shows `model` and keeps favourites in its workdir.
+def listen(port: int, hosted: bool = False) -> socket.socket:
+    """A socket that listens on `port`, or on any free one for 0; on this machine's own address unless `hosted`.
 
-    Raises UserError: favourites are there that cannot be read.
+    Raises UserError: the port is taken or may not be used.
     """
-    handlers = _Handlers(model)
-    app = web.Application(middlewares=[_answer])
-    app.add_routes(
-        [
-            web.get("/", handlers.page),
-            web.get("/samples/{seed}/{start}.png", handlers.samples),
-            web.get("/way/{name}.png", handlers.way),
-            web.get("/favourites", handlers.favourites),
-            web.get("/favourites/{name}.png", handlers.favourite),
-            web.put("/favourites/{name}", handlers.keep),
-            web.delete("/favourites/{name}", handlers.drop),
-        ]
-    )
-    return app
-
-
-@web.middleware
-async def _answer(request, handler):
-    """Refuses requests for another host name or from another site's page; a UserError becomes the answer's text."""
-    host, _, _ = request.host.partition(":")
-    own = f"{request.scheme}://{request.host}"
-    if host not in (HOST, "localhost") or request.headers.get("Origin", own) != own:
-        return web.Response(status=403, text="only for pages of this server")
     try:
-        return await handler(request)
-    except UserError as error:
-        return web.Response(status=400, text=str(error))
+        return socket.create_server(("" if hosted else HOST, port))
+    except OSError as error:
+        raise UserError(f"cannot listen on port {port}: {error.strerror}; give another --port") from None
 
 
-class _Handlers:
-    """Answers of the server. One thread at a time draws; the latest strips are kept."""
+def make_app(folder: Path, hosted: bool = False) -> "Guard":
+    """The application that shows the runs in `folder`, which is made if need be.
 
-    def __init__(self, model: TrainedModel):
-        self._model, self._favourites = model, Favourites(model)
-        self._drawing = asyncio.Lock()
-        self._strip = functools.lru_cache(maxsize=64)(self._draw_strip)
+    Raises UserError: the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {folder}: {error.strerror}; give another --folder") from None
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.mount(page.RUNS, StaticFiles(directory=folder))
+    gr.mount_gradio_app(
+        app,
+        page.make(folder),
+        path="/",
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        show_error=False,
+        max_file_size=_MAX_UPLOAD,
+        allowed_paths=[str(folder.resolve())],
+        theme=page.theme(),
+        css_paths=[page.STYLE],
+    )
+    return Guard(app, hosted)
 
-    async def page(self, _):
-        record, plan = self._model.record, self._model.record.plan
-        height, width = self._model.size
-        data = {
-            "name": self._model.workdir.resolve().name,
-            "facts": f"{record.source} at {plan.width}x{plan.height}, after {self._model.step:,} steps",
-            **{"width": width, "height": height, "shown": SHOWN, "steps": STEPS},
-            "folder": str(self._favourites.folder),
-            "favourites": self._favourites.names(),
-        }
-        return web.Response(text=html.render("demo.html", title=data["name"], data=data), content_type="text/html")
 
-    async def samples(self, request):
-        """SHOWN samples from number `start` of `seed` on, one below the other."""
-        return await self._drawn("samples", Place.parse("seed{seed}_{start}".format(**request.match_info)))
+def run(app: "Guard", listener: socket.socket) -> None:
+    """Serves until Ctrl-C or SIGTERM."""
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once it has closed
+        _server(app).run(sockets=[listener])
 
-    async def way(self, request):
-        """All pictures on the way of a place, one below the other."""
-        return await self._drawn("way", Place.parse(request.match_info["name"]))
 
-    async def favourites(self, _):
-        return web.json_response(self._favourites.names())
+def run_in_thread(app: "Guard", listener: socket.socket) -> None:
+    """Serves as long as this process lives."""
+    threading.Thread(target=_server(app).run, kwargs={"sockets": [listener]}, daemon=True).start()
 
-    async def favourite(self, request):
-        name = request.match_info["name"]
-        if name not in self._favourites.names():
-            return web.Response(status=404, text="no such favourite")
-        return web.FileResponse(self._favourites.picture(name))
 
-    async def keep(self, request):
-        async with self._drawing:
-            await asyncio.to_thread(self._favourites.add, request.match_info["name"])
-        return await self.favourites(request)
+def _server(app: "Guard") -> uvicorn.Server:
+    # The page keeps a connection open, which would hold up the end.
+    return uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
 
-    async def drop(self, request):
-        async with self._drawing:
-            self._favourites.remove(request.match_info["name"])
-        return await self.favourites(request)
 
-    async def _drawn(self, kind: str, place: Place):
-        async with self._drawing:
-            png = await asyncio.to_thread(self._strip, kind, place.start, place.end)
-        return web.Response(body=png, content_type="image/png")
+class Guard:
+    """Answers only requests that name this machine (unless `hosted`) and come from no other site's page.
 
-    def _draw_strip(self, kind: str, start: tuple[int, int], end: tuple[int, int]) -> bytes:
-        z = way(self._model, start, end) if kind == "way" else self._model.latents(SHOWN, *start)
-        images = pictures.viewable(pictures.to_uint8(self._model.generate(z)))
-        buffer = io.BytesIO()
-        Image.fromarray(images.reshape(-1, *images.shape[2:])).save(buffer, format="PNG", compress_level=1)
-        return buffer.getvalue()
+    Other sites' pages could otherwise send files and commands to the server from the browser of its user.
+    """
+
+    def __init__(self, app, hosted: bool):
+        self._app, self._hosted = app, hosted
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket" or not self._welcome(dict(scope["headers"])):
+            await _refuse(scope, send)
+        else:
+            await self._app(scope, receive, _with_policy(send, self._hosted))
+
+    def _welcome(self, headers: dict[bytes, bytes]) -> bool:
+        host = headers.get(b"host", b"").decode("latin-1")
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        ours = self._hosted or urlsplit(f"//{host}").hostname in (HOST, "localhost")
+        return ours and (not origin or urlsplit(origin).netloc == host)
+
+
+async def _refuse(scope, send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"only for pages of this server"})
+
+
+def _with_policy(send, hosted: bool):
+    policy = _POLICY if hosted else f"{_POLICY}; frame-ancestors 'self'"
+
+    async def sending(message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (b"content-security-policy", policy.encode())]}
+        await send(message)
+
+    return sending

@@ -33,7 +33,7 @@ from siv_jax.models.interface import Plan
 CONFIG, PLAN, SOURCE = "config.json", "plan.json", "source"
 CHECKPOINTS, GRIDS, SAMPLES, RENDERED = "checkpoints", "grids", "samples", "rendered"
 SCALARS, TENSORBOARD, PROFILE = "scalars.jsonl", "tensorboard", "profile"
-_LOCK = ".lock"
+LOCK = ".lock"
 # Of the files of a workdir; 0.1 of the package had none.
 VERSION = 2
 
@@ -87,7 +87,7 @@ def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
         raise UserError(f"{str(workdir)!a} is no UTF-8: choose another --workdir, or set PYTHONUTF8=1") from None
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        claim = filelock.FileLock(workdir / _LOCK, blocking=False)
+        claim = filelock.FileLock(workdir / LOCK, blocking=False)
         claim.acquire()
     except FileExistsError:
         raise UserError(f"{workdir} is a file: choose another --workdir") from None
@@ -99,7 +99,7 @@ def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
     # The settings are written last, so a run that was killed before leaves the others without them.
     if set(foreign) - {SOURCE, PLAN} and not (workdir / settings).exists():
         claim.release()
-        (workdir / _LOCK).unlink(missing_ok=True)
+        (workdir / LOCK).unlink(missing_ok=True)
         raise UserError(f"{workdir} holds {foreign[0]} but no {settings}: choose a new or empty --workdir")
     return claim
 

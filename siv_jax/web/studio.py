@@ -1,0 +1,184 @@
+"""Drawing for the page: trained models kept in memory, samples as pictures, rendered ones, files to take home."""
+
+import collections
+import json
+import re
+import tempfile
+import threading
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from siv_jax import api
+from siv_jax.cli import command_text
+from siv_jax.data.resize import limited
+from siv_jax.errors import UserError
+from siv_jax.sampling import pictures, rendering, sample_files
+from siv_jax.sampling.drawer import sample_size
+from siv_jax.web.favourites import FILE as LATENTS
+from siv_jax.web.favourites import Favourites
+from siv_jax.web.places import STEPS, Place, between
+from siv_jax.workdir import layout
+from siv_jax.workdir.checkpoint import completed_steps
+
+# Models in memory at most, grids whose first samples are there rendered, and how many of each.
+_MODELS, _GRIDS, PREVIEWS = 2, 8, 2
+# Longer side of a preview, in pixels.
+PREVIEW_SIDE = 512
+_FRAMES_PER_SECOND = 12
+
+
+class Studio:
+    """All that draws. One thread at a time does; the others wait."""
+
+    def __init__(self):
+        self._turn = threading.RLock()
+        self._models: collections.OrderedDict[tuple[Path, int], api.Model] = collections.OrderedDict()
+        self._previews: collections.OrderedDict[Path, list[np.ndarray]] = collections.OrderedDict()
+
+    def model(self, workdir: Path) -> api.Model:
+        """The newest weights of a run. Raises UserError: there are none."""
+        key = workdir, completed_steps(workdir / layout.CHECKPOINTS)
+        with self._turn:
+            if key not in self._models:
+                self._models[key] = api.load(workdir)
+                _forget(self._models, _MODELS)
+            self._models.move_to_end(key)
+            return self._models[key]
+
+    def draw(self, model: api.Model, places: Sequence[Place]) -> list[np.ndarray]:
+        """Pictures uint8 [H, W, 3] as the network draws them."""
+        with self._turn:
+            images = model.generate(np.stack([place.latents for place in places]))
+        return [enlarged(image) for image in pictures.viewable(pictures.to_uint8(images))]
+
+    def render(self, model: api.Model, place: Place, size: str) -> np.ndarray:
+        """A rendered picture uint8 [H, W, 3].
+
+        Args:
+          size: see rendering.parse_size.
+
+        Raises:
+          UserError: no size, or the photo is too small to be rendered from.
+        """
+        with self._turn:
+            (made,) = model.rendered(1, size=size, latents=place.latents[None])
+        return pictures.viewable(pictures.to_uint8(made.images))[0]
+
+    def preview(self, model: api.Model, place: Place) -> np.ndarray:
+        """As `render`, small enough to come soon."""
+        height, width = limited(model.record.kept_size, PREVIEW_SIDE)
+        return self.render(model, place, f"{width}x{height}")
+
+    def previews_of_grid(self, workdir: Path, grid: Path, count: int) -> list[np.ndarray]:
+        """The first `count` samples of a grid, rendered: uint8 [H, W, 3].
+
+        Raises UserError: the photo is too small to be rendered from.
+        """
+        with self._turn:
+            made = self._previews.setdefault(grid, [])
+            _forget(self._previews, _GRIDS)
+            if len(made) < count:
+                made += _rendered_cells(workdir, grid, len(made), count)
+            return made[:count]
+
+    def favourites(self, model: api.Model) -> Favourites:
+        """The favourites of a run, as they are on the disk now."""
+        with self._turn:
+            return Favourites(model)
+
+    def pack(
+        self,
+        model: api.Model,
+        places: Sequence[Place],
+        size: str,
+        watched: Callable[[Iterable, int], Iterable] = lambda batches, count: batches,
+    ) -> Path:
+        """A zip of samples as files in the photo's own type, with their latents and how to draw them again.
+
+        Args:
+          size: "" as the network draws them, or as `render`.
+          watched: wraps the samples as they are made, such as in a progress bar.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="siv_jax_"))
+        z = np.stack([place.latents for place in places])
+        with self._turn:
+            batches = watched(model.rendered(len(z), size=size, latents=z), len(z)) if size else model.batches(z)
+            sample_files.write_samples(folder / "samples", batches, len(z), model.record.format)
+        names, steps = np.array([place.name for place in places]), np.full(len(z), model.step)
+        np.savez(folder / LATENTS, names=names, latents=z, steps=steps)
+        told = _how_to_draw_again(model, places, size)
+        (folder / "how_they_were_made.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        target = folder / f"{_plain(model.workdir.name)}.zip"
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+            files = [*sorted((folder / "samples").glob("[!.]*")), folder / LATENTS, folder / "how_they_were_made.json"]
+            for path in files:
+                archive.write(path, path.relative_to(folder))
+        return target
+
+    def picture(self, model: api.Model, place: Place, size: str) -> Path:
+        """A PNG of one place; see `pack` for `size`."""
+        path = Path(tempfile.mkdtemp(prefix="siv_jax_")) / f"{_plain(place.name)}.png"
+        if size:
+            pictures.save_png(path, self.render(model, place, size))
+        else:
+            with self._turn:
+                image = model.generate(place.latents[None])
+            pictures.save_png(path, pictures.viewable(pictures.to_uint8(image))[0])
+        return path
+
+    def film(self, model: api.Model, start: Place, end: Place) -> Path:
+        """An MP4 of the way from one place to another and back."""
+        way = [between(start, end, step).latents for step in [*range(STEPS + 1), *range(STEPS - 1, 0, -1)]]
+        with self._turn:
+            frames = model.generate(np.stack(way))
+        _, mp4 = sample_files.write_animation(Path(tempfile.mkdtemp(prefix="siv_jax_")), frames, _FRAMES_PER_SECOND)
+        return mp4
+
+
+def enlarged(image: np.ndarray, side: int = 256) -> np.ndarray:
+    """uint8 [H, W, 3]; a small picture by a whole factor and smoothly, so that its longer side comes near `side`."""
+    times = side // max(image.shape[:2])
+    if times < 2:
+        return image
+    height, width = image.shape[:2]
+    return np.asarray(Image.fromarray(image).resize((width * times, height * times), Image.Resampling.BICUBIC))
+
+
+def _rendered_cells(workdir: Path, grid: Path, start: int, end: int) -> list[np.ndarray]:
+    """Samples `start` to `end` of a grid, where it has so many, rendered: uint8 [H, W, 3]."""
+    source, record = layout.load_source(workdir), layout.load_record(workdir)
+    if source.channels > 3:
+        raise UserError(f"a grid shows 3 of the {source.channels} channels")
+    with Image.open(grid) as sheet:
+        shown = pictures.pictures_of_grid(np.asarray(sheet), *sample_size(record.plan, record.source_size))
+    rough = shown[start:end, ..., : source.channels].astype(np.float32) / 127.5 - 1
+    size = rendering.shrunk_size(source.size, PREVIEW_SIDE)
+    made = rendering.of_arrays(rough, rough.shape[1:3], source, rendering.Rendering(size))
+    return [pictures.viewable(pictures.to_uint8(one.images))[0] for one in made]
+
+
+def _how_to_draw_again(model: api.Model, places: Sequence[Place], size: str) -> dict:
+    options = ["--size", size] if size else []
+    again = command_text.shell("siv_jax.sample", "--workdir", model.workdir, "--latents", LATENTS, *options)
+    return {
+        "run": model.workdir.name,
+        "trained_on": model.record.source,
+        "training_steps": model.step,
+        "samples": [place.name for place in places],
+        "names": "seed4_7 is sample number 7 of seed 4; _strength is the factor of its latents",
+        "to_draw_them_again": again,
+    }
+
+
+def _plain(name: str) -> str:
+    """`name` with what may not stand in a file's name taken out."""
+    return re.sub(r"[^\w.-]+", "_", name)[:100] or "run"
+
+
+def _forget(kept: collections.OrderedDict, most: int) -> None:
+    while len(kept) > most:
+        kept.popitem(last=False)

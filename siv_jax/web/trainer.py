@@ -1,0 +1,188 @@
+"""Training as a process of its own, which the page starts, finds again and stops.
+
+FOLDER/.training       locked by the process that trains, with its run and process number
+FOLDER/RUN/.log.txt    what the process said
+FOLDER/RUN/.upload/    the file that was dropped on the page
+"""
+
+import dataclasses
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from siv_jax import config as config_lib
+from siv_jax.cli import config_file
+from siv_jax.data.files import CLIP_SUFFIXES
+from siv_jax.errors import UserError
+from siv_jax.train import devices, memory, single
+from siv_jax.workdir import layout
+
+LOG = ".log.txt"
+_CLAIM, _UPLOAD = ".training", ".upload"
+_NAME = re.compile(r"[^/\\:\0\n.][^/\\:\0\n]{0,99}")
+# Looks at the claim last microseconds: a start that meets one tries again for so long.
+_PATIENCE = 1.0
+QUICK, PAPER = "two minutes", "the paper's setting"
+# What may be chosen beside the configs' own names -> their config, for a photo.
+CHOICES = {QUICK: "quick", PAPER: "single_image"}
+_FOR_CLIPS = {"single_image": "single_video"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """A process that trains `run`; pid 0: it is just being started."""
+
+    run: str
+    pid: int
+
+
+def current(folder: Path) -> Training | None:
+    """What is in training in `folder`, whoever started it from a page."""
+    if not (folder / _CLAIM).exists():
+        return None
+    with open(folder / _CLAIM, "rb") as claim:
+        try:
+            fcntl.flock(claim, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return None
+        except BlockingIOError:
+            pass
+        try:
+            return Training(**json.loads(claim.read()))
+        except (ValueError, TypeError):  # not written yet
+            return Training("", 0)
+
+
+def configs() -> list[str]:
+    """Names of the configs that train one model of a dropped file."""
+    inside = set(config_file.names()) - {"fleet", "davis", "places", "ablations"}
+    return sorted(inside)
+
+
+def start(folder: Path, dropped: str | None, choice: str, name: str = "") -> str:
+    """Starts training on a dropped file; returns the name of the new run.
+
+    Args:
+      folder: of the runs.
+      dropped: path of the file.
+      choice: QUICK, PAPER or the name of a config.
+      name: of the run; after the file if empty.
+
+    Raises UserError: nothing, or nothing usable, was dropped, or another run is in training.
+    """
+    if not dropped:
+        raise UserError("drop a photo or a clip first")
+    _require_idle(folder)
+    if name and not _NAME.fullmatch(name):
+        raise UserError(
+            f"{name[:80]!r} cannot be the name of a run: it has / \\ or :, begins with a dot or is too long"
+        )
+    run = _free_name(folder, name or Path(dropped).stem.lstrip(".")[:80] or "run")
+    config = _config_name(choice, Path(dropped))
+    _require_trainable(config, Path(dropped))
+    upload = folder / run / _UPLOAD / Path(dropped).name
+    upload.parent.mkdir(parents=True)
+    shutil.copyfile(dropped, upload)
+    _train(folder, run, ["--config", config, f"--config.data.path={upload}"])
+    return run
+
+
+def resume(folder: Path, run: str) -> None:
+    """Goes on with a run.
+
+    Raises UserError: it never began, or another one is in training.
+    """
+    layout.load_config(folder / run)
+    _require_idle(folder)
+    _train(folder, run, ["--config", str(folder / run / layout.CONFIG)])
+
+
+def stop(folder: Path) -> None:
+    """Has the run in training save and end. Raises UserError: none is."""
+    training = current(folder)
+    if training is None or not training.pid:
+        raise UserError("nothing is in training" if training is None else "training is just being started: try again")
+    os.kill(training.pid, signal.SIGTERM)
+
+
+def said(folder: Path, run: str, lines: int = 12) -> list[str]:
+    """The last lines that the training of a run said."""
+    try:
+        text = (folder / run / LOG).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return [line for line in text.splitlines() if line.strip()][-lines:]
+
+
+def _config_name(choice: str, dropped: Path) -> str:
+    if choice not in CHOICES:
+        if choice not in configs():
+            raise UserError(f"there is no config {choice[:80]!r} to choose; there are {', '.join(configs())}")
+        return choice
+    name = CHOICES[choice]
+    return _FOR_CLIPS.get(name, name) if dropped.suffix.lower() in CLIP_SUFFIXES else name
+
+
+def _require_trainable(config: str, dropped: Path) -> None:
+    """Raises UserError: the file or the config cannot be used, or the run would not fit into memory."""
+    typed = config_lib.from_config_dict(config_file.load(config))
+    typed = config_lib.with_overrides(typed, {"data.path": str(dropped)})
+    used = len(devices.use(0))
+    memory.require(single.make_task(typed, single.open_input(typed, dropped), used), used)
+
+
+def _require_idle(folder: Path) -> None:
+    training = current(folder)
+    if training is not None:
+        raise UserError(f"{training.run or 'another run'} is in training: stop it first, or wait until it is done")
+
+
+def _free_name(folder: Path, wanted: str) -> str:
+    """`wanted`, or wanted-2, ... where that is taken."""
+    number, name = 1, wanted
+    while (folder / name).exists():
+        number += 1
+        name = f"{wanted}-{number}"
+    return name
+
+
+def _train(folder: Path, run: str, flags: list[str]) -> None:
+    """Starts the process. It holds the lock of the claim until it ends, however it or this process ends."""
+    command = [sys.executable, "-m", "siv_jax.main", *flags, "--workdir", str(folder / run)]
+    with open(folder / _CLAIM, "ab+") as claim, open(folder / run / LOG, "ab") as log:
+        _lock(claim, folder)
+        _write(claim, Training(run, 0))
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[claim.fileno()],
+            start_new_session=True,  # Ctrl-C ends the page, not the training
+        )
+        _write(claim, Training(run, process.pid))
+    threading.Thread(target=process.wait, daemon=True).start()
+
+
+def _lock(claim, folder: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                _require_idle(folder)
+            time.sleep(0.02)
+
+
+def _write(claim, training: Training) -> None:
+    claim.truncate(0)
+    claim.write(json.dumps(dataclasses.asdict(training)).encode())
+    claim.flush()

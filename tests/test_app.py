@@ -1,0 +1,433 @@
+"""The app: its page in a real browser from a dropped photo to a download, and its parts."""
+
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import tiny_workdir
+from chromium import Browser
+from PIL import Image
+
+from siv_jax import api, app
+from siv_jax.errors import UserError
+from siv_jax.report import html
+from siv_jax.sampling import pictures
+from siv_jax.sampling.latents_file import read_latents
+from siv_jax.sampling.walk import walk
+from siv_jax.workdir import layout
+from siv_jax.workdir.checkpoint import completed_steps
+
+pytest.importorskip("gradio", reason="the app needs Gradio: pip install 'siv_jax[app]'")
+
+from siv_jax.web import places, runs, samples_tab, trainer  # noqa: E402
+from siv_jax.web.favourites import Favourites  # noqa: E402
+from siv_jax.web.places import STEPS, Place  # noqa: E402
+from siv_jax.web.studio import Studio  # noqa: E402
+
+NASTY = "<img src=x onerror=alert(1)> & 'q'"
+PATIENCE = 120.0  # seconds, on a busy machine
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("photos") / "a <b> photo.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+    Image.fromarray(pixels).resize((64, 48), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> Path:
+    """A config file of the tiny run that goes on for as long as nobody stops it."""
+    settings = tiny.OVERRIDES | {"num_steps": 10**7, "sample_every": 10**6, "checkpoint_every": 200}
+    values: dict = {}
+    for key, value in settings.items():
+        group, dot, name = key.partition(".")
+        (values.setdefault(group, {}) if dot else values)[name or group] = value
+    path = tmp_path_factory.mktemp("config") / "tiny.json"
+    path.write_text(json.dumps(values))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A folder with one trained run."""
+    folder = tmp_path_factory.mktemp("runs")
+    tiny_workdir.trained(folder / "photo")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(trained) -> api.Model:
+    return api.load(trained / "photo")
+
+
+class Served:
+    """The app as a process of its own."""
+
+    def __init__(self, folder: Path, config: Path, port: int = 0):
+        command = [sys.executable, str(Path(__file__).parent / "app_server.py"), str(folder), str(port), str(config)]
+        self.process = subprocess.Popen(command, env=tiny.environment(), stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        found = re.match(r"http://127\.0\.0\.1:(\d+)/ shows ", line)
+        assert found, line
+        self.port = int(found[1])
+        self.address = f"http://127.0.0.1:{self.port}"
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(timeout=PATIENCE)
+        self.process.stdout.close()
+        return code
+
+
+def open_page(browser: Browser, address: str, **options) -> None:
+    browser.open(address + "/", **options)
+    browser.wait_for("document.querySelector('#start button, button#start') !== null")
+
+
+def text_of(browser: Browser, selector: str) -> str:
+    return browser.value(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
+
+
+def tab(browser: Browser, name: str) -> None:
+    find = f"[...document.querySelectorAll('button[role=tab]')].find((tab) => tab.innerText.includes('{name}'))"
+    browser.value(f"{find}.click()")
+
+
+def has_state(state: str) -> str:
+    return f"document.querySelector('.status')?.dataset.state === '{state}'"
+
+
+def has_picture(selector: str) -> str:
+    return f"document.querySelector('{selector} img')?.naturalWidth > 0"
+
+
+def fetched(url: str, method: str = "GET", data: bytes | None = None, **headers) -> tuple[int, bytes, dict]:
+    request = urllib.request.Request(url, method=method, headers=headers, data=data)
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return answer.status, answer.read(), dict(answer.headers)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(), dict(error.headers)
+
+
+def wait_until(true) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_from_a_dropped_photo_to_a_download_with_the_server_killed_in_between(tmp_path, photo, config):
+    folder, run = tmp_path / "runs", NASTY
+    served = Served(folder, config)
+    browser = Browser(tmp_path / "profile")
+    try:
+        open_page(browser, served.address)
+        browser.click("#start")
+        browser.wait_for("document.querySelector('.toast-body')?.innerText.includes('drop a photo or a clip first')")
+        browser.upload("#drop input[type=file]", photo)
+        browser.wait_for("document.querySelector('#drop').innerText.includes('photo')")
+        browser.fill("#name textarea, #name input", run)
+        browser.click("#start")
+        # Grids of steps 0 and 50 come at once, and the first sample rendered.
+        browser.wait_for(has_state("training"))
+        for part in ("#photo", "#grid", "#preview"):
+            browser.wait_for(has_picture(part))
+        assert run in text_of(browser, ".status") and browser.value("document.querySelectorAll('[onerror]').length") == 0
+        workdir, pid = folder / run, trainer.current(folder).pid
+        wait_until(lambda: completed_steps(workdir / layout.CHECKPOINTS) > 0)
+
+        # The server is killed: the training goes on, and the page comes back to it.
+        served.end(signal.SIGKILL)
+        assert trainer.current(folder) == trainer.Training(run, pid)
+        served = Served(folder, config)
+        open_page(browser, served.address)
+        browser.wait_for(has_state("training"))
+        before = int(browser.value("document.querySelector('.status').dataset.step"))
+        browser.wait_for(f"Number(document.querySelector('.status').dataset.step) > {before}")
+
+        # Another browser cannot start a second training into its way.
+        other = Browser(tmp_path / "profile2")
+        try:
+            open_page(other, served.address)
+            other.upload("#drop input[type=file]", photo)
+            other.wait_for("document.querySelector('#drop').innerText.includes('photo')")
+            other.click("#start")
+            other.wait_for("document.querySelector('.toast-body')?.innerText.includes('is in training: stop it first')")
+            assert run in text_of(other, ".toast-body")
+            assert other.value("document.querySelectorAll('[onerror]').length") == 0
+        finally:
+            other.close()
+        assert runs.names(folder) == [run]
+
+        browser.wait_for("!document.querySelector('#stop').disabled")
+        browser.click("#stop")
+        browser.wait_for(has_state("stopped"))
+        done = completed_steps(workdir / layout.CHECKPOINTS)
+        assert f"{done:,} of 10,000,000" in text_of(browser, ".status") and trainer.current(folder) is None
+
+        # Samples: choose, walk, keep, take home.
+        tab(browser, "Samples")
+        browser.wait_for(f"document.querySelectorAll('#shown img').length === {samples_tab.SHOWN}")
+        choose(browser, 3)
+        browser.click("#begin")
+        browser.wait_for("document.querySelector('.toast-body')?.innerText.includes('where the walk ends')")
+        choose(browser, 8)
+        browser.wait_for("document.querySelector('#way').innerText.includes('from seed0_2 to seed0_7')")
+        browser.click("#keep")
+        browser.wait_for("document.querySelectorAll('#favourites img').length === 1")
+        browser.fill("#size textarea, #size input", "")
+        browser.click("#zip")
+        browser.wait_for("document.querySelector('#file a[href]') !== null")
+        check_zip(fetched(browser.value("document.querySelector('#file a[href]').href"))[1], workdir)
+        assert all(request.startswith((served.address, "data:", "blob:")) for request in browser.requests)
+        assert not [text for text in browser.complaints if "onerror" in text or "Content Security" in text]
+
+        # On with the training.
+        tab(browser, "Train")
+        browser.wait_for("!document.querySelector('#resume').disabled")
+        browser.click("#resume")
+        browser.wait_for(has_state("training"))
+        browser.wait_for(f"Number(document.querySelector('.status').dataset.step) > {done}")
+        trainer.stop(folder)
+        browser.wait_for(has_state("stopped"))
+        assert served.end(signal.SIGINT) == 0
+    finally:
+        browser.close()
+        served.process.kill()
+        if (training := trainer.current(folder)) and training.pid:
+            os.kill(training.pid, signal.SIGKILL)
+
+
+def choose(browser: Browser, number: int) -> None:
+    """Clicks on a sample of the gallery until it is shown large."""
+    browser.wait_for(
+        f"document.querySelector('#shown .gallery-item:nth-child({number}) img').complete && "
+        f"(document.querySelector('#shown .gallery-item:nth-child({number}) button').click(), "
+        f"document.querySelector('#large').innerText.includes('seed0_{number - 1}'))"
+    )
+
+
+def check_zip(data: bytes, workdir: Path) -> None:
+    model = api.load(workdir)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        told = json.loads(archive.read("how_they_were_made.json"))
+        with np.load(io.BytesIO(archive.read("favourites.npz"))) as file:
+            assert file["names"].tolist() == told["samples"] == [f"seed0_{i}" for i in range(samples_tab.SHOWN)]
+            np.testing.assert_array_equal(file["latents"], model.latents(samples_tab.SHOWN))
+            assert set(file["steps"]) == {model.step}
+        images = [np.asarray(Image.open(archive.open(f"samples/sample_{i:05d}.png"))) for i in range(samples_tab.SHOWN)]
+    assert np.abs(np.stack(images).astype(int) - model.sample(samples_tab.SHOWN)).max() <= 1
+
+
+@pytest.fixture(scope="module")
+def address(trained, config):
+    """Of the app for a folder with one run and a fleet."""
+    shutil.copytree(trained / "photo", trained / "fleet" / "one")
+    served = Served(trained, config)
+    yield served.address
+    served.end(signal.SIGTERM)
+
+
+def test_only_this_machine_and_this_page_are_answered(address, trained):
+    port = address.rsplit(":", 1)[1]
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        urllib.request.urlopen(f"http://127.0.0.2:{port}/", timeout=10)
+    assert fetched(address + "/")[0] == 200
+    assert fetched(address + "/", Host=f"localhost:{port}")[0] == 200
+    assert fetched(address + "/", Origin=address)[0] == 200
+    for headers in ({"Host": f"evil.example:{port}"}, {"Origin": "http://evil.example"}, {"Origin": "null"}):
+        assert fetched(address + "/", **headers)[0] == 403
+        assert fetched(address + "/gradio_api/upload", "POST", b"x", **headers)[0] == 403
+
+
+def test_the_page_asks_nobody_else_and_tells_nobody(address):
+    _, page, headers = fetched(address + "/")
+    assert not re.search(rb"""(?:src|href)\s*=\s*["'](?:https?:)?//""", page)
+    assert headers["content-security-policy"].startswith("default-src 'self' ")
+    assert b"fonts.g" not in fetched(address + "/theme.css")[1]
+    assert b'"analytics_enabled": false' in page or b'"analytics_enabled":false' in page
+
+
+def test_pages_and_files_of_runs_are_served_and_no_others(address, trained):
+    (trained / "photo" / "index.html").write_text("its own page")
+    assert fetched(address + "/runs/photo/index.html")[1] == b"its own page"
+    assert fetched(address + "/runs/photo/../../secret")[0] == 404
+    assert fetched(f"{address}/gradio_api/file=/etc/passwd")[0] in (403, 404)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (400, True)])
+def test_the_page_fits_its_window(address, tmp_path, width, dark):
+    browser = Browser(tmp_path / "profile")
+    try:
+        open_page(browser, address, width=width, dark=dark)
+        for name in ("Samples", "Train"):
+            tab(browser, name)
+            time.sleep(0.5)
+            assert browser.value("document.documentElement.scrollWidth") <= width
+        light = browser.value("getComputedStyle(document.body).backgroundColor")
+        assert (max(map(int, re.findall(r"\d+", light)[:3])) < 60) == dark
+    finally:
+        browser.close()
+
+
+def test_runs_and_members_of_fleets_are_found(address, trained):
+    (trained / "photo" / ".upload").mkdir(exist_ok=True)
+    (trained / "photo" / ".upload" / "config.json").write_text("{}")
+    assert runs.names(trained) == ["fleet/one", "photo"]
+    assert runs.newest(trained) in ("fleet/one", "photo")
+    with pytest.raises(UserError, match="there is no run '../x'"):
+        runs.require(trained, "../x")
+    found = runs.status(trained, "fleet/one")
+    assert (found.state, found.step, found.num_steps) == (runs.FINISHED, 40, 40)
+
+
+def test_a_run_of_a_terminal_and_one_that_failed_are_told_apart(trained, tmp_path):
+    copy = shutil.copytree(trained / "photo", tmp_path / "photo")
+    lock = layout.lock(copy)
+    assert runs.status(tmp_path, "photo").state == runs.ELSEWHERE
+    lock.release()
+    assert runs.status(tmp_path, "photo").state == runs.FINISHED
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / trainer.LOG).write_text("input x\nerror: no <b>space</b> left\n")
+    found = runs.status(tmp_path, "broken")
+    assert (found.state, found.problem) == (runs.FAILED, "error: no <b>space</b> left")
+    card = html.render("status.html.j2", status=found, problem=found.problem)
+    assert "&lt;b&gt;space" in card and "<b>space" not in card
+
+
+def test_what_cannot_be_trained_on_is_refused_and_leaves_nothing(tmp_path, photo):
+    (tmp_path / "x.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    for dropped, choice, name, said in (
+        (None, trainer.QUICK, "", "drop a photo or a clip first"),
+        (tmp_path / "x.jpg", trainer.QUICK, "", r"x\.jpg"),
+        (photo, trainer.QUICK, "../x", "cannot be the name of a run"),
+        (photo, trainer.QUICK, ".x", "cannot be the name of a run"),
+        (photo, "/tmp/own.py", "", "there is no config"),
+        (photo, "fleet", "", "there is no config"),
+    ):
+        with pytest.raises(UserError, match=said):
+            trainer.start(folder, dropped and str(dropped), choice, name)
+    with pytest.raises(UserError, match="nothing is in training"):
+        trainer.stop(folder)
+    with pytest.raises(UserError, match="is not the workdir of a run"):
+        trainer.resume(folder, "none")
+    assert not list(folder.iterdir())
+
+
+def test_names_of_runs_are_never_taken_twice(tmp_path, photo, monkeypatch):
+    """And a clip gets the clip's setting."""
+    trained_with = []
+    monkeypatch.setattr(trainer, "_train", lambda folder, run, flags: trained_with.append((run, flags)))
+    monkeypatch.setattr(trainer, "_require_trainable", lambda config, dropped: None)
+    clip = tmp_path / "clip.mp4"
+    clip.touch()
+    for dropped, choice in ((photo, trainer.QUICK), (photo, trainer.PAPER), (clip, trainer.PAPER), (clip, "quick")):
+        trainer.start(tmp_path, str(dropped), choice)
+    assert [run for run, _ in trained_with] == ["a <b> photo", "a <b> photo-2", "clip", "clip-2"]
+    assert [flags[1] for _, flags in trained_with] == ["quick", "single_image", "single_video", "quick"]
+    upload = tmp_path / "a <b> photo" / ".upload" / photo.name
+    assert trained_with[0][1][2] == f"--config.data.path={upload}" and upload.read_bytes() == photo.read_bytes()
+
+
+def test_places_are_samples_ways_and_what_lies_around(model):
+    a, b = places.samples(model, 5, 3, 2, 1.0)
+    assert [a.name, b.name] == ["seed5_3", "seed5_4"]
+    np.testing.assert_array_equal(a.latents, model.latents(1, 5, 3)[0])
+    (weak,) = places.samples(model, 5, 3, 1, 0.5)
+    assert weak.name == "seed5_3_strength0.5"
+    np.testing.assert_allclose(weak.latents, a.latents / 2)
+    assert places.between(a, b, 0) is a and places.between(a, b, STEPS) is b
+    expected = walk(np.stack([a.latents, b.latents]), STEPS)[7]
+    np.testing.assert_array_equal(places.between(a, b, 7).latents, expected)
+    assert places.between(a, b, 7).name == "seed5_3-seed5_4-7of24"
+
+
+def test_variations_are_as_near_as_asked_and_as_long_as_samples(model):
+    (centre,) = places.samples(model, 0, 0, 1, 1.0)
+    previous = 1.1
+    for distance in (0.0, 0.3, 0.6, 1.0):
+        found = np.stack([place.latents for place in places.around(model, centre, distance, 1, 64)])
+        nearness = np.mean([np.corrcoef(z.ravel(), centre.latents.ravel())[0, 1] for z in found])
+        assert nearness == pytest.approx(np.cos(distance * np.pi / 2), abs=0.12) and nearness < previous
+        assert np.sqrt((found**2).mean()) == pytest.approx(1, abs=0.15)
+        previous = nearness
+    names = [place.name for place in places.around(model, centre, 0.3, 1, 3)]
+    assert names == [f"seed0_0_near1_{i}_0.3" for i in range(3)]
+
+
+def test_favourites_are_kept_in_the_form_that_sample_takes(model, trained):
+    kept = Favourites(model)
+    a, b = places.samples(model, 0, 2, 2, 1.0)
+    middle = places.between(a, b, 10)
+    for place in (a, middle, a):
+        kept.add(place)
+    again = Favourites(model)
+    assert [place.name for place in again.places()] == [a.name, middle.name]
+    latents = read_latents(kept.folder / "favourites.npz")
+    np.testing.assert_array_equal(latents, np.stack([a.latents, middle.latents]))
+    drawn = pictures.to_uint8(model.generate(latents)).astype(int)
+    for place, image in zip((a, middle), drawn, strict=True):
+        assert np.abs(np.asarray(Image.open(kept.picture(place.name))).astype(int) - image).max() <= 1
+    again.remove(a.name)
+    assert [place.name for place in Favourites(model).places()] == [middle.name] and not kept.picture(a.name).exists()
+    with pytest.raises(UserError, match="there is no favourite"):
+        again.remove(a.name)
+    with pytest.raises(UserError, match="is no name of a favourite"):
+        again.add(Place("../x", a.latents))
+    again.remove(middle.name)
+    assert not list(kept.folder.iterdir())
+    (kept.folder / "favourites.npz").write_bytes(b"PK nothing")
+    with pytest.raises(UserError, match=r"favourites\.npz cannot be read"):
+        Favourites(model)
+    shutil.rmtree(kept.folder)
+
+
+def test_files_to_take_home_hold_what_was_shown(model, tmp_path):
+    studio = Studio()
+    a, b = places.samples(model, 0, 0, 2, 1.0)
+    png = np.asarray(Image.open(studio.picture(model, a, ""))).astype(int)
+    assert np.abs(png - model.sample(1)[0]).max() <= 1
+    large = studio.picture(model, a, "2x")
+    assert Image.open(large).size == tuple(2 * side for side in model.record.source_size[::-1])
+    with zipfile.ZipFile(studio.pack(model, [a, b], "64x48")) as archive:
+        assert Image.open(archive.open("samples/sample_00001.png")).size == (64, 48)
+        assert "--size 64x48" in json.loads(archive.read("how_they_were_made.json"))["to_draw_them_again"]
+    assert studio.film(model, a, b).stat().st_size > 0
+    with pytest.raises(UserError, match="--size 'huge' is not"):
+        studio.picture(model, a, "huge")
+
+
+def test_the_pictures_of_a_grid_are_found_again():
+    images = np.random.default_rng(0).integers(0, 256, (7, 6, 9, 3), np.uint8)
+    found = pictures.pictures_of_grid(pictures.grid(images), 6, 9)
+    np.testing.assert_array_equal(found[:7], images)
+    assert (found[7:] == 255).all()
+
+
+def test_ports_and_folders_that_cannot_be_used_are_refused(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with pytest.raises(UserError, match="cannot listen on port"):
+            app.main(["--port", str(taken.getsockname()[1]), "--folder", str(tmp_path / "runs")])
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot make"):
+        app.main(["--port", "0", "--folder", str(tmp_path / "file" / "runs")])
