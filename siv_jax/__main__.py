@@ -6,6 +6,7 @@ COMMANDS = {
     "render": "sharp pictures of any size from a photo's own patches",
     "evaluate": "measure samples by the papers' metrics",
     "compare": "put several evaluations side by side",
+    "tables": "the paper's tables: every model on every picture, beside the paper's numbers",
     "weights": "fetch the networks that the metrics need",
     "demo": "walk between samples in a browser",
     "import_reference": "make a workdir of weights of the original implementation",

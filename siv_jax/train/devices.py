@@ -6,6 +6,8 @@ are then replicated, each device draws its own randomness, and the step averages
 
 import functools
 import os
+import resource
+import sys
 from typing import Any
 
 import jax
@@ -45,6 +47,20 @@ def available_memory() -> int:
         return kilobytes["MemAvailable"] * 1024
     except OSError:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def peak_memory() -> int:
+    """Bytes that the first device of this process has had in use at most; on a CPU those of the whole process."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "peak_bytes_in_use" in stats:
+        return stats["peak_bytes_in_use"]
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def kind() -> str:
+    """What the devices are, such as "cpu" or "NVIDIA H200"."""
+    return jax.local_devices()[0].device_kind
 
 
 class Program:
