@@ -24,8 +24,15 @@ from siv_jax.train import fleet, single
 from siv_jax.workdir import imported, layout
 
 __all__ = [
-    *("Model", "evaluate", "import_weights", "load", "make_table"),
-    *("render", "run_training", "train", "write_samples"),
+    "Model",
+    "evaluate",
+    "import_weights",
+    "load",
+    "make_table",
+    "render",
+    "run_training",
+    "train",
+    "write_samples",
 ]
 
 _FRAMES_BETWEEN = 30

@@ -180,12 +180,13 @@ def _described(asked: Table, waiting: list[Cell]) -> list[str]:
     done = sum(not one.problem and one.result() is not None for one in asked.places)
     holes = [one for one in asked.inputs if one.problem]
     runs = len({cell.run for cell in waiting if cell.run})
+    to_do = f"{len(waiting)} to do with {runs} run{'s' * (runs != 1)} of training"
     return [
         f"table     {asked.protocol.title}; budget {asked.budget_name}, protocol {asked.id}",
         f"rows      {', '.join(titles)}",
         f"inputs    {len(asked.inputs)} {kind}{'s' * (len(asked.inputs) != 1)} in {asked.data}",
         *(f"skipped   {one.name}: {one.problem}" for one in holes),
-        f"cells     {len(asked.places)}: {done} done, {len(waiting)} to do with {runs} run{'s' * (runs != 1)} of training",
+        f"cells     {len(asked.places)}: {done} done, {to_do}",
     ]
 
 
@@ -229,9 +230,8 @@ def _work(
     def ended(cell: Cell, code: int, reason: str) -> None:
         codes.append(code)
         outcome = "failed" if code else "done"
-        say(
-            f"{outcome:9} {len(codes)} of {len(waiting)}: {cell.row.title}, {cell.name}{f': {reason}' if reason else ''}"
-        )
+        why = f": {reason}" if reason else ""
+        say(f"{outcome:9} {len(codes)} of {len(waiting)}: {cell.row.title}, {cell.name}{why}")
         write(asked, asked.results(), sheets)
 
     with StopSignal().listening() as stop:

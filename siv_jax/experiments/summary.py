@@ -22,7 +22,8 @@ _SERIES = ", stride "
 class Result:
     """A row of the table.
 
-    found: input -> what metrics.json holds. folders: input -> the cell's. holes: input -> why it failed. waiting: inputs not done yet.
+    found: input -> what metrics.json holds. folders: input -> the cell's.
+    holes: input -> why it failed. waiting: inputs not done yet.
     record: of all inputs together, None without any.
     """
 
