@@ -19,7 +19,7 @@ setup(
     # The configs lie beside the package in a checkout and inside it once installed.
     packages=[*find_packages(include=["siv_jax", "siv_jax.*"]), "siv_jax.configs"],
     package_dir={"siv_jax.configs": "configs"},
-    package_data={"siv_jax": ["web/*", "report/templates/*"]},
+    package_data={"siv_jax": ["web/*", "report/templates/*"], "siv_jax.configs": ["tables/*.yaml"]},
     install_requires=[
         "absl-py>=2.1",
         "av>=18",

@@ -15,6 +15,7 @@ import filelock
 import pydantic
 
 from siv_jax import config as config_lib
+from siv_jax.cli import config_file
 from siv_jax.errors import UserError
 from siv_jax.experiments import protocol as protocol_lib
 from siv_jax.experiments.inputs import Input, number_of_frames
@@ -131,7 +132,7 @@ def places(
             if config is not None:
                 run_id = protocol_lib.digest([settings, row.stride, frames])
                 own = row.budgets.get(budget_name, {}).get("config", row.config)
-                run = out / "runs" / f"{_slug(own)}-{run_id}" / one.name
+                run = out / "runs" / f"{_slug(_config_name(own))}-{run_id}" / one.name
             if row.stride:
                 frames_folder = out / "frames" / f"{one.name}-{one.digest[:8]}-{frames}" / f"every_{row.stride}"
             cell = Cell(
@@ -166,6 +167,11 @@ def _files(folder: Path | None) -> list:
         return []
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return [[str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+
+
+def _config_name(given: str) -> str:
+    path = Path(given)
+    return path.stem if path.suffix in config_file.SUFFIXES else path.name
 
 
 def _slug(title: str) -> str:

@@ -115,12 +115,12 @@ def folder() -> Path:
 
 
 def load(path: Path) -> Protocol:
-    """Reads a protocol.
+    """Reads a protocol. A config that lies beside it as a file is meant before one that comes with the package.
 
     Raises UserError: no such file, or one that is no protocol: names the key and what is wrong with it.
     """
     try:
-        return Protocol.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        found = Protocol.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UserError(f"the protocol {path} cannot be read: {error.strerror or error}") from None
     except (ValueError, yaml.YAMLError) as error:
@@ -128,6 +128,20 @@ def load(path: Path) -> Protocol:
         key = ".".join(map(str, reason["loc"]))
         said = " ".join(reason["msg"].removeprefix("Value error, ").split())
         raise UserError(f"{path} is no protocol of a table: {f'{key}: ' if key else ''}{said}") from None
+    return found.model_copy(update={"rows": [_beside(row, path.parent) for row in found.rows]})
+
+
+def _beside(row: Row, place: Path) -> Row:
+    """`row` with the full paths of its configs that are files in `place`."""
+
+    def full(name: str | None) -> str | None:
+        return str((place / name).absolute()) if name and (place / name).is_file() else name
+
+    def with_full(own: dict) -> dict:
+        return own | {key: full(value) for key, value in own.items() if key == "config"}
+
+    budgets = {budget: with_full(own) for budget, own in row.budgets.items()}
+    return row.model_copy(update={"config": full(row.config), "budgets": budgets})
 
 
 def resolved(row: Row, name: str, budget: Budget, clip: bool) -> Config | None:
