@@ -5,6 +5,8 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 
+import filelock
+
 from siv_jax.cli import process
 from siv_jax.errors import UserError
 from siv_jax.experiments import cells as cells_lib
@@ -260,6 +262,11 @@ def _conclude(asked: Table, form: str, sheets: bool, say: Callable[[str], None])
 def write(asked: Table, results: list[Result], sheets: bool) -> list[Path]:
     """Writes the table as text, Markdown, LaTeX, JSON and a page; their paths."""
     asked.out.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(asked.out / ".tables.lock"):  # others may write the same files
+        return _written(asked, results, sheets)
+
+
+def _written(asked: Table, results: list[Result], sheets: bool) -> list[Path]:
     base, paths = asked.out / asked.name, []
     found = asked.tables(results)
     for form, suffix in (("text", "txt"), ("markdown", "md"), ("latex", "tex")):
@@ -278,16 +285,12 @@ def _as_json(asked: Table, results: list[Result]) -> dict:
     """All numbers without those of single samples."""
     rows = []
     for result in results:
-        images = {
-            name: {"metrics": one["images"][0]["metrics"], **one[EXPERIMENT], "measured_by": one["protocol"]["id"]}
+        done = {
+            name: {"metrics": one["images"][0]["metrics"], "measured_by": one["protocol"]["id"]}
+            | {key: one[EXPERIMENT][key] for key in ("row_id", "training", "drawing_seconds", "device", "config")}
             for name, one in result.found.items()
         }
-        for one in images.values():
-            for known in ("protocol", "budget", "row"):
-                del one[known]
-        rows.append(
-            {"title": result.row.title, "mean": result.mean, "inputs": images, "holes": result.holes}
-            | ({"waiting": result.waiting} if result.waiting else {})
-        )
+        row = {"title": result.row.title, "mean": result.mean, "inputs": done, "holes": result.holes}
+        rows.append(row | ({"waiting": result.waiting} if result.waiting else {}))
     budget = json.loads(asked.budget.model_dump_json())
     return {"title": asked.protocol.title, "protocol": asked.id, "budget": budget, "rows": rows}

@@ -67,7 +67,6 @@ def run(
 
 def launch(cell: Cell, environment: dict[str, str]) -> subprocess.Popen:
     """Starts the process of a cell, out of reach of the terminal's signals; what it says goes into the cell's log."""
-    cell.write()
     with open(cell.folder / cells.LOG, "ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "siv_jax.experiments.worker", str(cell.folder)],
@@ -102,18 +101,22 @@ def _next(waiting: list[Cell], again_at: dict, ended: Callable[[Cell, int, str],
         if cell.result() is not None:
             waiting.remove(cell)
             ended(cell, *outcome(cell, 0))
-        elif _is_free(cell):
+        elif _written(cell):
             return cell
         else:
             again_at[cell.folder] = now + _PATIENCE
     return None
 
 
-def _is_free(cell: Cell) -> bool:
+def _written(cell: Cell) -> bool:
+    """Writes cell.json, unless somebody works on the cell."""
     claim = cell.claim()
     try:
         claim.acquire()
     except filelock.Timeout:
         return False
-    claim.release()
+    try:
+        cell.write()
+    finally:
+        claim.release()
     return True

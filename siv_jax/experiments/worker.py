@@ -54,10 +54,13 @@ def work(folder: Path) -> int:
             return 0
         process.prepare_jax()
         config = _config(cell)
+        source = open_source(config.data)
+        size = rendering.shrunk_size(source.size, cell.budget.size)
+        cases.check_size(cell.name, size)
         stopped = cell.run and _train(cell, config)
         if stopped:
             return process.STOPPED_BY[stopped]
-        _measure(cell, config)
+        _measure(cell, source, size)
         return 0
     finally:
         claim.release()
@@ -97,10 +100,8 @@ def _train(cell: Cell, config: Config) -> str | None:
     return None
 
 
-def _measure(cell: Cell, config: Config) -> None:
-    source = open_source(config.data)
-    size = rendering.shrunk_size(source.size, cell.budget.size)
-    cases.check_size(cell.name, size)
+def _measure(cell: Cell, source: Source, size: Size) -> None:
+    """Draws samples of `size` and writes what is measured of them, the sheet of samples and the training image."""
     begun = time.monotonic()
     case = _published(cell, size) if cell.row.samples == "folder" else _drawn(cell, source, size)
     seconds = time.monotonic() - begun
@@ -163,7 +164,8 @@ def _sheet(path: Path, images: np.ndarray, side: int) -> None:
 
 def _stop_when_alone() -> None:
     """Ends training, which saves, when the process that started this one is gone: its end of stdin is closed then."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
