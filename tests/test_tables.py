@@ -18,7 +18,7 @@ from toy_tables import make_here, write_picture, write_protocol
 
 from siv_jax import tables
 from siv_jax.errors import UserError
-from siv_jax.experiments import cells, inputs, make, probe, protocol, run, summary
+from siv_jax.experiments import asked, cells, inputs, make, probe, protocol, run, summary
 from siv_jax.metrics import nearest, published, record
 from siv_jax.train import estimate
 from siv_jax.train.stop_signal import StopSignal
@@ -294,7 +294,7 @@ def test_why_a_process_failed_is_one_line_and_is_kept(tmp_path, code, log, expec
 
 
 def test_a_signal_ends_those_under_way_and_starts_no_more(tmp_path, monkeypatch):
-    stop, ended, asked = StopSignal(), [], [Asked(tmp_path / name) for name in "abc"]
+    stop, ended, three = StopSignal(), [], [Asked(tmp_path / name) for name in "abc"]
     code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(143)); print(flush=True); time.sleep(600)"
     started = []
 
@@ -306,7 +306,7 @@ def test_a_signal_ends_those_under_way_and_starts_no_more(tmp_path, monkeypatch)
         return started[-1]
 
     monkeypatch.setattr(run, "launch", launch)
-    run.run(asked, probe.Machine("cpu", 2, []), stop, lambda *outcome: ended.append(outcome))
+    run.run(three, probe.Machine("cpu", 2, []), stop, lambda *outcome: ended.append(outcome))
     assert [one.returncode for one in started] == [143, 143] and ended == []
     for one in started:
         one.stdout.close()
@@ -413,8 +413,8 @@ def test_the_curve_over_strides(tmp_path, monkeypatch):
     code, said, _ = make_here(monkeypatch, "figure_5", clips, out, **where)
     assert code == 0 and [(cell.row.stride, cell.frames) for cell in done] == [(1, 3), (2, 3), (4, 3), (8, 3)]
     assert len({cell.run for cell in done}) == 4
-    asked = make.Table("figure_5", "cpu", clips, out)
-    assert summary.series(asked.results(), "sifid_64") == {"SIV-GAN": {1: 1.5, 2: 2.5, 4: 4.5, 8: 8.5}}
+    found = asked.Table("figure_5", "cpu", clips, out).results()
+    assert summary.series(found, "sifid_64") == {"SIV-GAN": {1: 1.5, 2: 2.5, 4: 4.5, 8: 8.5}}
     page = (out / "figure_5_cpu.html").read_text()
     assert page.count("<svg") == 3 and "SIFID 64 over the stride of frames" in page
     assert any(line.startswith("SIV-GAN, stride 8 ") for line in said)
