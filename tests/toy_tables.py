@@ -11,7 +11,7 @@ from siv_jax.errors import DivergedError, UserError
 from siv_jax.experiments import cells, make, probe, run, worker
 
 SIZE = 48, 64  # height, width; also of other tests, so that all share compiled programs
-_SETTINGS = {"log_every": 5, "sample_every": 10, "checkpoint_every": 10, "num_samples": 2, "rendered_size": 0}
+_SETTINGS = {"log_every": 20, "sample_every": 40, "checkpoint_every": 40, "num_samples": 2, "rendered_size": 0}
 TINY = {
     "num_steps": 20,
     "batch_size": 4,

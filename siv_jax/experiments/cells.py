@@ -74,7 +74,7 @@ class Cell(pydantic.BaseModel):
         return found if EXPERIMENT in found else None
 
     def cost(self) -> dict | None:
-        """Steps, seconds and peak bytes of the run's training; None where it is not done, or there is none."""
+        """Steps, seconds, CPU seconds and peak bytes of training; None where it is not done, or there is none."""
         path = self.run and self.run / COST
         return json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else None
 

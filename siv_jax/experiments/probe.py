@@ -29,8 +29,8 @@ class Machine:
         """What a process needs in its environment to see device number `slot` alone."""
         if self.backend != "gpu" or self.devices == 1:
             return {}
-        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-        return {"CUDA_VISIBLE_DEVICES": seen[slot] if len(seen) > slot else str(slot)}
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return {"CUDA_VISIBLE_DEVICES": seen.split(",")[slot] if seen else str(slot)}
 
 
 def ask(configs: list[dict], devices: int) -> Machine:

@@ -71,9 +71,8 @@ class Row(pydantic.BaseModel):
     @pydantic.model_validator(mode="after")
     def _check(self):
         if (self.config is None) != (self.samples in ("noise", "folder")):
-            raise ValueError(
-                f"row {self.title!r}: samples {self.samples} go {'with' if self.config else 'without'} config"
-            )
+            wanted = "no config" if self.config else "a config"
+            raise ValueError(f"row {self.title!r}: samples {self.samples} need {wanted}")
         return self
 
 

@@ -81,7 +81,7 @@ def launch(cell: Cell, environment: dict[str, str]) -> subprocess.Popen:
 def outcome(cell: Cell, code: int) -> tuple[int, str]:
     """(exit code, reason) of a cell whose process has ended; the reason is kept in the cell's folder."""
     failed = cell.folder / cells.FAILED
-    if code == 0:
+    if code == 0 or cell.result() is not None:  # what fails after the result is written does it no harm
         failed.unlink(missing_ok=True)
         return 0, ""
     said = (cell.folder / cells.LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()

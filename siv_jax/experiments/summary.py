@@ -10,9 +10,10 @@ from siv_jax.metrics import published, record, table
 
 # Beside the metrics of the paper's table: SIFID alone rewards copying.
 _MORE = ("near_copies",)
-_COSTS = ("train s", "draw s", "GB", "n")
+_COSTS = ("train s", "CPU s", "draw s", "GB", "n")
 COSTS = (
-    "train s: seconds of training, without compilation, mean over inputs; draw s: seconds a sample, with compilation; "
+    "train s: seconds of training, without compilation, mean over inputs; CPU s: of all cores, with compilation, which "
+    "other work on the machine changes little; draw s: seconds a sample, with compilation; "
     "GB: peak memory of training, the most over inputs, on a GPU the device's, else the whole process's; n: inputs"
 )
 _SERIES = ", stride "
@@ -43,15 +44,21 @@ class Result:
         """The cells under _COSTS."""
         made = [one[EXPERIMENT] for one in self.found.values()]
         trained = [one["training"] for one in made if one["training"]]
-        drawing = [one["drawing_seconds"] for one in made if one["drawing_seconds"] is not None]
+        drawing = [one["drawing_seconds"] for one in made]
         peaks = [one["peak_bytes"] for one in trained if one["peak_bytes"]]
-        seconds = f"{statistics.mean(one['seconds'] for one in trained):.0f}" if trained else "-"
+        seconds = [_mean([one[key] for one in trained], 0) for key in ("seconds", "cpu_seconds")]
         return [
-            "0" if self.row.samples == "noise" and made else seconds,
-            f"{statistics.mean(drawing):.2f}" if drawing else "-",
+            *(["0", "0"] if self.row.samples == "noise" and made else seconds),
+            _mean(drawing, 2),
             f"{max(peaks) / 1e9:.2f}" if peaks else "-",
             f"{len(made)}",
         ]
+
+
+def _mean(values: list[float | None], decimals: int) -> str:
+    """Of those that are known."""
+    known = [value for value in values if value is not None]
+    return f"{statistics.mean(known):.{decimals}f}" if known else "-"
 
 
 def of(places: list[Place]) -> list[Result]:

@@ -4,6 +4,7 @@ It trains the model, or goes on with it, draws its samples and measures them. A 
 memory is then the model's own, and because whatever becomes of it, the others go on.
 """
 
+import json
 import os
 import signal
 import sys
@@ -28,7 +29,7 @@ from siv_jax.sampling.trained_model import TrainedModel
 from siv_jax.train import devices, single
 from siv_jax.workdir import layout, logs
 
-_PEAK = "peak_memory.txt"  # in the workdir of a run
+_USAGE = "usage.json"  # in the workdir of a run: what training took so far
 _ON_SHEET, _SIDE = 8, 160  # pictures on a sheet, and their longer sides in pixels
 
 
@@ -80,21 +81,22 @@ def _train(cell: Cell, config: Config) -> str | None:
     """Trains the model until its last step; the name of the signal that stopped it."""
     if cell.cost() is not None:
         return None
-    peak = cell.run / _PEAK
+    file, begun = cell.run / _USAGE, time.process_time()
+    before = json.loads(file.read_text()) if file.exists() else {"peak_bytes": 0, "cpu_seconds": 0.0}
+    usage = {"peak_bytes": None, "cpu_seconds": None}
 
-    def known_peak() -> int:
-        return int(peak.read_text()) if peak.exists() else 0
+    def note(step: int) -> None:
+        # At every grid of samples: what a process that is killed has used counts, too.
+        usage["peak_bytes"] = max(before["peak_bytes"], devices.peak_memory())
+        usage["cpu_seconds"] = round(before["cpu_seconds"] + time.process_time() - begun, 1)
+        layout.write_text(file, cells.dump(usage))
 
-    def note_memory(step: int) -> None:
-        # Kept at every grid of samples: a run that was killed has had its peak, too.
-        layout.write_text(peak, str(max(known_peak(), devices.peak_memory())))
-
-    if stopped := single.train(config, cell.run, 1, False, print, note_memory):
+    if stopped := single.train(config, cell.run, 1, False, print, note):
         return stopped
     cost = {
         "steps": layout.load_record(cell.run).num_steps,
         "seconds": round(logs.seconds_trained(logs.entries(cell.run)), 2),
-        "peak_bytes": known_peak() or None,
+        **(json.loads(file.read_text()) if file.exists() else usage),
     }
     layout.write_text(cell.run / cells.COST, cells.dump(cost))
     return None
