@@ -67,7 +67,7 @@ def work(folder: Path) -> int:
         claim.release()
 
 
-def _config(cell: Cell) -> Config | None:
+def _config(cell: Cell) -> Config:
     """Of the run, with its input."""
     path = cell.path
     if cell.frames_folder is not None:
@@ -85,13 +85,14 @@ def _train(cell: Cell, config: Config) -> str | None:
     before = json.loads(file.read_text()) if file.exists() else {"peak_bytes": 0, "cpu_seconds": 0.0}
     usage = {"peak_bytes": None, "cpu_seconds": None}
 
-    def note(step: int) -> None:
+    def note(_: int) -> None:
         # At every grid of samples: what a process that is killed has used counts, too.
         usage["peak_bytes"] = max(before["peak_bytes"], devices.peak_memory())
         usage["cpu_seconds"] = round(before["cpu_seconds"] + time.process_time() - begun, 1)
         layout.write_text(file, cells.dump(usage))
 
     if stopped := single.train(config, cell.run, 1, False, print, note):
+        note(0)
         return stopped
     cost = {
         "steps": layout.load_record(cell.run).num_steps,
