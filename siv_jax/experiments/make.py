@@ -88,11 +88,11 @@ def _described(asked: Table, waiting: list[Cell]) -> list[str]:
     done = sum(not one.problem and one.result() is not None for one in asked.places)
     holes = [one for one in asked.inputs if one.problem]
     runs = len({cell.run for cell in waiting if cell.run})
-    to_do = f"{len(waiting)} to do with {runs} run{'s' * (runs != 1)} of training"
+    to_do = f"{len(waiting)} to do with {_number(runs, 'run')} of training"
     return [
         f"table     {asked.protocol.title}; budget {asked.budget_name}, protocol {asked.id}",
         f"rows      {', '.join(titles)}",
-        f"inputs    {len(asked.inputs)} {kind}{'s' * (len(asked.inputs) != 1)} in {asked.data}",
+        f"inputs    {_number(len(asked.inputs), kind)} in {asked.data}",
         *(f"skipped   {one.name}: {one.problem}" for one in holes),
         f"cells     {len(asked.places)}: {done} done, {to_do}",
     ]
@@ -110,9 +110,12 @@ def _estimated(asked: Table, waiting: list[Cell], devices: int) -> tuple[probe.M
     unknown = [kind for kind in kinds if kind not in known]
     machine = probe.ask([_with_input(kinds[kind]) for kind in unknown], devices)
     known |= {kind: found for kind, found in zip(unknown, machine.seconds, strict=True) if found is not None}
-    place = f"on {machine.devices} {machine.backend} device{'s' * (machine.devices != 1)}"
+    place = f"on {_number(machine.devices, f'{machine.backend} device')}"
     if not runs:
-        return machine, f"time      no training is left to do; {len(waiting)} cells to draw and measure {place}"
+        return (
+            machine,
+            f"time      no training is left to do; {_number(len(waiting), 'cell')} to draw and measure {place}",
+        )
     if not known:
         return machine, f"time      unknown: no model could be timed {place}"
     usual = statistics.mean(known.values())
@@ -120,9 +123,13 @@ def _estimated(asked: Table, waiting: list[Cell], devices: int) -> tuple[probe.M
     guessed = sum(kind not in known for kind in kinds)
     others = f"; {guessed} of {len(kinds)} models are taken to be like the mean of the others" if guessed else ""
     return machine, (
-        f"time      about {estimate.in_words(total)} of training for {len(runs)} runs {place}{others}; compiling, "
-        "drawing and measuring come on top"
+        f"time      about {estimate.in_words(total)} of training for {_number(len(runs), 'run')} {place}{others}; "
+        "compiling, drawing and measuring come on top"
     )
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _with_input(cell: Cell) -> dict:
