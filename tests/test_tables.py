@@ -341,9 +341,10 @@ def measured(cell: cells.Cell, value: float) -> dict:
     mean = {key: {"value": value + i, "low": None, "high": None} for i, key in enumerate(keys)}
     image = {"name": cell.name, "size": [48, 64], "samples": 7, "training_images": 1, "training_digest": "d"}
     image |= {"metrics": mean, "per_sample": []}
-    trained = {"steps": 9, "seconds": 30.0, "cpu_seconds": 50.0, "peak_bytes": 2 * 10**9}
+    trained = {"size": "64x48", "steps": 9, "seconds": 30.0, "cpu_seconds": 50.0, "peak_bytes": 2 * 10**9}
     experiment = {"protocol": cell.protocol, "row": cell.row.title, "row_id": cell.row_id, "training": trained}
-    experiment |= {"budget": cell.budget.model_dump(), "drawing_seconds": 0.5, "device": "cpu", "config": cell.config}
+    experiment |= {"budget": cell.budget.model_dump(), "drawing_seconds": 0.5, "device": "cpu"}
+    experiment |= {"config_name": cell.config_name, "config": cell.config}
     found = {"name": cell.row.title, "protocol": {"id": "p", "lpips": "alex"}, "mean": mean, "images": [image]}
     return found | {cells.EXPERIMENT: experiment}
 

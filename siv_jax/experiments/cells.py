@@ -34,7 +34,8 @@ class Cell(pydantic.BaseModel):
     """What is asked.
 
     protocol: its id. row_id: a hash of how the samples of this row are made.
-    folder: of the cell. run: workdir of its model, None for a row without training. config: of that run.
+    folder: of the cell. run: workdir of its model, None for a row without training.
+    config: of that run. config_name: what it is made from, as --config takes it.
     alone: whether the table has no other picture.
     frames_folder, frames: where every n-th frame of the clip lies, and how many they are; None: the clip is used whole.
     """
@@ -50,6 +51,7 @@ class Cell(pydantic.BaseModel):
     alone: bool
     folder: Path
     config: dict[str, Any] | None
+    config_name: str
     run: Path | None
     frames_folder: Path | None = None
     frames: int = 0
@@ -74,7 +76,7 @@ class Cell(pydantic.BaseModel):
         return found if EXPERIMENT in found else None
 
     def cost(self) -> dict | None:
-        """Steps, seconds, CPU seconds and peak bytes of training; None where it is not done, or there is none."""
+        """Size, steps, seconds, CPU seconds and peak bytes of training; None where it is not done, or there is none."""
         path = self.run and self.run / COST
         return json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else None
 
@@ -127,7 +129,7 @@ def places(
                 found.append(Place(row, one, None, one.problem))
                 continue
             folder = out / protocol_id / f"{_slug(row.title)}-{row_id}" / one.name
-            run = frames_folder = None
+            run, frames_folder, own = None, None, ""
             frames = number_of_frames(one.frames, budget.strides, budget.frames) if row.stride else 0
             if config is not None:
                 run_id = protocol_lib.digest([settings, row.stride, frames])
@@ -146,6 +148,7 @@ def places(
                 alone=len(inputs) == 1,
                 folder=folder,
                 config=None if config is None else dataclasses.asdict(config),
+                config_name=_config_name(own),
                 run=run,
                 frames_folder=frames_folder,
                 frames=frames,

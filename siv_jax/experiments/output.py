@@ -63,7 +63,10 @@ def _as_json(asked: Table, results: list[Result]) -> dict:
     for result in results:
         done = {
             name: {"metrics": one["images"][0]["metrics"], "measured_by": one["protocol"]["id"]}
-            | {key: one[EXPERIMENT][key] for key in ("row_id", "training", "drawing_seconds", "device", "config")}
+            | {
+                key: one[EXPERIMENT][key]
+                for key in ("row_id", "training", "drawing_seconds", "device", "config_name", "config")
+            }
             for name, one in result.found.items()
         }
         row = {"title": result.row.title, "mean": result.mean, "inputs": done, "holes": result.holes}

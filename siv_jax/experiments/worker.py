@@ -94,8 +94,10 @@ def _train(cell: Cell, config: Config) -> str | None:
     if stopped := single.train(config, cell.run, 1, False, print, note):
         note(0)
         return stopped
+    record = layout.load_record(cell.run)
     cost = {
-        "steps": layout.load_record(cell.run).num_steps,
+        "size": f"{record.plan.width}x{record.plan.height}",
+        "steps": record.num_steps,
         "seconds": round(logs.seconds_trained(logs.entries(cell.run)), 2),
         **(json.loads(file.read_text()) if file.exists() else usage),
     }
@@ -113,6 +115,7 @@ def _measure(cell: Cell, source: Source, size: Size) -> None:
         "row": cell.row.title,
         "row_id": cell.row_id,
         "budget": cell.budget.model_dump(),
+        "config_name": cell.config_name,
         "config": cell.config,
         "device": devices.kind(),
         "training": cell.cost(),

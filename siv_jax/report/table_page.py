@@ -38,7 +38,7 @@ def page(
         "name": name,
         "title": title,
         "protocol": protocol,
-        "budget": json.loads(budget.model_dump_json(exclude_defaults=True)),
+        "budget": _settings(budget),
         "tables": tables,
         "costs": summary.COSTS,
         "caveat": summary.caveat(clip),
@@ -51,6 +51,13 @@ def page(
     return html.render("table.html.j2", **values)
 
 
+def _settings(budget: Budget) -> list[str]:
+    found = json.loads(budget.model_dump_json(exclude_defaults=True))
+    groups = {key: found.pop(key, {}) for key in ("settings", "clip_settings")}
+    of_clips = {f"{key} (clips)": value for key, value in groups["clip_settings"].items()}
+    return [f"{key} {value}" for key, value in (found | groups["settings"] | of_clips).items() if value != ""]
+
+
 def _model(result: Result) -> dict[str, str]:
     experiment = next((one[cells.EXPERIMENT] for one in result.found.values()), None)
     training = experiment and experiment["training"]
@@ -58,7 +65,8 @@ def _model(result: Result) -> dict[str, str]:
     others = {"noise": "patches from noise, without a model", "folder": "made by somebody else"}
     return {
         "title": result.row.title,
-        "config": result.row.config or "",
+        "config": experiment["config_name"] if experiment else "",
+        "size": training["size"] if training else "",
         "samples": (own | others)[result.row.samples],
         "steps": f"{training['steps']:,}" if training else "",
         "device": experiment["device"] if experiment else "",
