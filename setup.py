@@ -20,7 +20,7 @@ setup(
     packages=[*find_packages(include=["siv_jax", "siv_jax.*"]), "siv_jax.configs"],
     package_dir={"siv_jax.configs": "configs"},
     entry_points={"console_scripts": ["siv-jax = siv_jax.cli.commands:run"]},
-    package_data={"siv_jax": ["web/*", "report/templates/*"]},
+    package_data={"siv_jax": ["web/*", "report/templates/*"], "siv_jax.configs": ["tables/*.yaml"]},
     install_requires=[
         "absl-py>=2.1",
         "av>=18",

@@ -2,7 +2,7 @@
 
     python -m siv_jax.main --config ablations:no_dr --config.data.path photo.jpg --workdir runs/no_dr
 
-launch/ablations.py runs them one after another and prints the paper's tables beside ours. For a clip add
+python -m siv_jax.tables --table 3 (to 6) trains them all and prints the paper's tables beside ours. For a clip add
 --config.num_steps 300000, as the config single_video has it.
 """
 

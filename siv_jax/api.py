@@ -1,4 +1,4 @@
-"""siv_jax from Python: train, load, sample, walk between samples, evaluate. The commands call these functions."""
+"""siv_jax from Python: train, load, sample, walk, evaluate, make tables. The commands call these functions."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,6 +15,7 @@ from siv_jax.config import Config, DataConfig
 from siv_jax.data import open_source
 from siv_jax.data.mask_file import read_masks
 from siv_jax.errors import UserError
+from siv_jax.experiments.make import make as make_table
 from siv_jax.metrics.evaluation import evaluate
 from siv_jax.models import registry
 from siv_jax.models.interface import Samples
@@ -26,7 +27,18 @@ from siv_jax.sampling.walk import walk
 from siv_jax.train import fleet, single
 from siv_jax.workdir import imported, layout
 
-__all__ = ["Model", "edit", "evaluate", "import_weights", "load", "render", "run_training", "train", "write_samples"]
+__all__ = [
+    "Model",
+    "edit",
+    "evaluate",
+    "import_weights",
+    "load",
+    "make_table",
+    "render",
+    "run_training",
+    "train",
+    "write_samples",
+]
 
 _FRAMES_BETWEEN = 30
 _FRAMES_PER_SECOND = 25

@@ -238,7 +238,7 @@ def test_evaluate_asks_for_what_the_command_would(run, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(evaluation.network_weights, "require", lambda networks, cache: seen.append((networks, cache)))
     monkeypatch.setattr("siv_jax.metrics.measure.load_networks", lambda lpips, cache: (lpips, cache))
-    monkeypatch.setattr(evaluation, "_measure_all", lambda *given: seen.append(given) or {"mean": {"x": 1}})
+    monkeypatch.setattr(evaluation, "measure_all", lambda *given: seen.append(given) or {"mean": {"x": 1}})
     found = siv_jax.evaluate(model, num=3, seed=2, size=(48, 64), lpips="vgg", cache=tmp_path)
     assert found == {"mean": {"x": 1}}
     (networks, cache), (pending, name, loaded, out, _) = seen

@@ -60,6 +60,7 @@ def test_wheel_holds_all_it_needs_and_no_more(wheel):
     files = [path for path in (ROOT / "siv_jax").rglob("*") if path.is_file() and path.suffix != ".pyc"]
     expected = {str(path.relative_to(ROOT)) for path in files}
     expected |= {f"siv_jax/configs/{path.name}" for path in (ROOT / "configs").glob("*.py")}
+    expected |= {f"siv_jax/configs/tables/{path.name}" for path in (ROOT / "configs" / "tables").iterdir()}
     info = f"siv_jax-{siv_jax.__version__}.dist-info/"
     assert {name for name in names if not name.startswith(info)} == expected
     assert metadata["Name"] == "siv_jax" and metadata["Version"] == siv_jax.__version__

@@ -12,7 +12,9 @@ COMMANDS = {
     "sample": ("sample", "draw samples, or walks between them, from a trained model"),
     "render": ("render", "sharp pictures of any size from a photo's own patches"),
     "evaluate": ("evaluate", "measure samples by the papers' metrics"),
+    "edit": ("edit", "harmonize, edit, paint, enlarge, animate or retarget a picture"),
     "compare": ("compare", "put several evaluations side by side"),
+    "tables": ("tables", "the paper's tables: every model on every picture, beside the paper's numbers"),
     "weights": ("weights", "fetch the networks that the metrics need"),
     "import-reference": ("import_reference", "make a workdir of weights of the original implementation"),
 }

@@ -65,7 +65,7 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
     process.prepare_jax()
     networks = measure.load_networks(lpips, cache)
-    return _measure_all(pending, (folder or fake).resolve().name, networks, out, say)
+    return measure_all(pending, (folder or fake).resolve().name, networks, out, say)
 
 
 def _check(folder, real, fake, num, seed, size, rendered, pairing, lpips, out) -> None:
@@ -94,8 +94,16 @@ def _check(folder, real, fake, num, seed, size, rendered, pairing, lpips, out) -
         process.require_whole("a side of --size", side, 1, 99_999)
 
 
-def _measure_all(pending: list, name: str, networks, out: Path, say: Callable[[str], None]) -> dict:
-    """Measures each of `pending` (cases.PendingCase), one of which is in memory at a time, and writes the files."""
+def measure_all(
+    pending: list, name: str, networks, out: Path, say: Callable[[str], None], also: dict | None = None
+) -> dict:
+    """Measures each of `pending` (cases.PendingCase), one of which is in memory at a time, and writes the files.
+
+    Args:
+      name: of the model.
+      networks: measure.Networks.
+      also: further entries of metrics.json.
+    """
     from siv_jax.metrics import cases, masks, record, table
     from siv_jax.metrics.measure import Value, measure
     from siv_jax.report import evaluation_page, html
@@ -115,7 +123,7 @@ def _measure_all(pending: list, name: str, networks, out: Path, say: Callable[[s
         shown.append(evaluation_page.image(case, found, _SHOWN_OF_ONE if len(pending) == 1 else _SHOWN_OF_EACH))
         if len(pending) > 1:
             say(f"{len(images)} of {len(pending)}: {case.name}, {len(case.fakes)} samples")
-    whole = record.of_all(name, images, networks.form)
+    whole = record.of_all(name, images, networks.form) | (also or {})
     paths = record.write(out, whole), html.write(out / evaluation_page.REPORT, evaluation_page.page(whole, shown))
     rows = [*((image["name"], image["metrics"]) for image in images), ("mean", whole["mean"])]
     shapes = sorted({cases.shown(image["size"]) for image in images})

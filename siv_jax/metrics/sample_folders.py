@@ -61,6 +61,27 @@ def pending_cases(real: Path, fake: Path, size: Size | None, pairing: str | None
     return [_pending(reals[name], fake, name, groups[name], size) for name in sorted(groups, key=natural_key)]
 
 
+def of_picture(real: Path, fake: Path, name: str, size: Size, most: int, alone: bool) -> PendingCase:
+    """The case of one training image, clip or folder of frames `real`, called `name`.
+
+    Args:
+      fake: a folder of samples with a subfolder of that name, or files whose names begin with it; or, if `alone`, all
+        of whose files are samples of this one.
+      most: the first so many samples are taken.
+
+    Raises UserError: no sample of it there.
+    """
+    if not fake.is_dir():
+        raise UserError(f"{one_line(fake)} is no folder: give a folder of samples")
+    own = _samples_below(fake / name) if (fake / name).is_dir() else []
+    files = own or [file for file in _pictures_in(fake) if _begins_with(file.stem, name)]
+    if not files and alone:
+        files = _samples_below(fake)
+    if not files:
+        raise UserError(f"{one_line(fake)} holds no sample of {name}: neither a folder {name} nor files named {name}_*")
+    return _pending(real, fake, name, files[:most], size)
+
+
 def _by_beginning(
     reals: dict[str, Path], files: list[Path], real: Path, pairing: str | None
 ) -> dict[str, list[Path]] | None:

@@ -42,6 +42,19 @@ def available_memory() -> int:
     return system_memory.available()
 
 
+def peak_memory() -> int:
+    """Bytes that the first device of this process has had in use at most; on a CPU those of the whole process."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "peak_bytes_in_use" in stats:
+        return stats["peak_bytes_in_use"]
+    return system_memory.peak()
+
+
+def kind() -> str:
+    """What the devices are, such as "cpu" or "NVIDIA H200"."""
+    return jax.local_devices()[0].device_kind
+
+
 class Program:
     """Many steps of one stage as one compiled program, on given devices."""
 

@@ -1,5 +1,7 @@
 """How long training will take, said before it starts."""
 
+import functools
+
 import jax
 import numpy as np
 
@@ -11,13 +13,29 @@ _LONG = 3600.0  # seconds from which a CPU's user is told what is quicker
 _UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 
 
-def seconds_per_step(task: Task, devices: list[jax.Device]) -> float:
-    """Seconds of one step of the first stage, compiled for this."""
-    stage, key = task.stages[0], np.array([0, task.config.seed], np.uint32)
-    data, program = stage.data(task.source), Program(stage, devices)
-    state = stage.init(key, data, None)
+def seconds_per_step(task: Task, devices: list[jax.Device], number: int = 0) -> float:
+    """Seconds of one step of stage `number`, compiled for this."""
+    previous = None
+    for i, stage in enumerate(task.stages[: number + 1]):
+        key = np.array([i, task.config.seed], np.uint32)
+        data = stage.data(task.source)
+        if i < number:
+            previous = jax.eval_shape(functools.partial(stage.init, key, data), previous)
+    if previous is not None:  # untrained, which takes as long
+        previous = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), previous)
+    program, state = Program(stage, devices), jax.tree.map(np.asarray, stage.init(key, data, previous))
     program.compile(state, data)
     return speed.seconds_per_step(program, state, data, key)
+
+
+def seconds(task: Task, devices: list[jax.Device]) -> float:
+    """Of training; of several stages the first and the last are timed, steps between grow evenly by a factor."""
+    stages = task.stages
+    first = seconds_per_step(task, devices)
+    if len(stages) == 1:
+        return first * task.num_steps
+    last = seconds_per_step(task, devices, len(stages) - 1)
+    return sum(stage.num_steps * t for stage, t in zip(stages, np.geomspace(first, last, len(stages)), strict=True))
 
 
 def line(seconds_per_step: float, task: Task, done: int = 0) -> str:

@@ -1,8 +1,12 @@
-"""The memory that this system, or the container that the process runs in, can still give."""
+"""The memory that this system, or the container that the process runs in, can still give, and what was used."""
 
+import sys
 from pathlib import Path
 
 import psutil
+
+if sys.platform != "win32":
+    import resource
 
 # Where the two versions of Linux's control groups keep a container's limit, its use, and the part of its use that is
 # files in the cache, which the system takes back when asked for memory.
@@ -28,3 +32,11 @@ def available(groups: Path = Path("/sys/fs/cgroup")) -> int:
             continue
         free = min(free, max(0, limit - used + int(stat.get(cached, 0))))
     return free
+
+
+def peak() -> int:
+    """Bytes that this process has had in use at most."""
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

@@ -1,0 +1,1 @@
+"""Tables of experiments: models times pictures, trained and measured under one frozen protocol."""
