@@ -71,7 +71,7 @@ class Model(TrainedModel):
         """
         process.require_whole("n", n, 1, 1_000_000)
         process.require_whole("seed", seed, 0, 2**32 - 1)
-        process.require_whole("start", start, 0, 2**31 - 1 - n)
+        process.require_whole("start", start, 0, 2**31 // self.config.candidates - 1 - n)
         drawn = self.draw(self.latents(n, seed, start))
         return _given(pictures.to_uint8(drawn.images), drawn.masks)
 

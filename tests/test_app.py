@@ -33,10 +33,10 @@ from siv_jax.workdir.checkpoint import completed_steps
 
 pytest.importorskip("gradio", reason="the app needs Gradio: pip install 'siv_jax[app]'")
 
-from siv_jax.web import places, runs, samples_tab, trainer  # noqa: E402
-from siv_jax.web.favourites import Favourites  # noqa: E402
-from siv_jax.web.places import STEPS, Place  # noqa: E402
-from siv_jax.web.studio import Studio  # noqa: E402
+from siv_jax.web import places, runs, samples_tab, trainer
+from siv_jax.web.favourites import Favourites
+from siv_jax.web.places import STEPS, Place
+from siv_jax.web.studio import Studio
 
 NASTY = "<img src=x onerror=alert(1)> & 'q'"
 PATIENCE = 120.0  # seconds, on a busy machine
@@ -425,9 +425,8 @@ def test_the_pictures_of_a_grid_are_found_again():
 
 
 def test_ports_and_folders_that_cannot_be_used_are_refused(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(UserError, match="cannot listen on port"):
-            app.main(["--port", str(taken.getsockname()[1]), "--folder", str(tmp_path / "runs")])
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="cannot listen on port"):
+        app.main(["--port", str(taken.getsockname()[1]), "--folder", str(tmp_path / "runs")])
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot make"):
         app.main(["--port", "0", "--folder", str(tmp_path / "file" / "runs")])

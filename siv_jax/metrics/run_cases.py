@@ -77,4 +77,5 @@ def _load(run: Path, real: Path | None, num: int, seed: int, size: Size | None, 
     names = tuple(f"sample_{i:05d}" for i in range(num))
     source = {"workdir": str(run), "step": trained.step, "seed": seed, "real": str(real or trained.record.source)}
     source |= {"rendered": "yes"} if rendered else {}
+    source |= {"candidates": trained.config.candidates} if trained.config.candidates > 1 else {}
     return cases.make_case(name, cases.brought_to(drawn, size), names, training, source, notes, samples.masks)

@@ -13,6 +13,7 @@ from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import Samples
 from siv_jax.patches.render import DEFAULT_FIDELITY
+from siv_jax.sampling import novelty
 from siv_jax.sampling.drawer import Drawer, require_finite, sample_size
 from siv_jax.sampling.rendering import Rendering, of_model, parse_size
 from siv_jax.workdir import checkpoint, layout
@@ -44,7 +45,7 @@ class TrainedModel:
         self.tasks, self.num_scales = self._sampler.tasks, self._sampler.num_scales
         self._use(Drawer(self._sampler, self.record.plan, self.record.source_size))
         try:
-            jax.eval_shape(self._drawer.draw, weights, self.latents(1))
+            jax.eval_shape(self._drawer.draw, weights, self._drawer.noise(0, 0, 1))
         except Exception as error:  # flax and JAX raise many kinds for arrays of other shapes
             raise UserError(
                 f"the weights in {workdir} do not fit its {layout.CONFIG} and {layout.PLAN}, which must have been "
@@ -81,11 +82,13 @@ class TrainedModel:
 
     def _use(self, drawer: Drawer) -> None:
         self._drawer, self.size = drawer, drawer.size
-        self._noise_shape = self.latents(1).shape[1:]
+        self._noise_shape = drawer.noise(0, 0, 1).shape[1:]
 
     def latents(self, count: int, seed: int = 0, start: int = 0) -> np.ndarray:
-        """The sampler's noise float32 [count, ...], numbers `start` on of `seed`."""
-        return self._drawer.noise(seed, start, count)
+        """The sampler's noise float32 [count, ...], numbers `start` on of `seed`, chosen as config.candidates says."""
+        if self.config.candidates == 1:
+            return self._drawer.noise(seed, start, count)
+        return novelty.latents(self._drawer, self._weights, self.source(), self.config.candidates, seed, start, count)
 
     def generate(self, z: np.ndarray) -> np.ndarray:
         """Images float32 [n, H, W, C] in [-1, 1] for latents [n, ...].

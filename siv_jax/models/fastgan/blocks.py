@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from siv_jax.nn.batch_norm import BatchNorm
-from siv_jax.nn.convolution import avg_pool2d, conv2d, halving_conv2d, upsample_conv2d, small_conv2d
+from siv_jax.nn.convolution import avg_pool2d, conv2d, halving_conv2d, small_conv2d, upsample_conv2d
 
 _SLOPE = 0.2
 
