@@ -127,6 +127,8 @@ def test_the_drawn_examples_have_masks():
     picture = next(source.frames())
     red = (picture[..., 0].astype(int) - picture[..., 2] > 120) & (picture[..., 1] < 80)
     assert (source.masks.labels[0][red] == 1).mean() > 0.98
+    with pytest.raises(UserError, match=r"example:balloons is not the mask of example:clip: add --config\.data\.mask"):
+        load("example:clip", "example:balloons")
     clip = load("example:clip", "example:clip", max_frames=5)
     expected = drawn.draw_masks("example:clip")[[0, 15, 30, 44, 59]]
     np.testing.assert_array_equal(clip.masks.values, expected)

@@ -45,7 +45,7 @@ def read_masks(path: Path, source: Source) -> Masks:
 def training_masks(data: DataConfig, source: Source) -> Masks:
     """The masks at `data.mask` of the frames of `source`, and the classes that they tell apart.
 
-    Palette pictures and arrays hold ids. So do gray ones whose values all lie below 30; with higher ones they are masks
+    Palette pictures hold ids. So do gray ones and arrays whose values all lie below 30; with higher ones they are masks
     of one object, from 0 to 255, with edges that may be soft.
 
     Raises UserError: as `read_masks`, or ids that are no classes, or masks that tell nothing apart.
@@ -53,15 +53,15 @@ def training_masks(data: DataConfig, source: Source) -> Masks:
     files = _files(data.mask, source, data)
     name = one_line(data.mask)
     values = _stacked(files, source)
-    made = MaskFormat(False, data.mask_classes or 2, data.mask_ignore, files[0].palette)
     found = np.unique(values[values != data.mask_ignore])
     if not len(found):
         raise UserError(f"{name} labels nothing: every pixel is data.mask_ignore {data.mask_ignore}")
     is_object = files[0].palette is None and _is_object(name, found, data)
-    classes = 2 if is_object else data.mask_classes or int(found[-1]) + 1
-    masks = Masks(name, values, MaskFormat(is_object, max(classes, 2), made.ignore, made.palette))
     if not is_object:
         _require_ids(name, found, data)
+    classes = 2 if is_object else data.mask_classes or max(2, int(found[-1]) + 1)
+    kept = MaskFormat(is_object, classes, data.mask_ignore, files[0].palette)
+    masks = Masks(one_line(Path(data.mask).name), values, kept)
     present = np.unique(masks.labels[values != data.mask_ignore])
     if len(present) == 1:
         what = "is empty: every pixel is 0" if present[0] == 0 else f"has one class alone: every pixel is {present[0]}"
@@ -102,6 +102,8 @@ def _stacked(files: Sequence[_File], source: Source) -> np.ndarray:
 def _files(path: str, source: Source, data: DataConfig | None) -> list[_File]:
     """A mask for each frame, upright and in its frame's proportions. `data` chose the frames of a clip."""
     if path.startswith(drawn.PREFIX):
+        if data and data.path != path:  # the config's own, which a photo of the same proportions would seem to fit
+            raise UserError(f"{path} is not the mask of {source.name}: add --config.data.mask with its own")
         numbers = choose(source.frames_found, data) if data else range(source.num_frames)
         found = [_File(path, labels, drawn.PALETTE) for labels in drawn.draw_masks(path)]
         return _of_each(path, source, [found[i] for i in numbers if i < len(found)])
@@ -156,17 +158,15 @@ def _fitting(file: _File, source: Source, number: int) -> _File:
 
     Raises UserError: it has other proportions.
     """
-    shown = size, orientation = _frame(source, number)
+    size, orientation = _frame(source, number)
     if _alike(file.values.shape, size):
         return file
     if orientation in (5, 6, 7, 8) and _alike(file.values.shape, size[::-1]):
         turned = turned_upright(Image.fromarray(file.values), orientation)
         source.notes.add(file.name, "turned as its photo's EXIF orientation says")
         return file._replace(values=np.asarray(turned))
-    (height, width), (wanted_height, wanted_width) = file.values.shape, shown[0]
-    raise UserError(
-        f"{file.name} is {width}x{height}; the picture that it belongs to is {wanted_width}x{wanted_height}"
-    )
+    height, width = file.values.shape
+    raise UserError(f"{file.name} is {width}x{height}; the picture that it belongs to is {size[1]}x{size[0]}")
 
 
 def _frame(source: Source, number: int) -> tuple[tuple[int, int], int]:
