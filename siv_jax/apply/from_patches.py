@@ -14,7 +14,7 @@ from siv_jax.sampling import rendering
 _LONGEST = 1024
 # Sides of the rough picture in which patches are looked for first: the geometric mean, where the renderer starts.
 _ROUGH = 28
-_NOISE = 0.1  # standard deviation of what makes variants of it differ, of values in [-1, 1]
+_NOISE = 0.2  # standard deviation of what makes variants of it differ, of values in [-1, 1]
 # How strongly every patch of the photo must be used, see Renderer. Little: patches that an edit covers up are not to
 # come back, and at 3 and more fragments of them were pasted into wider pictures.
 FIDELITY = {"edit": 0.0, "paint": 0.0, "retarget": 2.0}

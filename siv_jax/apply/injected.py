@@ -10,7 +10,7 @@ from siv_jax.errors import UserError
 from siv_jax.sampling.trained_model import TrainedModel
 
 # Where no start scale is given: this share of the way from the coarsest scale to the finest, at least one up.
-_SHARES = {"paint": 0.2, "retarget": 0.2, "edit": 0.5, "harmonize": 0.6}
+_SHARES = {"retarget": 0.0, "paint": 0.2, "edit": 0.5, "harmonize": 0.6}
 
 
 def possible(model: TrainedModel) -> bool:

@@ -1,5 +1,6 @@
 """The pictures that an edit works with, as the model sees values: float32 in [-1, 1]."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +36,10 @@ def read_picture(path: Path, channels: int, pixel_format: PixelFormat) -> np.nda
     return pixel_format.from_source(source.format.to_source(image))
 
 
-def nearest_frame(photos: np.ndarray, image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Of photos [n, h, w, C] the one that is closest to image [h, w, C] where mask [h, w] does not mark it."""
-    if len(photos) == 1:
-        return photos[0]
-    known = np.ones(image.shape[:2], bool) if mask is None or mask.all() else ~mask
-    return photos[np.argmin(np.mean((photos[:, known] - image[known]) ** 2, axis=(1, 2)))]
+def nearest_frame(photos: Iterable[np.ndarray], image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Of photos [h, w, C] the one that is closest to image [h, w, C] where mask bool [h, w] does not mark it."""
+    known = np.ones_like(mask) if mask.all() else ~mask
+    return min(photos, key=lambda photo: float(np.mean((photo[known] - image[known]) ** 2)))
 
 
 def fitted(image: np.ndarray, size: Size) -> np.ndarray:
@@ -62,6 +61,12 @@ def same_aspect(a: Size, b: Size) -> bool:
     return 1 / slack <= (a[0] * b[1]) / (a[1] * b[0]) <= slack
 
 
-def frames(source: Source, size: Size) -> np.ndarray:
-    """All frames of a run's picture or clip, float32 [n, *size, C] in [-1, 1]."""
-    return as_float(source.resized(*size), source.format)
+def frames(source: Source, size: Size) -> Iterator[np.ndarray]:
+    """The frames of a run's picture or clip, float32 [*size, C] in [-1, 1], one in memory at a time."""
+    return (as_float(resize(frame, *size), source.format) for frame in source.frames())
+
+
+def first_frame(source: Source, size: Size) -> tuple[np.ndarray, list[str]]:
+    """The picture, or the first frame of a clip, as of `frames`, and a line for people where there are more."""
+    notes = ["a clip's first frame is used"] if source.num_frames > 1 else []
+    return next(frames(source, size)), notes

@@ -47,7 +47,7 @@ def retargeted(model: TrainedModel, request: Request) -> Made:
 
 
 def _of_the_picture(model: TrainedModel, seed: int) -> tuple[Size, Draw, list[str]]:
-    photo, notes = _first_frame(model, model.size)
+    photo, notes = pictures.first_frame(model.source(), model.size)
     if injected.possible(model):
         start = injected.start_scale("retarget", model)
         notes = [*notes, f"the training picture at that size, scales {start} to {model.num_scales - 1} drawn anew"]
@@ -63,18 +63,12 @@ def _of_the_picture(model: TrainedModel, seed: int) -> tuple[Size, Draw, list[st
 def _of_patches(model: TrainedModel, seed: int) -> tuple[Size, Draw, list[str]]:
     source = model.source()
     own = from_patches.wanted_size(source, None)
-    photo, notes = _first_frame(model, own)
+    photo, notes = pictures.first_frame(source, own)
 
     def draw(size: Size, count: int) -> Iterator[np.ndarray]:
         return from_patches.rendered(photo, source, size, from_patches.FIDELITY["retarget"], seed, count)
 
     return own, draw, [*notes, "the photo, squeezed or stretched and then made of its own patches"]
-
-
-def _first_frame(model: TrainedModel, size: Size) -> tuple[np.ndarray, list[str]]:
-    source = model.source()
-    notes = ["a clip's first frame is used"] if source.num_frames > 1 else []
-    return pictures.frames(source, size)[0], notes
 
 
 def _ends(request: Request, own: Size) -> tuple[Size, Size]:

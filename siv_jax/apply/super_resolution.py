@@ -21,7 +21,6 @@ def enlarged(model: TrainedModel, request: Request) -> Made:
     """
     source = model.source()
     by_network = "super_resolution" in model.tasks
-    clip = ["a clip's first frame is used"] if source.num_frames > 1 and request.image is None else []
     if not by_network:
         for name in ("image", "num", "seed"):
             if getattr(request, name) is not None:
@@ -29,14 +28,14 @@ def enlarged(model: TrainedModel, request: Request) -> Made:
                     f"--{name} does not go with this model, which was not trained for super-resolution: the detail "
                     "comes from the photo's own patches, without chance, and only for the photo itself"
                 )
-        photo = pictures.frames(source, source.size)[0]
+        photo, notes = pictures.first_frame(source, source.size)
         size = _larger(request.size, photo.shape[:2])
-        notes = [*clip, "the photo, enlarged with the detail of its own patches: no network has a part in it"]
+        notes = [*notes, "the photo, enlarged with the detail of its own patches: no network has a part in it"]
         return Made((enlarge.enlarged(photo, size) for _ in range(1)), 1, notes)
-    image = pictures.frames(source, model.size)[0] if request.image is None else request.image
+    image, notes = (request.image, []) if request.image is not None else pictures.first_frame(source, model.size)
     size, seed, count = _larger(request.size, image.shape[:2]), request.seed or 0, request.num or 1
     images = (model.draw_made_of(seed, number, size, image) for number in range(count))
-    return Made(images, count, [*clip, "enlarged by the network"])
+    return Made(images, count, [*notes, "enlarged by the network"])
 
 
 def _larger(text: str | None, size: pictures.Size) -> pictures.Size:

@@ -237,10 +237,11 @@ def _warn_of_collapse(images: np.ndarray, source: Source, config: Config, say: C
         return
     share = float(spread.pairwise_rms(images)) / max(spread.of_views(source.resized(*images.shape[1:3])), 1e-6)
     if share < _COLLAPSED:
-        other = " or a higher loss.diversity_weight" if "loss.diversity_weight" in config_lib.flatten(config) else ""
+        setting = "loss.diversity_weight"
+        higher = f" or a higher {setting}" if setting in config_lib.flatten(config) else ""
         say(
             f"note      the samples are nearly alike: they differ {share:.0%} as much as views of the input do. Train "
-            f"with another seed{other} in another --workdir"
+            f"with another seed{higher} in another --workdir"
         )
 
 
