@@ -4,7 +4,8 @@
     python -m siv_jax.main --config consingan:retarget --config.data.path photo.jpg
 
 Modes: generation (samples of any size), retarget (other sizes, layout kept), animation, harmonization and editing (of
-pictures that are given at sampling; consingan_finetune trains on for one of them). On a CPU take consingan_small.
+pictures that are put in afterwards; finetune.workdir and finetune.image train on for one of them). On a CPU take
+consingan_small.
 """
 
 from siv_jax import config as config_lib

@@ -21,6 +21,7 @@ from siv_jax.models.consingan.plan import Plan, make_plan
 from siv_jax.models.consingan.sampler import Sampler
 from siv_jax.models.consingan.stage import Draws, Stage
 from siv_jax.models.interface import AXIS
+from siv_jax.nn import pyramid_resize
 from siv_jax.workdir import layout
 
 FAMILY = registry.get("consingan")
@@ -136,8 +137,12 @@ def test_start_scales_and_images():
     as_noise = np.concatenate([image.ravel(), one[lengths[0] :]])
     found = draw(weights, one[None], image=image).images
     np.testing.assert_allclose(found, draw(weights, as_noise[None]).images, atol=1e-5)
-    with pytest.raises(UserError, match="leave the size out"):
-        sampler.draw(weights, sampler.noise(0, 0, 1, (30, 20)), (30, 20), start_scale=1)
+    # At another size it starts from the picture, enlarged.
+    noise, enlarged = sampler.noise(0, 0, 1, (30, 20)), weights["fixed"][0]
+    enlarged = pyramid_resize.to_size(jnp.asarray(enlarged), sampler.stage_sizes((30, 20))[0], False)
+    found = sampler.draw(weights, noise, (30, 20), start_scale=2).images
+    expected = sampler.draw(weights, noise, (30, 20), image=enlarged, start_scale=2).images
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_images_for_models_of_images():
@@ -163,6 +168,8 @@ def test_animation_walks_close_to_the_picture():
     moving = sampler.animation(weights, 0, 3, 1, 0.1, 0.9)
     first = still.shape[1] - fixed.size
     np.testing.assert_array_equal(moving[:, :first], still[:, :first])  # below the start
+    with pytest.raises(UserError, match="leave the size out"):
+        sampler.draw(weights, sampler.noise(0, 0, 1, (30, 20)), (30, 20), start_scale=1)
     steps = np.diff(moving[:, first:], axis=0)
     assert 0 < np.std(steps) < np.std(fixed)
 
@@ -185,7 +192,7 @@ def test_a_clip_is_rebuilt_frame_by_frame():
     # Samples that start above scale 0 come from all frames, each by its own noise.
     sampler = Sampler(plan, config.model)
     noise = sampler.noise(0, 0, 40)
-    found = sampler._fixed(state.fixed, 0, jnp.asarray(noise))
+    found = sampler._known_first({"fixed": state.fixed}, jnp.asarray(noise))
     counts = [sum(bool((one == frame).all()) for one in found) for frame in data["real"]]
     assert sum(counts) == 40 and min(counts) > 4
 

@@ -47,27 +47,31 @@ class Sampler:
 
         An image, brought to the first stage's size, always enters at stage 0, in place of the noise there; stages 1 to
         start_scale - 1 then have the noise that rebuilds the picture, and so have all others in a model for
-        harmonization or editing, as it was trained for. The latter adds a tenth of the noise to the image.
+        harmonization or editing, as it was trained for. The latter adds a tenth of the noise to the image. That noise
+        is of the picture's size alone: samples of another size have their own from stage 1 on, which changes little.
 
         Raises:
-          UserError: noise that rebuilds the picture is wanted for another size than the picture's.
+          UserError: a model for animation is to start from the picture at another size: it knows it as noise.
         """
-        wanted = size or (self._plan.height, self._plan.width)
-        stages = len(weights["fixed"])
-        noises = self._split(noise, size)[:stages]
-        fixed_below = start_scale
-        if image is not None and self._model.mode in _OF_IMAGES:
-            fixed_below = self.num_scales
-        if fixed_below and wanted != (self._plan.height, self._plan.width):
-            raise UserError(
-                f"samples of {wanted[1]}x{wanted[0]} cannot start from the picture, whose noise has the size of "
-                f"{self._plan.width}x{self._plan.height}: leave the size out, or start from scale 0 without an image"
-            )
-        for stage in range(min(fixed_below, stages)):
-            noises[stage] = self._fixed(weights["fixed"], stage, noise)
+        plan, wanted = self._plan, tuple(size or (self._plan.height, self._plan.width))
+        stages, native = len(weights["fixed"]), wanted == (plan.height, plan.width)
+        noises = self._split(noise, size)
+        first, noises = noises[0], noises[:stages]
+        known = self.num_scales if image is not None and self._model.mode in _OF_IMAGES else start_scale
+        for stage in range(1, min(known, stages) if native else 0):
+            noises[stage] = jnp.broadcast_to(weights["fixed"][stage], noises[stage].shape)
         if image is not None:
-            first = pyramid_resize.to_size(image, self.stage_sizes(size)[0], self._model.as_run)
-            noises[0] = first_noise.of_image(first, self._split(noise, size)[0], self._model.mode)
+            image = pyramid_resize.to_size(image, first.shape[1:3], self._model.as_run)
+            noises[0] = first_noise.of_image(image, first, self._model.mode)
+        elif known and native:
+            noises[0] = self._known_first(weights, noise)
+        elif known and "image" in self.tasks:
+            noises[0] = pyramid_resize.to_size(self._known_first(weights, noise), first.shape[1:3], self._model.as_run)
+        elif known:
+            raise UserError(
+                f"samples of {wanted[1]}x{wanted[0]} cannot start from the picture, which a model for animation knows "
+                f"as noise of {plan.width}x{plan.height}: leave the size out, or start from scale 0"
+            )
         images = self._generator(weights["generator"], weights["amplitudes"], noises)
         if images.shape[1:3] != wanted:
             images = jax.image.resize(images, (len(images), *wanted, images.shape[-1]), "linear")
@@ -92,10 +96,10 @@ class Sampler:
     def stage_sizes(self, size: Size | None = None) -> list[Size]:
         """(height, width) of every stage's pictures, for samples of `size`: scaled as the last one, truncated."""
         plan = self._plan
-        if size is None or size == (plan.height, plan.width):
+        if size is None or tuple(size) == (plan.height, plan.width):
             return list(plan.sizes)
         sizes = scaled_sizes(plan, (size[0] / plan.height, size[1] / plan.width))
-        return [*sizes[:-1], size]
+        return [*sizes[:-1], tuple(size)]
 
     def _shapes(self, size: Size | None) -> list[tuple[int, int, int]]:
         return self._generator.noise_shapes(self.stage_sizes(size))
@@ -105,14 +109,12 @@ class Sampler:
         pieces = jnp.split(noise, np.cumsum(list(map(math.prod, shapes)))[:-1], axis=1)
         return [piece.reshape(len(noise), *shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
-    def _fixed(self, fixed: list[jax.Array], stage: int, noise: jax.Array) -> jax.Array:
-        """The noise of one stage that rebuilds the picture, or of a clip for each sample that of some frame."""
-        if stage > 0:
-            return jnp.broadcast_to(fixed[stage], (len(noise), *fixed[stage].shape))
-        frames = len(fixed[0])
+    def _known_first(self, weights: dict, noise: jax.Array) -> jax.Array:
+        """What rebuilds the picture at stage 0; of a clip, for each sample, what rebuilds some frame."""
+        fixed = weights["fixed"][0]
         # The first value of a sample's noise chooses: normal values, as uniform ones.
-        chosen = jax.scipy.special.ndtr(noise[:, 0]) * frames
-        return fixed[0][jnp.minimum(chosen.astype(jnp.int32), frames - 1)]
+        chosen = jax.scipy.special.ndtr(noise[:, 0]) * len(fixed)
+        return fixed[jnp.minimum(chosen.astype(jnp.int32), len(fixed) - 1)]
 
 
 def scaled_sizes(plan: Plan, factors: tuple[float, float]) -> list[Size]:
