@@ -1,4 +1,4 @@
-"""FastGAN trained with the smallest networks there are: resumption, several devices, samples, the page."""
+"""FastGAN trained with the smallest networks there are, on two devices: resumption, samples, the page."""
 
 import os
 import signal
@@ -41,10 +41,11 @@ CONFIG = config_lib.with_overrides(Config(), OVERRIDES)
 SOURCE = open_source(CONFIG.data)
 PLAN = family.plan(CONFIG, SOURCE)
 KEY = np.array([0, CONFIG.seed], np.uint32)
+DEVICES = 2  # one program serves all tests
 
 
 def train(folder: Path, watch=None) -> str | None:
-    return single.train(CONFIG, folder, 1, False, lambda line: None, watch)
+    return single.train(CONFIG, folder, DEVICES, False, lambda line: None, watch)
 
 
 @pytest.fixture(scope="module")
@@ -122,18 +123,27 @@ def test_shards_compute_the_losses_of_the_whole_batch():
         np.testing.assert_allclose(together[name], [value] * 2, rtol=2e-4, atol=2e-5, err_msg=name)
 
 
-def test_two_devices_stay_alike():
-    stage = family.stages(CONFIG, PLAN, 2)[0]
+def test_the_devices_stay_alike():
+    stage = family.stages(CONFIG, PLAN, DEVICES)[0]
     data = stage.data(SOURCE)
     state = stage.init(KEY, data)
-    program = devices.Program(stage, devices.use(2))
+    program = devices.Program(stage, devices.use(DEVICES))
     program.compile(state, data)
     after, totals, _ = program.advance(program.put(state), program.zero_totals(), program.put(data), KEY, 0, 3)
     first, second = (jax.tree.map(lambda leaf, i=i: np.asarray(leaf.addressable_data(i))[0], after) for i in (0, 1))
     jax.tree.map(np.testing.assert_array_equal, first, second)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(first))
     assert np.isfinite(list(program.fetch(totals).values())).all()
-    # Spectral norm holds: no kernel stretches its own vectors by more than its sigma.
-    normalized = spectral_norm.normalize(first.params_g, first.vectors_g)
-    kernel = np.asarray(normalized["to_image"]["kernel"])
+    # A kernel divided by its sigma stretches nothing to more than its length.
+    kernel = np.asarray(spectral_norm.normalize(first.params_g, first.vectors_g)["to_image"]["kernel"])
     assert np.linalg.norm(kernel.reshape(-1, kernel.shape[-1]), 2) == pytest.approx(1, abs=0.05)
+
+
+def test_a_step_on_one_device_keeps_the_state_s_shapes():
+    stage = family.stages(CONFIG, PLAN)[0]
+    data = stage.data(SOURCE)
+    state = stage.init(KEY, data)
+    key = jax.random.key(0, impl="threefry2x32")
+    after, metrics = jax.eval_shape(stage.step, state, data, key, jnp.int32(0))
+    described = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree) for tree in (state, after)]
+    assert described[0] == described[1]
+    assert {leaf.shape for leaf in jax.tree.leaves(metrics)} == {()}
