@@ -37,8 +37,9 @@ def test_the_first_map_has_the_picture_s_shape_as_far_as_it_can(picture, start):
     assert (plan.height, plan.width) == (64 * start[0], 64 * start[1]) and plan.size == 256
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("picture", [(1, 1), (2, 3), (3, 1)])
+@pytest.mark.parametrize(
+    ("size", "picture"), [*zip(SIZES, [(1, 1), (2, 3), (3, 1), (1, 1), (2, 3)], strict=True), (1024, (1, 1))]
+)
 def test_networks_of_every_size_and_shape_fit_together(size, picture):
     import jax
 

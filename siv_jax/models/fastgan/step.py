@@ -130,17 +130,13 @@ class Training:
 def draw(key: jax.Array, plan: Plan, config: Config, num_frames: int, shards: int = 1) -> Draws:
     """The randomness of one step, from two calls of the generator: each call costs much to compile."""
     batch = config.batch_size // shards
-    normal = _pieces(
-        jax.random.normal, jax.random.fold_in(key, 0),
-        {"z": (batch, config.model.noise_dim)} | {i: (batch, *shape, 1) for i, shape in enumerate(plan.noise_shapes)},
-    )  # fmt: skip
-    augments = ("augment_real", "augment_fake", "augment_small")
-    uniform = _pieces(
-        jax.random.uniform, jax.random.fold_in(key, 1),
-        dict.fromkeys(augments, (batch, diff_augment.UNIFORMS))
-        | dict.fromkeys(("margin_real", "margin_fake"), (batch, plan.num_logits))
-        | {"flip": (batch,), "frames": (num_frames,), "quadrant": ()},
-    )  # fmt: skip
+    shapes = {"z": (batch, config.model.noise_dim)}
+    shapes |= {i: (batch, *shape, 1) for i, shape in enumerate(plan.noise_shapes)}
+    normal = _pieces(jax.random.normal, jax.random.fold_in(key, 0), shapes)
+    shapes = {"flip": (batch,), "frames": (num_frames,), "quadrant": ()}
+    shapes |= dict.fromkeys(("augment_real", "augment_fake", "augment_small"), (batch, diff_augment.UNIFORMS))
+    shapes |= dict.fromkeys(("margin_real", "margin_fake"), (batch, plan.num_logits))
+    uniform = _pieces(jax.random.uniform, jax.random.fold_in(key, 1), shapes)
     quadrant = (4 * uniform.pop("quadrant")).astype(np.int32)
     return Draws(z=normal.pop("z"), noises=list(normal.values()), quadrant=quadrant, **uniform)
 
