@@ -1,6 +1,6 @@
-"""InGAN on a CPU: crops of 48 pixels of a picture of 96, a narrower network, fewer and larger steps. Ours, not the paper's.
+"""InGAN on a CPU: crops of 48 pixels of a picture of 96, a narrow network, few and large steps. Ours, not the paper's.
 
-    python -m siv_jax.main --config ingan_quick --config.data.path photo.jpg
+python -m siv_jax.main --config ingan_quick --config.data.path photo.jpg
 """
 
 from siv_jax import config as config_lib

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from siv_jax.config import DataConfig
 from siv_jax.models.ingan import canvas, discriminator, generator, geometry
 from siv_jax.models.ingan.config import Config, LossConfig, ModelConfig, TransformConfig
 from siv_jax.models.ingan.objectives import Players
@@ -42,14 +43,12 @@ class Golden(golden_files.Arrays):
                 num_downscales_g=settings["G_num_downscales"],
                 num_blocks_g=settings["G_num_resblocks"],
             ),
+            data=DataConfig(max_size=1792),  # the picture is not scaled
             transform=TransformConfig(crop=settings["crop_size"]),
             loss=LossConfig(inverse="as_run"),
         )
         self.picture = nhwc(self["input/image"])
         _, *size, channels = self.picture.shape
-        # Whatever the picture's size, so that it is cropped and not scaled.
-        data = {"max_size": 1792}
-        self.config = with_data(self.config, data)
         self.plan = make_plan(*size, channels, self.config)
         self.players = Players(self.plan, self.config)
         self.extent = tuple(map(int, self["draw/size_hw"]))
@@ -68,7 +67,7 @@ class Golden(golden_files.Arrays):
 
     @functools.cached_property
     def flat_weights(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """"G" and "D" -> parameters, and spectral-norm vectors before any pass."""
+        """ "G" and "D" -> parameters, and spectral-norm vectors before any pass."""
         found = {}
         for which in "GD":
             params, vectors = {}, {}
@@ -95,12 +94,6 @@ class Golden(golden_files.Arrays):
             vectors = jit(self.network(which).power_step)(params, vectors)
             found.append(vectors)
         return found
-
-
-def with_data(config: Config, changes: dict) -> Config:
-    from siv_jax import config as config_lib
-
-    return config_lib.with_overrides(config, {f"data.{name}": value for name, value in changes.items()})
 
 
 def path_of(which: str, name: str) -> tuple[str, ...] | None:
@@ -139,6 +132,12 @@ def nhwc(array: np.ndarray) -> np.ndarray:
 
 
 load = functools.cache(Golden)
+transformed = jit(geometry.transformed, static_argnums=(1, 2, 3))
+
+
+def normalized(golden: Golden, which: str, passes: int) -> dict:
+    """Parameters with spectral norm applied, as in a network's pass number `passes`."""
+    return jit(golden.network(which).normalized)(golden.flat_weights[which][0], golden.iterated(which, passes)[-1])
 
 
 @pytest.fixture(params=golden_files.names(belongs))
@@ -200,33 +199,33 @@ def test_golden_ingan_geometric_layer(golden):
         expected, shifts = nhwc(golden[f"geo/out_{number}"]), jnp.array([s0, s1], jnp.float32)
         size = expected.shape[1:3]
         np.testing.assert_allclose(geometry.matrix(shifts), golden[f"geo/theta_{number}"], atol=1e-6)
-        ours = geometry.transformed(x, x.shape[1:3], size, size, shifts)
+        ours = transformed(x, x.shape[1:3], size, size, shifts)
         np.testing.assert_allclose(ours, expected, atol=2e-5)
         if s0 == s1 == 0:
-            plain = geometry.transformed(x, x.shape[1:3], size, size, None)
+            plain = transformed(x, x.shape[1:3], size, size, None)
             np.testing.assert_allclose(plain, expected, atol=2e-5)
         number += 1
     assert number > 2
     expected = nhwc(golden["geo/interpolate_none"])
-    ours = canvas.resized(x, x.shape[1:3], expected.shape[1:3], expected.shape[1:3], corners=False)
+    size = expected.shape[1:3]
+    ours = jit(lambda x: canvas.resized(x, x.shape[1:3], size, size, corners=False))(x)
     np.testing.assert_allclose(ours, expected, atol=2e-5)
 
 
 def test_golden_ingan_features_before_and_after_the_geometric_layer(golden):
-    params, _ = golden.flat_weights["G"]
-    tree = golden.players.generator.normalized(params, golden.iterated("G", 1)[0])
+    tree = normalized(golden, "G", 1)
     seen = golden.crops + nhwc(golden["draw/noise_G_input"])
     entry = jit(lambda x: generator.entry(tree, x, x.shape[1:3]))(seen)
     shown = nhwc(golden["G_mid/entry"])
     np.testing.assert_allclose(entry[..., : shown.shape[-1]], shown, atol=2e-5)
-    moved = geometry.transformed(entry, entry.shape[1:3], golden.extent, golden.extent, golden.shifts)
+    moved = transformed(entry, entry.shape[1:3], golden.extent, golden.extent, golden.shifts)
     shown = nhwc(golden["G_mid/transformed"])
     np.testing.assert_allclose(moved[..., : shown.shape[-1]], shown, atol=5e-5)
 
 
 def test_golden_ingan_generator_turn(golden):
     params_g, params_d = golden.flat_weights["G"][0], golden.flat_weights["D"][0]
-    there, back, third = golden.iterated("G", 3)
+    there, back, _ = golden.iterated("G", 3)
     noise = nhwc(golden["draw/noise_G_input"])
     objective = jax.value_and_grad(golden.players.generator_objective, has_aux=True)
     given = (there, back), golden.iterated("D", 1)[0], golden.crops, noise
@@ -290,33 +289,29 @@ def test_golden_ingan_discriminator_turn(golden):
     check_gradients(golden, "D", grads, params)
 
 
-@pytest.mark.parametrize("kind", ["fake_for_G", "real", "fake"])
-def test_golden_ingan_maps(golden, kind):
-    params, _ = golden.flat_weights["D"]
+def test_golden_ingan_maps(golden):
+    factor = golden.config.model.scale_factor_d
+    first, second = (normalized(golden, "D", passes) for passes in (1, 2))
     reals = golden.crops + golden["draw/noise_real"].transpose(1, 2, 0)
     fakes = nhwc(golden["G_out/pred"])
-    images, passes = {
-        "fake_for_G": (fakes, 1),
-        "real": (reals, 1),
-        "fake": (fakes + nhwc(golden["draw/noise_fake"]), 2),
-    }[kind]
-    tree = golden.players.discriminator.normalized(params, golden.iterated("D", passes)[-1])
-    factor, extent = golden.config.model.scale_factor_d, images.shape[1:3]
-    ours, _ = jit(lambda x: discriminator.discriminate(tree, x, extent, golden.weights, factor)[0::2] + (None,))(images)
-    np.testing.assert_allclose(ours, nhwc(golden[f"D_out/{kind}"]), atol=1e-5)
-    if kind != "real":
-        return
-    maps = golden.images("D_scale/map_")
-    for (ours, _), theirs in zip(jit(lambda x: discriminator.scale_maps(tree, x, extent, factor))(images), maps, strict=True):
+    aggregated = jit(lambda tree, x: discriminator.discriminate(tree, x, x.shape[1:3], golden.weights, factor)[0])
+    for kind, tree, images in (
+        ("real", first, reals),
+        ("fake_for_G", first, fakes),
+        ("fake", second, fakes + nhwc(golden["draw/noise_fake"])),
+    ):
+        np.testing.assert_allclose(aggregated(tree, images), nhwc(golden[f"D_out/{kind}"]), atol=1e-5)
+    maps = jit(lambda tree, x: [ours for ours, _ in discriminator.scale_maps(tree, x, x.shape[1:3], factor)])
+    for ours, theirs in zip(maps(first, reals), golden.images("D_scale/map_"), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
     for k, theirs in enumerate(golden.images("D_scale/image_")):
-        np.testing.assert_allclose(discriminator.at_scale(jnp.asarray(images), extent, factor, k)[0], theirs, atol=1e-5)
+        shrunk = jit(lambda x, k=k: discriminator.at_scale(x, x.shape[1:3], factor, k)[0])(reals)
+        np.testing.assert_allclose(shrunk, theirs, atol=1e-5)
 
 
 def test_golden_ingan_whole_picture_as_run(golden):
     """The original's test resizes without the geometric layer: half-pixel centres."""
-    params, _ = golden.flat_weights["G"]
-    tree = golden.players.generator.normalized(params, golden.iterated("G", 1)[0])
+    tree = normalized(golden, "G", 1)
     expected, extent = nhwc(golden["test/out"]), golden.picture.shape[1:3]
     size = tuple(map(int, golden["test/size_hw"]))
     resize = functools.partial(canvas.resized, extent=extent, canvas=size, wanted=size, corners=False)

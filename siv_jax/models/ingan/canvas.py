@@ -56,7 +56,7 @@ def padded(x: jax.Array, extent: Extent, width: int, mode: str = "reflect") -> j
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _mirrored(width: int, away: int, x: jax.Array, sides: jax.Array) -> jax.Array:
-    """`padded` of a picture of sides [2]. Only strips are touched, in the padded array: its gradient also adds strips."""
+    """`padded` of a picture of sides [2]. Only strips are touched, by its gradient too."""
     x = jnp.pad(x, ((0, 0), (width, width), (width, width), (0, 0)))
     for axis, source, target in _strips(width, away, sides):
         strip = jax.lax.dynamic_slice_in_dim(x, source, width, axis)
@@ -116,10 +116,7 @@ def resized(x: jax.Array, extent: Extent, canvas: tuple[int, int], wanted: Exten
 def _weights(there: int, side, new_there: int, new_side, corners: bool) -> jax.Array:
     """float32 [new_there, there]: what each new pixel of one axis takes of the old ones."""
     numbers, old, new = jnp.arange(new_there, dtype=jnp.float32), _float(side), _float(new_side)
-    if corners:
-        at = numbers * ((old - 1) / jnp.maximum(new - 1, 1))
-    else:
-        at = (numbers + 0.5) * (old / new) - 0.5
+    at = numbers * ((old - 1) / jnp.maximum(new - 1, 1)) if corners else (numbers + 0.5) * (old / new) - 0.5
     at = jnp.clip(at, 0, old - 1)
     return jnp.maximum(1 - jnp.abs(at[:, None] - jnp.arange(there, dtype=jnp.float32)), 0)
 

@@ -62,7 +62,10 @@ class LossConfig:
     )
     inverse_weight: StrictFloat = setting(1.0, "of that step; 0: no such steps", 0.0, 1e3)
     even_scales_step: StrictInt = setting(
-        25_000, "the step when all scales of the discriminator count alike: coarse ones before, fine ones after", 1, 10**9
+        25_000,
+        "the step when all scales of the discriminator count alike: coarse ones before, fine ones after",
+        1,
+        10**9,
     )
 
 

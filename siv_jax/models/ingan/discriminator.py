@@ -18,7 +18,7 @@ _MOST_SCALES = 128  # more than any picture has
 
 
 def shapes(width: int, num_nets: int, channels: int) -> dict:
-    """Parameters as a tree of `jax.ShapeDtypeStruct`; all kernels have spectral norm. For biases see the generator's."""
+    """Parameters as a tree of `jax.ShapeDtypeStruct`; all kernels have spectral norm. Biases: see the generator's."""
     last = {
         "kernel": jax.ShapeDtypeStruct((1, 1, 2 * width, 1), np.float32),
         "bias": jax.ShapeDtypeStruct((1,), np.float32),
@@ -47,7 +47,9 @@ def scale_weights(step: jax.Array | int, num_scales: jax.Array | int, num_nets: 
     return jax.nn.softmax(terms)[:num_nets]
 
 
-def discriminate(params: dict, x: jax.Array, extent: Extent, weights: jax.Array, factor: float) -> tuple[jax.Array, Extent]:
+def discriminate(
+    params: dict, x: jax.Array, extent: Extent, weights: jax.Array, factor: float
+) -> tuple[jax.Array, Extent]:
     """The sum over scales of `weights` times each network's map, and its extent.
 
     Args:
@@ -62,7 +64,7 @@ def discriminate(params: dict, x: jax.Array, extent: Extent, weights: jax.Array,
     maps = scale_maps(params, x, extent, factor)
     first, map_extent = maps[0]
     total = weights[0] * first
-    for weight, (scores, scores_extent) in zip(weights[1:], maps[1:]):
+    for weight, (scores, scores_extent) in zip(weights[1:], maps[1:], strict=False):
         brought = canvas.resized(scores, scores_extent, first.shape[1:3], map_extent, corners=False)
         total = total + weight * brought
     return total, map_extent

@@ -38,7 +38,10 @@ def describe(config: Config, plan: Plan, source: Source) -> list[str]:
     sizes = [flat.size(make(plan, config.model).shapes) for make in (network.of_generator, network.of_discriminator)]
     smallest, largest = (
         "x".join(str(size) for size in sides[::-1])
-        for sides in (transform.smallest_output(plan, config.transform), (plan.canvas_heights[-1], plan.canvas_widths[-1]))
+        for sides in (
+            transform.smallest_output(plan, config.transform),
+            (plan.canvas_heights[-1], plan.canvas_widths[-1]),
+        )
     )
     shapes = f", shifts up to {config.transform.max_shift}" if config.transform.max_shift else ""
     return [

@@ -47,7 +47,7 @@ def entry(params: dict, x: jax.Array, extent: Extent) -> jax.Array:
 
 
 def finish(params: dict, x: jax.Array, extent: Extent) -> jax.Array:
-    """A picture [B, H, W, C] in (-1, 1) of features of its extent, whose sides can be halved: the rest of the network."""
+    """The rest of the network: a picture [B, H, W, C] in (-1, 1) of features of its extent, sides that can be halved."""
     body, skips = params["body"], [x]
     num_blocks, num_downscales = (_count(body, kind) for kind in ("block_", "down_"))
     extents = [tuple(side // 2**i for side in extent) for i in range(num_downscales + 1)]
@@ -69,7 +69,7 @@ def finish(params: dict, x: jax.Array, extent: Extent) -> jax.Array:
 def generate(
     params: dict, x: jax.Array, extent: Extent, transform: Callable[[jax.Array], jax.Array], wanted: Extent
 ) -> jax.Array:
-    """The picture of `extent` in x [B, H, W, C] at the extent `wanted`, sides as `finish` needs them: float32 in (-1, 1).
+    """The picture of `extent` in x [B, H, W, C] at the extent `wanted`, as `finish` takes it: float32 in (-1, 1).
 
     Args:
       params: with spectral norm applied.

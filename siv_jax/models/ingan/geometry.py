@@ -40,18 +40,17 @@ def transformed(
     return _sampled(x, extent, (rows, columns), left, right)
 
 
-def restored(
-    x: jax.Array, extent: Extent, size: tuple[int, int], shifts: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def restored(x: jax.Array, extent: Extent, size: tuple[int, int], shifts: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The way back: what `transformed` with these shifts made of a picture of `size` is brought to that size.
 
     Returns:
       The picture [B, *size, C], and float32 [1, *size, 1], 1 where the transform had not moved it out of sight.
     """
-    height, width = size
+    width = size[1]
     left, right = _margins(width, shifts)
     y, x_there = _coordinates(size, size)
-    x_there = 2 * (left + (x_there + 1) / 2 * (width - 1)) / (left + width + right - 1) - 1
+    margin, whole = left.astype(jnp.float32), (left + width + right - 1).astype(jnp.float32)
+    x_there = 2 * (margin + (x_there + 1) / 2 * (width - 1)) / whole - 1
     # Of the matrix only its direction counts, since the third coordinate divides.
     back_x, back_y = _projected(_adjugate(matrix(shifts)), x_there, y)
     seen = (jnp.abs(back_x) <= 1 + 1e-6) & (jnp.abs(back_y) <= 1 + 1e-6)

@@ -1,4 +1,4 @@
-"""From the size of a picture to the sizes of its model: of the crops, of what they become, and of the discriminators."""
+"""From the size of a picture to the sizes of its model: of crops, of what they become, and of the discriminators."""
 
 import dataclasses
 import math
@@ -39,8 +39,9 @@ class Plan:
 def make_plan(height: int, width: int, channels: int, config: Config) -> Plan:
     """The plan for pictures of `height` x `width` pixels.
 
-    The longer side is scaled down to data.max_size and both are rounded to multiples of 8, or what the generator
-    needs (as run what is left over is cut off). A crop has transform.crop pixels a side; a shorter side of the picture is cropped in full.
+    The longer side is scaled down to data.max_size and both are rounded to multiples of 8, or of what the generator
+    needs (as run what is left over is cut off). A crop has transform.crop pixels a side; a shorter side of the picture
+    is cropped in full.
 
     Raises:
       UserError: a side too small for any crop.

@@ -20,12 +20,12 @@ _FEWEST_PIXELS = 4  # of a side that can be mirrored
 class Sampler:
     """The generator (a `siv_jax.models.interface.Sampler`).
 
-    A retargeting model draws nothing from noise alone: it starts from a picture. What a sample's noise says, seven
-    numbers, is which part of the picture it starts from and what shape it takes: scale of height and of width (1 is the whole
-    side, 2 half of it), place of that part (0 at the top, 1 at the bottom; 0 left, 1 right), both shifts, and which
-    frame of a clip (0 the first, 1 the last). So a sample shows a part of the picture at the size of the whole, with everything at its own scale: more arches, more
-    windows. Sample 0 of every seed is the whole picture without shifts; with a `size` that is its retargeting. An image
-    that is given is always taken whole.
+    A retargeting model starts from a picture, not from noise alone. What a sample's noise says, seven numbers, is which
+    part of the picture it starts from and what shape it takes: scale of height and of width (1 is the whole side, 2
+    half of it), place of that part (0 at the top, 1 at the bottom; 0 left, 1 right), both shifts, and which frame of a
+    clip (0 the first, 1 the last). So a sample shows a part of the picture grown to the size of the whole, its elements
+    at their own size: fewer kinds of things, and more of each. Sample 0 of every seed is the whole picture without
+    shifts; with a `size` that is its retargeting. An image that is given is always taken whole.
     """
 
     num_scales = 1
@@ -69,7 +69,7 @@ class Sampler:
             images = jax.image.resize(images, (len(noise), *size, images.shape[-1]), "linear").clip(-1.0, 1.0)
         return Samples(images)
 
-    def _from_part(self, tree: dict, pictures: jax.Array, made: tuple[int, int], noise: jax.Array):
+    def _from_part(self, tree: dict, pictures: jax.Array, made: tuple[int, int], noise: jax.Array) -> jax.Array:
         number = (jnp.clip(noise[6], 0.0, 1.0) * (len(pictures) - 1)).round().astype(jnp.int32)
         picture = to_float(jax.lax.dynamic_index_in_dim(pictures, number, keepdims=False))
         sides = jnp.array(picture.shape[:2], jnp.float32)
@@ -89,9 +89,7 @@ class Sampler:
     def _made(self, tree: dict, image: jax.Array, extent, made: tuple[int, int], shifts: jax.Array) -> jax.Array:
         total = jnp.abs(jnp.sum(shifts))
         shifts = shifts * jnp.minimum(1.0, _MOST_SHIFT / jnp.maximum(total, 1e-6))
-        layer = functools.partial(
-            geometry.transformed, extent=extent, canvas_size=made, wanted=made, shifts=shifts
-        )
+        layer = functools.partial(geometry.transformed, extent=extent, canvas_size=made, wanted=made, shifts=shifts)
         return generate(tree, image, extent, layer, made)[0]
 
 

@@ -64,16 +64,15 @@ class Training:
             pictures=data,
         )
 
-    def step(
-        self, state: TrainState, data: jax.Array, key: jax.Array, step: jax.Array
-    ) -> tuple[TrainState, Metrics]:
+    def step(self, state: TrainState, data: jax.Array, key: jax.Array, step: jax.Array) -> tuple[TrainState, Metrics]:
         """One update of both players, or two of the generator; metrics are losses by part."""
         loss, players = self._config.loss, self._players
         uniform, noise_key = self._uniform(key, data.shape[0]), jax.random.fold_in(key, 1)
         drawn = transform.drawn(uniform[:4], step, self._plan, self._config.transform)
         crops = self._crops(data, uniform[4:])
         weights = self._scale_weights(drawn, step)
-        rates = [rate * learning_rate_factor(step, self._config) for rate in (self._config.optim.lr_g, self._config.optim.lr_d)]
+        optim, factor = self._config.optim, learning_rate_factor(step, self._config)
+        rates = optim.lr_g * factor, optim.lr_d * factor
         # Each pass iterates the spectral norm once (as run): weights start out so small that they soon change much.
         vectors_g = _iterated(players.generator, state.params_g, state.vectors_g, 2)
         vectors_d = _iterated(players.discriminator, state.params_d, state.vectors_d, 3)
@@ -122,6 +121,8 @@ class Training:
         """
         players, (largest_height, largest_width) = self._players, transform.canvases(self._plan)[-1]
         noise = _noise(jax.random.fold_in(key, 0), crops.shape)
+        largest = (crops.shape[0], largest_height, largest_width, self._plan.channels)
+        fake_noise = _noise(jax.random.fold_in(key, 2), largest)  # the same whatever the canvas
 
         def turns(canvas_size, drawn, weights):
             grads_g, (fakes, metrics) = jax.grad(players.generator_objective, has_aux=True)(
@@ -136,7 +137,7 @@ class Training:
                 drawn.shifts,
                 weights,
             )
-            seen = fakes + _noise(jax.random.fold_in(key, 2), fakes.shape)
+            seen = fakes + fake_noise[:, : canvas_size[0], : canvas_size[1]]
             loss_fake, grads_d = jax.value_and_grad(players.score)(
                 state.params_d, vectors_d[2], seen, drawn.extent, weights, real=False
             )
@@ -156,7 +157,7 @@ class Training:
         loss, players = self._config.loss, self._players
 
         def stepped(generator):
-            params, opt, vectors = generator
+            params, _, vectors = generator
             vectors = players.generator.power_step(params, vectors)
 
             def objective(params):
@@ -188,9 +189,7 @@ class Training:
         room = jnp.array([plan.height - plan.crop_height, plan.width - plan.crop_width], jnp.float32)
         corners = jnp.minimum(jnp.floor(uniform[: 2 * batch].reshape(batch, 2) * (room + 1)), room).astype(jnp.int32)
         size = (plan.crop_height, plan.crop_width, plan.channels)
-        crops = [
-            jax.lax.dynamic_slice(frames[i], (corners[i, 0], corners[i, 1], 0), size) for i in range(batch)
-        ]
+        crops = [jax.lax.dynamic_slice(frames[i], (corners[i, 0], corners[i, 1], 0), size) for i in range(batch)]
         return to_float(jnp.stack(crops))
 
     def _scale_weights(self, drawn: Transform, step: jax.Array) -> jax.Array:
