@@ -258,9 +258,10 @@ def test_fleet_page_shows_its_members(browser, tmp_path):
         ("only", "unfinished", ["three", nasty]),
         ("filter", "THR", ["three"]),
     ):
-        browser.value(f"document.getElementById('{tool}').value = '{value}', document.getElementById('{tool}').dispatchEvent(new Event('input'))")
+        browser.fill(f"#{tool}", value)
         assert browser.value(names) == expected
-    browser.value("document.getElementById('order').value = 'name', document.getElementById('only').value = '', document.getElementById('filter').value = '', arrange()")
+    for tool, value in (("order", "name"), ("only", ""), ("filter", "")):
+        browser.fill(f"#{tool}", value)
     assert browser.value(names) == sorted(["one", nasty, "three"])
     browser.click(".member")
     browser.wait_for("document.title === " + json.dumps(nasty))

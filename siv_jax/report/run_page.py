@@ -221,7 +221,11 @@ def _commands(config: Config, folder: Path) -> list[tuple[str, str]]:
         for what, (name, *options) in commands.items()
     ]
     page = command_text.shell("siv_jax.app", "--folder", folder.parent)
-    return [*lines, ("Walk between samples, keep favourites, download: in the browser", page), ("Train: the same line goes on after an interruption", command_text.command(config, folder))]
+    return [
+        *lines,
+        ("Walk between samples, keep favourites, download: in the browser", page),
+        ("Train: the same line goes on after an interruption", command_text.command(config, folder)),
+    ]
 
 
 def _settings(config: Config) -> list[tuple[str, str, str]]:
