@@ -40,6 +40,7 @@ setup(
         "orbax-checkpoint>=0.11.30",
         "pillow>=11",
         "platformdirs>=4.2",
+        "psutil>=6.1",
         "pydantic>=2.10",
         "pyyaml>=6.0",
         "scipy>=1.15",

@@ -24,6 +24,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--workdir", type=Path, help="of a run, or a folder of workdirs: samples are drawn")
     parser.add_argument("--num", type=int, help="how many to draw (100)")
     parser.add_argument("--seed", type=int, help="of the draw (0)")
+    parser.add_argument(
+        "--rendered", action="store_true", help="measure samples rendered from the photo's patches, at its size"
+    )
     parser.add_argument("--real", type=Path, help="training picture, clip or folder of frames, or a folder of several")
     parser.add_argument("--fake", type=Path, help="folder of samples, or a folder with one for each name in --real")
     parser.add_argument("--out", type=Path, help="folder for the results (with --workdir: WORKDIR/evaluation)")

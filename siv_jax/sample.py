@@ -28,7 +28,14 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--interpolate", type=process.whole_number(2, 1000), metavar="K", help="a walk between K samples instead"
     )
-    parser.add_argument("--size", help="render at this size from the photo's patches: photo, WIDTHxHEIGHT or 2x")
+    parser.add_argument(
+        "--size",
+        help="photo, WIDTHxHEIGHT or 2x: drawn by a model that makes any size (2x of its training size), else rendered "
+        "from the photo's patches (2x of the photo)",
+    )
+    parser.add_argument(
+        "--start_scale", type=process.whole_number(0, 100), help="of a pyramid: scales below reconstruct the photo (0)"
+    )
     parser.add_argument("--fidelity", type=float, help="of rendering, see siv_jax.render")
     return parser.parse_args(argv)
 

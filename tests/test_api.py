@@ -143,6 +143,10 @@ def test_a_run_goes_on_without_the_file_it_was_made_from(tmp_path):
     with pytest.raises(siv_jax.UserError, match=r"photo\.png does not exist"):
         siv_jax.train(arguments[0], tmp_path / "other", devices=1)
     assert not (tmp_path / "other").exists()
+    # As another version of a decoder might give it.
+    Image.fromarray(np.clip(pixels, 3, 255) - np.uint8(3)).save(path)
+    siv_jax.train(*arguments, num_steps=20, devices=1, say=said.append)
+    assert f"note      photo.png is decoded a little differently now: the copy in {arguments[1]} is used" in said
     # The file that is there is looked at: another picture is another run.
     Image.fromarray(pixels[::-1]).save(path)
     with pytest.raises(siv_jax.UserError, match="trained on another input"):

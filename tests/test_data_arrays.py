@@ -6,9 +6,9 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opened import load
-from PIL import Image
+from PIL import Image, ImageOps
 
-from siv_jax.data import PixelFormat
+from siv_jax.data import PixelFormat, tiffs
 from siv_jax.errors import UserError
 
 SIDE = 64
@@ -182,14 +182,70 @@ def test_palette_and_inverted_tiff(tmp_path):
     np.testing.assert_array_equal(load(tmp_path / "inverted.tif").pixels[0, :, :, 0], 255 - indices)
 
 
-def test_large_tiff_goes_through_a_file(tmp_path, monkeypatch):
-    from siv_jax.data import arrays
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_tiff_is_put_upright(tmp_path, orientation):
+    array = samples_of("uint8", (SIDE, SIDE + 16, 3))
+    tags = [(274, "H", 1, orientation, True)]
+    tifffile.imwrite(tmp_path / "turned.tif", array, photometric="rgb", extratags=tags)
+    with Image.open(tmp_path / "turned.tif") as image:
+        upright = np.asarray(ImageOps.exif_transpose(image))
+    frames = load(tmp_path / "turned.tif")
+    assert frames.source.size == upright.shape[:2]
+    np.testing.assert_array_equal(frames.pixels[0], upright)
 
+
+@pytest.mark.parametrize(
+    ("photometric", "channels", "extra", "mode"),
+    [
+        ("rgb", 3, [], "RGB"),
+        ("rgb", 4, ["unassalpha"], "RGBA"),
+        ("rgb", 4, ["unspecified"], None),
+        ("rgb", 6, ["unassalpha", "unspecified", "unspecified"], None),
+        ("separated", 4, [], "CMYK"),
+        ("cielab", 3, [], "LAB"),
+        ("minisblack", 1, [], "L"),
+        ("minisblack", 2, ["unassalpha"], "LA"),
+        ("minisblack", 5, ["unspecified"] * 4, None),
+    ],
+)
+def test_samples_have_the_tags_of_the_tiff_that_was_learnt(tmp_path, photometric, channels, extra, mode):
+    array = samples_of("uint8", (SIDE, SIDE + 16, channels))
+    source, sample = tmp_path / "source.tif", tmp_path / "sample.tif"
+    options = {"photometric": photometric, "extrasamples": extra or None}
+    options |= {"planarconfig": "contig"} if channels > 1 else {}
+    tifffile.imwrite(source, array if channels > 1 else array[..., 0], **options)
+    frames = load(source)
+    with open(sample, "wb") as file:
+        tiffs.write_tiff(file, frames.pixels[0], frames.source.format)
+    for path in (source, sample):
+        with tifffile.TiffFile(path) as tiff:
+            page = tiff.pages[0]
+            assert page.photometric.name.lower() == photometric and page.samplesperpixel == channels
+            assert [tiffs._EXTRA[int(kind)] for kind in page.extrasamples] == extra
+            np.testing.assert_array_equal(page.asarray().reshape(array.shape), array)
+        if mode is not None:
+            with Image.open(path) as image:
+                assert image.mode == mode
+    if photometric == "cielab":  # a and b, which are stored as signed bytes, do not jump at gray
+        np.testing.assert_array_equal(frames.pixels[0, :, :, 1:].astype(int) - 128, array.view(np.int8)[..., 1:])
+
+
+def test_tags_that_do_not_account_for_the_channels(tmp_path):
+    array = samples_of("uint16", (SIDE, SIDE, 4))
+    tifffile.imwrite(tmp_path / "unsaid.tif", array, photometric="minisblack")
+    frames = load(tmp_path / "unsaid.tif")
+    assert (frames.source.format.photometric, frames.source.format.extrasamples) == ("minisblack", "")
+    with open(tmp_path / "sample.tif", "wb") as file:
+        tiffs.write_tiff(file, frames.source.format.to_source(frames.pixels)[0], frames.source.format)
+    np.testing.assert_array_equal(load(tmp_path / "sample.tif").pixels, frames.pixels)
+
+
+def test_large_tiff_goes_through_a_file(tmp_path, monkeypatch):
     stack = samples_of("uint8", (3, SIDE, SIDE, 3))
     tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="rgb", compression="zlib")
-    monkeypatch.setattr(arrays, "_TIFF_IN_MEMORY", 1000)
+    monkeypatch.setattr(tiffs, "_IN_MEMORY", 1000)
     np.testing.assert_array_equal(load(tmp_path / "stack.tif").pixels, stack)
-    monkeypatch.setattr(arrays, "_TIFF_LIMIT", 2000)
+    monkeypatch.setattr(tiffs, "_LIMIT", 2000)
     with pytest.raises(UserError, match=r"stack\.tif holds .* GiB"):
         load(tmp_path / "stack.tif")
 

@@ -278,6 +278,17 @@ def test_frames_that_the_decoder_patched_up_are_said(tmp_path):
     assert len(frames.pixels) == 8 and "of 8 frames are damaged and were patched up" in frames.notes[0]
 
 
+@pytest.mark.parametrize("flags", ["+ildct+ilme", "-ildct-ilme"])
+def test_interlaced_clips_are_said(tmp_path, flags):
+    write_clip(tmp_path / "clip.mpg", counted(4), "mpeg2video", options={"flags": flags})
+    frames = load(tmp_path / "clip.mpg")
+    assert [note for note in frames.notes if "interlaced" in note] == (
+        ["clip.mpg: it is interlaced, what moves looks combed: ffmpeg -i CLIP -vf yadif NEW mends it"]
+        if flags.startswith("+")
+        else []
+    )
+
+
 def test_playlists_are_not_followed(tmp_path):
     write_clip(tmp_path / "secret.ts", counted(3), "mpeg2video")
     (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nsecret.ts\n#EXT-X-ENDLIST\n")

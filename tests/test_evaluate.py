@@ -16,7 +16,7 @@ import scipy.ndimage
 import tiny
 from PIL import Image
 
-from siv_jax import evaluate
+from siv_jax import api, evaluate
 from siv_jax.data import Source
 from siv_jax.data.notes import Notes
 from siv_jax.data.pixel_format import PICTURE
@@ -229,6 +229,27 @@ def test_workdir(networks, fleet, capsys):
     assert (other().fakes != case.fakes).any()
 
 
+def test_rendered_samples_are_measured_at_the_size_of_the_photo(fleet):
+    run = fleet / "run1"
+    (pending,) = run_cases.pending_cases(run, None, 2, 5, None, rendered=True)
+    case, model = pending(), api.load(run)
+    assert case.fakes.shape[1:3] == case.reals.shape[1:3] == model.record.source_size
+    np.testing.assert_array_equal(case.fakes, model.render(2, seed=5))
+    assert case.source["rendered"] == "yes"
+    (pending,) = run_cases.pending_cases(run, None, 2, 5, (64, 96), rendered=True)
+    assert pending().fakes.shape[1:3] == (64, 96)
+
+
+def test_small_samples_are_refused_with_what_to_do(fleet, tmp_path):
+    shutil.copytree(fleet / "run1", tmp_path / "run")
+    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
+    plan["plan"]["height"], plan["source_size"] = 24, [0, 0]
+    (tmp_path / "run" / "plan.json").write_text(json.dumps(plan))
+    match = "too small to measure; 31 pixels a side are the least; --rendered measures samples of the photo's size"
+    with pytest.raises(UserError, match=match):
+        run_cases.pending_cases(tmp_path / "run", None, 2, 0, None)
+
+
 def test_folder_of_workdirs(networks, fleet, tmp_path):
     evaluate.main(["--workdir", str(fleet), "--num", "2", "--out", str(tmp_path)])
     found = json.loads((tmp_path / "metrics.json").read_text())
@@ -263,6 +284,7 @@ def test_missing_weights(real, tmp_path):
         (["--workdir", "a", "--seed", "-1"], "whole number from 0"),
         (["--real", "a", "--fake", "b", "--out", "c", "--seed", "0"], "how --workdir draws"),
         (["--workdir", "a", "--pairing", "set"], "--pairing goes with --fake"),
+        (["--real", "a", "--fake", "b", "--out", "c", "--rendered"], "--rendered says how --workdir draws"),
     ],
 )
 def test_arguments_that_do_not_go_together(arguments, match):

@@ -2,13 +2,14 @@
 
 import types
 
+import psutil
 import pytest
 
 from siv_jax import config as config_lib
 from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.siv_gan.config import Config
-from siv_jax.train import devices, memory
+from siv_jax.train import devices, memory, system_memory
 from siv_jax.train.run import Task
 
 FAMILY = registry.get("siv_gan")
@@ -64,3 +65,33 @@ def test_what_fits_passes_and_what_never_fits_says_so(monkeypatch):
 
 def test_the_device_offers_something():
     assert 10**8 < devices.available_memory() < 10**14
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"memory.max": "3000000", "memory.current": "2500000", "memory.stat": "anon 1\ninactive_file 400000"}, 900000),
+        ({"memory.max": "1000000", "memory.current": "2000000", "memory.stat": "inactive_file 0"}, 0),
+        (
+            {
+                "memory/memory.limit_in_bytes": "3000000",
+                "memory/memory.usage_in_bytes": "2500000",
+                "memory/memory.stat": "cache 1\ntotal_inactive_file 100000",
+            },
+            600000,
+        ),
+    ],
+)
+def test_the_limit_of_a_container_counts(tmp_path, files, expected):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    assert system_memory.available(tmp_path) == expected
+
+
+@pytest.mark.parametrize("limit", ["max", "9223372036854771712"])
+def test_a_container_without_a_limit_has_the_memory_of_the_system(tmp_path, limit):
+    for name, text in (("memory.max", limit), ("memory.current", "1"), ("memory.stat", "inactive_file 0")):
+        (tmp_path / name).write_text(text + "\n")
+    there = psutil.virtual_memory().total
+    assert there / 100 < system_memory.available(tmp_path) <= there

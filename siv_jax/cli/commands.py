@@ -11,6 +11,7 @@ COMMANDS = {
     "app": ("app", "all of it on a page in the browser"),
     "sample": ("sample", "draw samples, or walks between them, from a trained model"),
     "render": ("render", "sharp pictures of any size from a photo's own patches"),
+    "edit": ("edit", "harmonize, edit, paint, enlarge, animate, retarget with a trained model"),
     "evaluate": ("evaluate", "measure samples by the papers' metrics"),
     "compare": ("compare", "put several evaluations side by side"),
     "weights": ("weights", "fetch the networks that the metrics need"),

@@ -15,7 +15,7 @@ def open_source(data: DataConfig) -> Source:
     Raises UserError: nothing readable there; one line that names the file.
     """
     # Each package that decodes is imported where it is needed, not by those that only name the types.
-    from siv_jax.data import animations, arrays, clips, drawn, files, folders, pictures, selection, tfds_examples
+    from siv_jax.data import animations, arrays, clips, drawn, files, folders, pictures, selection, tfds_examples, tiffs
 
     notes = Notes()
     if data.path.startswith(tfds_examples.PREFIX):
@@ -32,6 +32,6 @@ def open_source(data: DataConfig) -> Source:
             return (animations.animation_source if frames else clips.clip_source)(path, name, data, notes)
         stills = pictures.picture_stills([(name, path)], data.background, notes)
     else:
-        stills = (arrays.npy_stills if kind == "npy" else arrays.tiff_stills)(path, name, notes)
+        stills = (arrays.npy_stills if kind == "npy" else tiffs.tiff_stills)(path, name, notes)
     numbers = selection.select(name, len(stills), data, notes)
     return source_of_stills(name, len(stills), [stills[number] for number in numbers], notes)

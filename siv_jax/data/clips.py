@@ -44,6 +44,8 @@ def clip_source(path: Path, name: str, data: DataConfig, notes: Notes) -> Source
                 size = size[::-1] if _is_transposed(matrix) else size
                 if frame.color_trc in _HDR_TRANSFERS:
                     notes.add(name, "its high dynamic range is not tone-mapped, colours will look pale")
+                if frame.interlaced_frame:
+                    notes.add(name, "it is interlaced, what moves looks combed: ffmpeg -i CLIP -vf yadif NEW mends it")
             found += 1
             damaged += frame.is_corrupt
     if found == 0:
@@ -149,6 +151,9 @@ def _decoded(container, stream) -> Iterator:
 
     started = False
     for packet in container.demux(stream):
+        # Decoders may patch up what is left of a packet where the file ends in it. Broadcasts mark other packets, too.
+        if packet.is_corrupt and not container.format.name.startswith("mpeg"):
+            raise av.error.InvalidDataError(av.error.ErrorType.INVALIDDATA.value, "the file ends in a packet")
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:

@@ -5,13 +5,14 @@ import re
 from pathlib import Path
 
 from siv_jax.config import DataConfig
-from siv_jax.data.arrays import npy_stills, tiff_stills
+from siv_jax.data.arrays import npy_stills
 from siv_jax.data.decoding import one_line
 from siv_jax.data.files import FRAME_SUFFIXES, resolve, sniff
 from siv_jax.data.notes import Notes
 from siv_jax.data.pictures import picture_stills
 from siv_jax.data.selection import select
 from siv_jax.data.source import Source, Still, source_of_stills
+from siv_jax.data.tiffs import tiff_stills
 from siv_jax.errors import UserError
 
 

@@ -10,13 +10,16 @@ class PixelFormat:
     """The source's type and the two source values that stand for -1 and +1.
 
     kind: 'picture' (written back as 8-bit PNG), 'npy' or 'tiff'. dtype: numpy name of the source's samples,
-    'uint8' for pictures and clips. low equals high where all samples are the same.
+    'uint8' for pictures and clips. low equals high where all samples are the same. photometric: tifffile's name of what
+    the channels of a TIFF mean. extrasamples: its names of further channels such as alpha, with spaces between.
     """
 
     kind: str
     dtype: str
     low: float
     high: float
+    photometric: str = ""
+    extrasamples: str = ""
 
     def from_source(self, samples: np.ndarray) -> np.ndarray:
         """float32 in [-1, 1] of source samples that lie in [low, high]; any shape."""

@@ -58,7 +58,10 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Still:
-    """One frame stored by itself, or one of an array. `load(notes)` gives [H,W,channels] of `dtype`."""
+    """One frame stored by itself, or one of an array. `load(notes)` gives [H,W,channels] of `dtype`.
+
+    photometric, extrasamples: of a TIFF, see PixelFormat.
+    """
 
     name: str
     kind: str
@@ -66,10 +69,12 @@ class Still:
     size: tuple[int, int]
     channels: int
     load: Callable[[Notes], np.ndarray]
+    photometric: str = ""
+    extrasamples: str = ""
 
 
 def source_of_stills(name: str, frames_found: int, stills: list[Still], notes: Notes) -> Source:
-    """The source of `stills`, which must agree in kind, type and channels.
+    """The source of `stills`, which must agree in kind, type, channels and their meaning.
 
     Stills of different sizes are resized to a square of the mean side, with a note (as run).
 
@@ -77,7 +82,7 @@ def source_of_stills(name: str, frames_found: int, stills: list[Still], notes: N
     """
     first = stills[0]
     for still in stills:
-        for what in ("kind", "dtype", "channels"):
+        for what in ("kind", "dtype", "channels", "photometric", "extrasamples"):
             ours, theirs = getattr(first, what), getattr(still, what)
             if ours != theirs:
                 raise UserError(
@@ -100,9 +105,9 @@ def source_of_stills(name: str, frames_found: int, stills: list[Still], notes: N
 
 
 def _array_format(stills: list[Still], notes: Notes) -> PixelFormat:
-    name, kind, dtype = stills[0].name, stills[0].kind, stills[0].dtype
+    first, name, dtype = stills[0], stills[0].name, stills[0].dtype
     if dtype == "uint8":
-        return PixelFormat(kind, dtype, 0.0, 255.0)
+        return PixelFormat(first.kind, dtype, 0.0, 255.0, first.photometric, first.extrasamples)
     extremes = []  # of each frame the lowest, the highest and the next to both
     for still in stills:
         frame = still.load(notes)
@@ -123,4 +128,4 @@ def _array_format(stills: list[Still], notes: Notes) -> PixelFormat:
                 f"all values but {mark:g} lie between {min(near, far):g} and {max(near, far):g}, a small part of the "
                 f"range that is learned: if {mark:g} stands for missing samples, replace it first",
             )
-    return PixelFormat(kind, dtype, low, high)
+    return PixelFormat(first.kind, dtype, low, high, first.photometric, first.extrasamples)

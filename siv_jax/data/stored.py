@@ -16,6 +16,8 @@ from siv_jax.errors import UserError
 
 # Pixels of the longer side that are kept, of a single frame and of the frames of a clip.
 MAX_SIDE, MAX_CLIP_SIDE = 4096, 1080
+# Most levels, of 255, by which versions of a decoder may differ in what they make of one file.
+_ROUNDING = 8
 
 
 def store(source: Source, folder: Path) -> tuple[int, int]:
@@ -74,6 +76,21 @@ def stored(folder: Path, name: str, frames_found: int, pixel_format: PixelFormat
             yield frame
 
     return Source(name, frames_found, count, (height, width), channels, pixel_format, frames, notes)
+
+
+def nearly_equal(source: Source, kept: Source) -> bool:
+    """Whether `kept` was made from the file of `source`, which another version of its decoder read then.
+
+    Only pictures and clips are decoded with rounding. Raises UserError: one of them is damaged.
+    """
+    if (source.num_frames, source.channels, source.format) != (kept.num_frames, kept.channels, kept.format):
+        return False
+    if source.format.kind != "picture" or source.format.dtype != "uint8":
+        return False
+    pairs = zip(source.frames(), kept.frames(), strict=True)
+    return all(
+        np.abs(resize(frame, *kept.size).astype(np.int16) - its_copy).max() <= _ROUNDING for frame, its_copy in pairs
+    )
 
 
 def _read(path: Path, notes: Notes, header_only: bool = False) -> tuple[tuple[int, ...], np.ndarray | None]:

@@ -34,11 +34,12 @@ class Case(NamedTuple):
     notes: tuple[str, ...]
 
 
-def check_size(name: str, size: Size) -> None:
+def check_size(name: str, size: Size, advice: str = "") -> None:
     """Refuses samples that are too small for the networks. Raises UserError: a side under SMALLEST_SIDE."""
     if min(size) < SMALLEST_SIDE:
         raise UserError(
             f"{name}: samples of {shown(size)} are too small to measure; {SMALLEST_SIDE} pixels a side are the least"
+            + advice
         )
 
 

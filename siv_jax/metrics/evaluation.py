@@ -19,6 +19,7 @@ def evaluate(
     num: int | None = None,
     seed: int | None = None,
     size: tuple[int, int] | None = None,
+    rendered: bool = False,
     pairing: str | None = None,
     lpips: str = "alex",
     cache: str | Path | None = None,
@@ -37,6 +38,8 @@ def evaluate(
       fake: folder of samples, or a folder with one for each name in `real`.
       num: samples that are drawn from each run (100), with latents of `seed` (0). Not with `fake`.
       size: (height, width) that samples and training images are brought to.
+      rendered: measures the runs' samples rendered from the photo's patches at `size`, or at the photo's size up to
+        1,024 px. Not with `fake`.
       pairing: "names" or "set": whether a sample of `fake` belongs to the training image that its name begins with,
         or all belong together.
       lpips: "alex", "vgg" or "alex01", the form of LPIPS.
@@ -49,13 +52,13 @@ def evaluate(
     """
     paths = (getattr(workdir, "workdir", workdir), real, fake, cache, out)
     folder, real, fake, cache, out = (None if path is None else Path(path) for path in paths)
-    _check(folder, real, fake, num, seed, size, pairing, lpips, out)
+    _check(folder, real, fake, num, seed, size, rendered, pairing, lpips, out)
     network_weights.require([network_weights.LPIPS_FORMS[lpips], "inception"], cache)
     # Imported after the arguments are known to be good: a misspelt one is answered before JAX loads.
     from siv_jax.metrics import measure, run_cases, sample_folders
 
     if folder:
-        pending = run_cases.pending_cases(folder, real, 100 if num is None else num, seed or 0, size)
+        pending = run_cases.pending_cases(folder, real, 100 if num is None else num, seed or 0, size, rendered)
     else:
         pending = sample_folders.pending_cases(real, fake, size, pairing)
     out = out or folder / "evaluation"
@@ -65,7 +68,7 @@ def evaluate(
     return _measure_all(pending, (folder or fake).resolve().name, networks, out, say)
 
 
-def _check(folder, real, fake, num, seed, size, pairing, lpips, out) -> None:
+def _check(folder, real, fake, num, seed, size, rendered, pairing, lpips, out) -> None:
     """The arguments of `evaluate`, by the names that they have on the command line."""
     if bool(folder) == bool(fake):
         raise UserError("give either --workdir, or --real and --fake; see --help")
@@ -73,6 +76,8 @@ def _check(folder, real, fake, num, seed, size, pairing, lpips, out) -> None:
         raise UserError("--fake needs --real, the training image or images, and --out, a folder for the results")
     if fake and (num is not None or seed is not None):
         raise UserError("--num and --seed say how --workdir draws; --fake measures the samples that are there")
+    if fake and rendered:
+        raise UserError("--rendered says how --workdir draws; --fake measures the samples that are there")
     if folder and pairing:
         raise UserError("--pairing goes with --fake; --workdir knows what each sample belongs to")
     if pairing not in (None, "names", "set"):

@@ -1,7 +1,7 @@
 """The convolutions of the networks: alone, after nearest x2 upsampling, before 2x2 average pooling.
 
 Pictures are NHWC, kernels HWIO (3x3 or 1x1), float32 or bfloat16, both of one dtype; zero padding keeps the
-size; there is no bias. Each operation has three forms that compute the same function:
+size, but in `conv2d_valid`; there is no bias. Each operation has three forms that compute the same function:
 
     plain   as the name says, gradients by autodiff: the reference of the tests
     fused   less arithmetic (see each function), gradients by autodiff
@@ -44,6 +44,11 @@ def conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
     if kernel.shape[:2] == (1, 1):
         return x @ kernel[0, 0]
     return (direct.same if chosen_form() == "direct" else direct.same_plainly)(x, kernel)
+
+
+def conv2d_valid(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x (B, H, W, I) by kernel (3, 3, I, O), no padding: (B, H - 2, W - 2, O). Any number of derivatives."""
+    return (direct.valid if chosen_form() == "direct" else direct.valid_plainly)(x, kernel)
 
 
 def upsample_conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -1,9 +1,12 @@
-"""Three convolutions whose gradients are ordinary convolutions, for XLA's CPU backend.
+"""Convolutions whose gradients are ordinary convolutions, for XLA's CPU backend.
 
 That backend computes an NHWC/HWIO convolution as fast as a matrix product. The gradients that autodiff makes of one
 (reversed kernels, batch and channels exchanged) are several times slower, and inside a loop hundreds of times. Here
 every gradient is again a convolution in the fast layout: the gradient by the input is one of the three, that by the
 kernel has the channels as its batch and a stripe of the cotangent as its kernel.
+
+`valid` can be differentiated any number of times, as gradient penalties need: its gradients, and theirs, are `valid`,
+`full` and `correlated` again.
 """
 
 import jax
@@ -35,6 +38,11 @@ def halve_plainly(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return convolve(x, kernel, _surround(x), strides=(2, 2))
 
 
+def valid_plainly(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x (B, H, W, I) by kernel (3, 3, I, O), no padding: (B, H - 2, W - 2, O)."""
+    return convolve(x, kernel, ((0, 0), (0, 0)))
+
+
 def double_plainly(x: jax.Array, kernel: jax.Array, rows: int | None = None, columns: int | None = None):
     """x (B, H, W, I), zeros between its pixels and around it, by kernel (4, 4, I, O): (B, 2H, 2W, O).
 
@@ -51,13 +59,17 @@ def double_plainly(x: jax.Array, kernel: jax.Array, rows: int | None = None, col
     return whole[:, 1 : 1 + (rows or 2 * height), 1 : 1 + (columns or 2 * width)]
 
 
-def _same_padded_channels(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """As `same_plainly`; channels of images are filled up with zeros to 4, which the CPU reads twice as fast."""
+def _padded_channels(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
     missing = 4 - x.shape[-1]
     if missing in (1, 2):
         x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing)))
         kernel = jnp.pad(kernel, ((0, 0), (0, 0), (0, missing), (0, 0)))
-    return same_plainly(x, kernel)
+    return x, kernel
+
+
+def _same_padded_channels(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """As `same_plainly`; channels of images are filled up with zeros to 4, which the CPU reads twice as fast."""
+    return same_plainly(*_padded_channels(x, kernel))
 
 
 def _same_gradients(saved, cotangent):
@@ -93,9 +105,45 @@ def _differentiated(function, gradients):
     return operation
 
 
+def _valid_padded(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """As `valid_plainly`. Large pictures without any padding take XLA's CPU backend thrice as long: one row is cut."""
+    return convolve(*_padded_channels(x, kernel), ((0, 1), (0, 0)))[:, :-1]
+
+
+def _full(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x (B, H, W, I) by kernel (3, 3, I, O), two rings of zeros around x: (B, H + 2, W + 2, O)."""
+    return convolve(*_padded_channels(x, kernel), ((2, 2), (2, 2)))
+
+
+def _correlated(x: jax.Array, window: jax.Array) -> jax.Array:
+    """x (B, H, W, I), window (B, H - 2, W - 2, O): float32 (3, 3, I, O), see `_correlate`."""
+    if window.shape[-1] <= FEW_CHANNELS < x.shape[-1]:
+        return _turned(_correlate(_padded(window, ((2, 2), (2, 2))), x, 1))
+    return _correlate(x, window, 1)
+
+
+def _valid_gradients(saved, cotangent):
+    x, kernel = saved
+    return full(cotangent, _turned(kernel)), correlated(x, cotangent).astype(kernel.dtype)
+
+
+def _full_gradients(saved, cotangent):
+    x, kernel = saved
+    return valid(cotangent, _turned(kernel)), _turned(correlated(cotangent, x)).astype(kernel.dtype)
+
+
+def _correlated_gradients(saved, cotangent):
+    x, window = saved
+    kernel = cotangent.astype(x.dtype)
+    return full(window, _turned(kernel)), valid(x, kernel)
+
+
 same = _differentiated(_same_padded_channels, _same_gradients)
 halve = _differentiated(halve_plainly, _halve_gradients)
 double = _differentiated(double_plainly, _double_gradients)
+valid = _differentiated(_valid_padded, _valid_gradients)
+full = _differentiated(_full, _full_gradients)
+correlated = _differentiated(_correlated, _correlated_gradients)
 
 
 def _surround(x: jax.Array):

@@ -34,23 +34,35 @@ def sample_size(plan: Plan, source_size: tuple[int, int]) -> tuple[int, int]:
 
 
 class Drawer:
-    """Draws samples in the picture's proportions.
+    """Draws samples in the picture's proportions, or of a size that the model makes itself.
 
     Attributes:
       sampler: what it draws with.
       size: (height, width) of the samples.
       batch: samples in one call.
+      draw: the pure function from weights and noise to samples of this size.
     """
 
-    def __init__(self, sampler: Sampler, plan: Plan, source_size: tuple[int, int] = (0, 0)):
-        self.sampler, self.size = sampler, sample_size(plan, source_size)
-        values = plan.height * plan.width * plan.channels
-        self.batch = int(np.clip(_VALUES_PER_BATCH // values, 1, _LARGEST_BATCH))
-        self._draw = jax.jit(lambda weights, noise: _brought_to(sampler.draw(weights, noise), self.size))
+    def __init__(
+        self,
+        sampler: Sampler,
+        plan: Plan,
+        source_size: tuple[int, int] = (0, 0),
+        size: tuple[int, int] | None = None,
+        start_scale: int = 0,
+    ):
+        """`size` and `start_scale` as of `Sampler.draw`, of a sampler with these tasks."""
+        self.sampler, self.size = sampler, size or sample_size(plan, source_size)
+        height, width = size or (plan.height, plan.width)
+        self.batch = int(np.clip(_VALUES_PER_BATCH // (height * width * plan.channels), 1, _LARGEST_BATCH))
+        self._options = {"size": size} if size else {}
+        options = self._options | ({"start_scale": start_scale} if start_scale else {})
+        self.draw = lambda weights, noise: _brought_to(sampler.draw(weights, noise, **options), self.size)
+        self._draw = jax.jit(self.draw)
 
     def noise(self, seed: int, start: int, count: int) -> np.ndarray:
         """Noise for samples number `start` to `start + count` of `seed`, see Sampler."""
-        return self.sampler.noise(seed, start, count)
+        return self.sampler.noise(seed, start, count, **self._options)
 
     def __call__(self, weights: Any, noise: np.ndarray) -> Samples:
         """Samples as numpy arrays for noise [n, ...], n >= 1."""

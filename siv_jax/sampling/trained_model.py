@@ -1,16 +1,19 @@
 """A workdir's model, ready to sample."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import jax
 import numpy as np
 
+from siv_jax.data import Source
 from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import Samples
 from siv_jax.patches.render import DEFAULT_FIDELITY
-from siv_jax.sampling.drawer import Drawer, require_finite
+from siv_jax.sampling.drawer import Drawer, require_finite, sample_size
 from siv_jax.sampling.rendering import Rendering, of_model, parse_size
 from siv_jax.workdir import checkpoint, layout
 
@@ -24,6 +27,8 @@ class TrainedModel:
       record: plan, pixel format and input of the run.
       step: completed training steps of the weights.
       size: (height, width) of samples.
+      tasks: what the model can do beside samples of that size, see siv_jax.models.interface.Sampler.
+      num_scales: of the pyramid that samples pass through.
     """
 
     def __init__(self, workdir: Path):
@@ -36,17 +41,47 @@ class TrainedModel:
         self.config, self.record = layout.load_config(workdir), layout.load_record(workdir)
         self._sampler = registry.get(self.config.model.name).sampler(self.config, self.record.plan)
         weights, self.step = checkpoint.restore_weights(workdir / layout.CHECKPOINTS)
-        self._drawer = Drawer(self._sampler, self.record.plan, self.record.source_size)
-        self.size = self._drawer.size
-        self._noise_shape = self.latents(1).shape[1:]
+        self.tasks, self.num_scales = self._sampler.tasks, self._sampler.num_scales
+        self._use(Drawer(self._sampler, self.record.plan, self.record.source_size))
         try:
-            jax.eval_shape(self._sampler.draw, weights, self.latents(1))
+            jax.eval_shape(self._drawer.draw, weights, self.latents(1))
         except Exception as error:  # flax and JAX raise many kinds for arrays of other shapes
             raise UserError(
                 f"the weights in {workdir} do not fit its {layout.CONFIG} and {layout.PLAN}, which must have been "
                 f"edited: put the original files back ({' '.join(str(error).split())[:100]})"
             ) from None
         self._weights = jax.device_put(weights)
+        self._draw_made_of = jax.jit(self._sampler.draw, static_argnames=("size", "start_scale"))
+
+    def at(self, size: str | None = None, start_scale: int = 0) -> Self:
+        """The same model drawing samples of another size, or from a scale above the coarsest; no rendering.
+
+        Args:
+          size: of a model with the task "size": "photo", "WIDTHxHEIGHT", or a factor of the training size like "1.5x".
+          start_scale: of a model with the task "start_scale", counted from the coarsest: the scales below it
+            reconstruct the picture, so that samples vary in what is finer alone.
+
+        Raises:
+          UserError: a size or scale that the model does not have.
+        """
+        plan, source_size, wanted = self.record.plan, self.record.source_size, None
+        if size is not None:
+            if "size" not in self.tasks:
+                raise UserError(f"the model in {self.workdir} draws samples of one size: render them at others")
+            wanted = parse_size(size, source_size if size == "photo" else sample_size(plan, source_size))
+        if start_scale and "start_scale" not in self.tasks:
+            raise UserError(f"start_scale {start_scale}: the model in {self.workdir} has no scales to start from")
+        if not 0 <= start_scale < self.num_scales:
+            raise UserError(
+                f"start_scale {start_scale}: the model in {self.workdir} has the scales 0 to {self.num_scales - 1}"
+            )
+        other = copy.copy(self)
+        other._use(Drawer(self._sampler, plan, source_size, wanted, start_scale))
+        return other
+
+    def _use(self, drawer: Drawer) -> None:
+        self._drawer, self.size = drawer, drawer.size
+        self._noise_shape = self.latents(1).shape[1:]
 
     def latents(self, count: int, seed: int = 0, start: int = 0) -> np.ndarray:
         """The sampler's noise float32 [count, ...], numbers `start` on of `seed`."""
@@ -79,6 +114,41 @@ class TrainedModel:
         size = self._drawer.batch
         return (require_finite(self._drawer(self._weights, z[i : i + size]), i) for i in range(0, len(z), size))
 
+    def source(self) -> Source:
+        """The picture or the clip that the model learnt from.
+
+        Raises:
+          UserError: the workdir keeps none, as that of imported weights.
+        """
+        return layout.load_source(self.workdir)
+
+    def draw_made_of(
+        self,
+        seed: int,
+        number: int,
+        size: tuple[int, int] | None = None,
+        image: np.ndarray | None = None,
+        start_scale: int = 0,
+    ) -> np.ndarray:
+        """Sample `number` of `seed` made of an image or at a size, by the tasks of the model: float32 [H, W, C].
+
+        Args:
+          size, start_scale: see Sampler.draw.
+          image: float32 [h, w, C] in [-1, 1], see Sampler.draw.
+
+        Raises:
+          UserError: the network gives values that are not finite.
+        """
+        noise = self._sampler.noise(seed, number, 1, size)
+        image = None if image is None else image[None]
+        drawn = self._draw_made_of(self._weights, noise, size=size, image=image, start_scale=start_scale)
+        return np.asarray(require_finite(drawn, number).images)[0]
+
+    def walk(self, seed: int, count: int, start_scale: int, strength: float, smoothness: float) -> Iterator[np.ndarray]:
+        """Frames float32 [H, W, C] of a walk close to the picture, see Sampler.animation."""
+        noise = self._sampler.animation(self._weights, seed, count, start_scale, strength, smoothness)
+        return (image for batch in self.batches(noise) for image in batch.images)
+
     def rendered(
         self,
         count: int,
@@ -99,7 +169,7 @@ class TrainedModel:
         Raises:
           UserError: a size that cannot be made, or latents that do not fit.
         """
-        source = layout.load_source(self.workdir)
+        source = self.source()
         to_make = Rendering(parse_size(size, source.size), fidelity, masks)
         z = self.latents(count, seed) if latents is None else latents
         self.check_latents(z)

@@ -5,7 +5,6 @@ are then replicated, each device draws its own randomness, and the step averages
 """
 
 import functools
-import os
 from typing import Any
 
 import jax
@@ -16,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceShardin
 from siv_jax.errors import UserError
 from siv_jax.models.interface import AXIS, Stage
 from siv_jax.nn.compilation import compiler_options
+from siv_jax.train import system_memory
 
 Tree = Any
 
@@ -39,12 +39,7 @@ def available_memory() -> int:
     stats = [device.memory_stats() for device in jax.local_devices()]
     if all(stats) and all("bytes_limit" in entry for entry in stats):
         return min(entry["bytes_limit"] for entry in stats)
-    try:
-        with open("/proc/meminfo", encoding="utf-8") as file:
-            kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in file}
-        return kilobytes["MemAvailable"] * 1024
-    except OSError:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return system_memory.available()
 
 
 class Program:

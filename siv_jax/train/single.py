@@ -164,7 +164,7 @@ def open_run(
     Raises:
       UserError: a folder that cannot be used, or a damaged checkpoint.
     """
-    output = None
+    output, notes = None, []
     with contextlib.ExitStack() as stack:
         with processes.together():
             if processes.is_first():
@@ -172,9 +172,13 @@ def open_run(
                 _require_ahead(folder, task)
                 record = layout.begin(folder, task.config, task.plan, task.num_steps, task.source, task.digest)
                 # From the workdir's copy, so that a resumed run sees what the first one saw.
-                task = dataclasses.replace(task, plan=record.plan, source=layout.load_source(folder))
+                kept = layout.load_source(folder)
+                if task.digest != record.digest and task.digest != kept.digest():
+                    notes = [f"{task.source.name} is decoded a little differently now: the copy in {folder} is used"]
+                task = dataclasses.replace(task, plan=record.plan, source=kept)
                 output = _output(folder, task, stack, watch)
         run = Run(task, devices, output, programs, profile, name)
+        run.notes += notes
         # A run that cannot be taken up leaves the folder as it is.
         with processes.together():
             if output is not None:

@@ -112,8 +112,12 @@ def begin(
         config_lib.refuse_changes(load_config(workdir), config, workdir)
         record = dataclasses.replace(load_record(workdir), num_steps=num_steps)
         # The input may be the workdir's own copy of it, when the original is gone.
-        if digest != record.digest and digest != load_source(workdir).digest():
-            raise UserError(f"{workdir} holds a run trained on another input ({record.source}); use another --workdir")
+        if digest != record.digest:
+            kept = load_source(workdir)
+            if digest != kept.digest() and not stored.nearly_equal(source, kept):
+                raise UserError(
+                    f"{workdir} holds a run trained on another input ({record.source}); use another --workdir"
+                )
     else:
         # A run that was killed before it had settings may have left one.
         shutil.rmtree(workdir / SOURCE, ignore_errors=True)

@@ -1,15 +1,13 @@
 """Samples of SIV-GAN: latent vectors in, images out."""
 
-import functools
-
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from siv_jax.models.interface import Samples
 from siv_jax.models.siv_gan import network
 from siv_jax.models.siv_gan.config import ModelConfig
 from siv_jax.models.siv_gan.plan import Plan
+from siv_jax.nn import numbered_noise
 from siv_jax.nn.precision import compute_dtype
 
 
@@ -25,8 +23,7 @@ class Sampler:
 
     def noise(self, seed: int, start: int, count: int, size: None = None) -> np.ndarray:
         """Latents float32 [count, noise_dim] from N(0, I); each depends on the seed and its own number alone."""
-        key = jax.random.key(seed, impl="threefry2x32")
-        return np.asarray(_latents(key, jnp.arange(start, start + count), self._noise_dim))
+        return numbered_noise.normal(seed, start, count, self._noise_dim)
 
     def draw(
         self, weights: dict, noise: jax.Array, size: None = None, image: None = None, start_scale: int = 0
@@ -34,8 +31,3 @@ class Sampler:
         """Images of the plan's size for latents [n, noise_dim]."""
         images, _ = self._generator.apply(weights["ema"], weights["vectors_g"], noise)
         return Samples(images[-1])
-
-
-@functools.partial(jax.jit, static_argnames="length")
-def _latents(key: jax.Array, numbers: jax.Array, length: int) -> jax.Array:
-    return jax.vmap(lambda number: jax.random.normal(jax.random.fold_in(key, number), (length,)))(numbers)

@@ -1,0 +1,60 @@
+"""SinGAN as a family (`siv_jax.models.interface.Family`)."""
+
+from siv_jax.data import Source
+from siv_jax.errors import UserError
+from siv_jax.models.singan import network
+from siv_jax.models.singan.config import Config
+from siv_jax.models.singan.memory import estimate
+from siv_jax.models.singan.plan import Plan, make_plan
+from siv_jax.models.singan.sampler import Sampler
+from siv_jax.models.singan.step import ScaleTraining
+from siv_jax.nn import flat
+
+title = "SinGAN"
+inputs = frozenset({"image"})
+headline = {"G": "loss_g", "D": "loss_d", "reconstruction": "reconstruction"}
+memory = estimate
+
+__all__ = ["Plan", "describe", "headline", "inputs", "memory", "plan", "sampler", "stages", "title"]
+
+
+def plan(config: Config, source: Source) -> Plan:
+    """See `make_plan`. Raises UserError, too, for a clip: the model learns one picture."""
+    if source.num_frames > 1:
+        raise UserError(
+            f"{source.num_frames} frames, but SinGAN learns one picture: --config.data.max_frames 1 takes the first"
+        )
+    return make_plan(*source.size, source.channels, config)
+
+
+def stages(config: Config, plan: Plan, shards: int = 1) -> list[ScaleTraining]:
+    """One stage a scale. Raises UserError where the batch cannot be shared out."""
+    if config.batch_size % shards:
+        fitting = -(-config.batch_size // shards) * shards
+        raise UserError(
+            f"batch_size {config.batch_size} cannot be shared by {shards} devices: train on one with --devices 1, or "
+            f"set batch_size {fitting}, and each step averages over as many draws"
+        )
+    return [ScaleTraining(plan, config, scale, shards) for scale in range(len(plan.sizes))]
+
+
+def sampler(config: Config, plan: Plan) -> Sampler:
+    """The pyramid of generators."""
+    return Sampler(plan, config.model)
+
+
+def describe(config: Config, plan: Plan, source: Source) -> list[str]:
+    """The scales, the sizes of the networks, and what is lost of a source of more than 8 bits."""
+    sizes = " ".join(f"{width}x{height}" for height, width in plan.sizes)
+    counts = [
+        sum(flat.size(network.make(plan.channels, width, outputs).shapes) for width in plan.widths)
+        for outputs in (plan.channels, 1)
+    ]
+    lines = [
+        f"scales    {sizes} (factor {1 / plan.factor:.3f}), {config.num_steps:,} steps each",
+        f"networks  {plan.widths[0]} to {plan.widths[-1]} channels, G {counts[0]:,} and D {counts[1]:,} parameters in "
+        "all",
+    ]
+    if source.format.dtype != "uint8":
+        lines.append(f"note      between scales pictures have 256 levels: the finer steps of {source.format.dtype} go")
+    return lines

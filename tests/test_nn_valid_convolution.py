@@ -1,0 +1,48 @@
+"""The convolution without padding: first, second and third derivatives are those of autodiff."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from siv_jax.nn.convolution import conv2d_valid, forced_form
+
+
+def arrays(batch, height, width, inputs, outputs):
+    rng = np.random.default_rng(0)
+    kernel = rng.standard_normal((3, 3, inputs, outputs))
+    return jnp.asarray(rng.standard_normal((batch, height, width, inputs))), jnp.asarray(kernel)
+
+
+def derivatives(form, x, kernel):
+    """The output, its gradients, and what two more derivatives of a penalty on them give."""
+
+    def slopes(x, kernel):
+        return jax.grad(lambda x: jnp.sum(jnp.tanh(conv2d_valid(x, kernel))))(x)
+
+    def penalty(x, kernel):
+        return jnp.sum(jnp.square(slopes(x, kernel)) * jnp.cos(x))
+
+    def run(x, kernel):
+        once = jax.grad(penalty, (0, 1))(x, kernel)
+        twice = jax.grad(lambda x, kernel: jnp.sum(jnp.sin(jax.grad(penalty, 1)(x, kernel))), (0, 1))(x, kernel)
+        return conv2d_valid(x, kernel), slopes(x, kernel), once, twice
+
+    with forced_form(form):
+        return jax.tree.leaves(jax.jit(run)(x, kernel))
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 7, 3, 8), (2, 5, 4, 8, 1)])
+def test_all_derivatives_are_those_of_autodiff(shape):
+    with jax.enable_x64(True):
+        x, kernel = arrays(*shape)
+        for found, expected in zip(derivatives("direct", x, kernel), derivatives("plain", x, kernel), strict=True):
+            assert found.shape == expected.shape
+            np.testing.assert_allclose(found, expected, atol=1e-11 * float(np.abs(expected).max()))
+
+
+def test_it_follows_the_definition():
+    with jax.enable_x64(True):
+        x, kernel = map(np.asarray, arrays(2, 5, 6, 3, 4))
+        expected = sum(x[:, i : i + 3, j : j + 4] @ kernel[i, j] for i in range(3) for j in range(3))
+        np.testing.assert_allclose(conv2d_valid(jnp.asarray(x), jnp.asarray(kernel)), expected, atol=1e-13)
