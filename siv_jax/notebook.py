@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from siv_jax.app import load_server
 from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.report import run_page
@@ -100,6 +101,26 @@ def walk(model, samples: int = 5, seed: int = 0) -> None:
     picture = ipywidgets.Image(value=frames[0], format="png", layout={"width": "480px"})
     slider.observe(lambda change: setattr(picture, "value", frames[change["new"]]), names="value")
     display(ipywidgets.VBox([picture, slider]))
+
+
+def open_app(folder: str | Path) -> None:
+    """Serves the page of siv_jax.app for the runs in `folder` as long as the notebook's kernel lives, and shows it.
+
+    Raises UserError: Gradio is not installed, or the folder cannot be used.
+    """
+    server = load_server()
+    try:
+        from google.colab import output
+    except ImportError:
+        output = None
+    listener = server.listen(0)
+    port = listener.getsockname()[1]
+    # Colab shows it under a name of its own.
+    server.run_in_thread(server.make_app(Path(folder), hosted=output is not None), listener)
+    if output is None:
+        print(f"http://{server.HOST}:{port}/")
+    else:
+        output.serve_kernel_port_as_iframe(port, height="1100")
 
 
 def pack(folder: str | Path) -> Path:

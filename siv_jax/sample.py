@@ -22,7 +22,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=process.whole_number(0, 2**32 - 1), help="of the latents (0)")
     parser.add_argument("--out", type=Path, help="folder for the files (WORKDIR/samples_seedN)")
     parser.add_argument(
-        "--latents", type=Path, help="an .npy array [n, noise_dim], or favourites.npz of siv_jax.demo, not a seed"
+        "--latents", type=Path, help="an .npy array [n, noise_dim], or favourites.npz of siv_jax.app, not a seed"
     )
     parser.add_argument("--format", choices=("png", "npy"), help="npy: one float32 array in [-1, 1] (png)")
     parser.add_argument(

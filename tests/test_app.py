@@ -33,7 +33,7 @@ from siv_jax.workdir.checkpoint import completed_steps
 
 pytest.importorskip("gradio", reason="the app needs Gradio: pip install 'siv_jax[app]'")
 
-from siv_jax.web import places, runs, samples_tab, trainer
+from siv_jax.web import canvas, places, runs, samples_tab, trainer
 from siv_jax.web.favourites import Favourites
 from siv_jax.web.places import STEPS, Place
 from siv_jax.web.studio import Studio
@@ -150,7 +150,8 @@ def test_from_a_dropped_photo_to_a_download_with_the_server_killed_in_between(tm
         browser.wait_for(has_state("training"))
         for part in ("#photo", "#grid", "#preview"):
             browser.wait_for(has_picture(part))
-        assert run in text_of(browser, ".status") and browser.value("document.querySelectorAll('[onerror]').length") == 0
+        assert run in text_of(browser, ".status")
+        assert browser.value("document.querySelectorAll('[onerror]').length") == 0
         workdir, pid = folder / run, trainer.current(folder).pid
         wait_until(lambda: completed_steps(workdir / layout.CHECKPOINTS) > 0)
 
@@ -293,7 +294,7 @@ def test_runs_and_members_of_fleets_are_found(address, trained):
     (trained / "photo" / ".upload" / "config.json").write_text("{}")
     assert runs.names(trained) == ["fleet/one", "photo"]
     assert runs.newest(trained) in ("fleet/one", "photo")
-    with pytest.raises(UserError, match="there is no run '../x'"):
+    with pytest.raises(UserError, match=r"there is no run '\.\./x'"):
         runs.require(trained, "../x")
     found = runs.status(trained, "fleet/one")
     assert (found.state, found.step, found.num_steps) == (runs.FINISHED, 40, 40)
@@ -430,3 +431,26 @@ def test_ports_and_folders_that_cannot_be_used_are_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot make"):
         app.main(["--port", "0", "--folder", str(tmp_path / "file" / "runs")])
+
+
+def test_what_was_painted_is_found_and_pieces_are_copied():
+    image = np.random.default_rng(0).integers(0, 256, (10, 20, 3), np.uint8)
+    layer = np.zeros((10, 20, 4), np.uint8)
+    layer[2:4, 5:8] = (200, 0, 0, 255)
+    composite = np.dstack([image, np.full((10, 20), 255, np.uint8)])
+    composite[2:4, 5:8] = layer[2:4, 5:8]
+    shown, marked = canvas.painted({"composite": composite, "layers": [np.zeros_like(layer), layer]})
+    assert marked.sum() == 6 and marked[2:4, 5:8].all() and (shown[marked] == (200, 0, 0)).all()
+    np.testing.assert_array_equal(shown[~marked], image[~marked])
+    moved, where = canvas.copied(image, marked, 0.5, 0.3)
+    np.testing.assert_array_equal(moved[5:7, 15:18], image[2:4, 5:8])
+    assert where.sum() == 6 and where[5:7, 15:18].all()
+    np.testing.assert_array_equal(moved[~where], image[~where])
+    # What would lie outside is cut off.
+    assert canvas.copied(image, marked, 0.7, 0)[1].sum() == 2
+    with pytest.raises(UserError, match="outside of the picture"):
+        canvas.copied(image, marked, 0.9, 0)
+    with pytest.raises(UserError, match="paint on the photo first"):
+        canvas.painted({"composite": composite, "layers": [np.zeros_like(layer)]})
+    with pytest.raises(UserError, match="load the photo first"):
+        canvas.painted(None)

@@ -5,6 +5,7 @@ import errno
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from siv_jax.cli import process, training_flags
+from siv_jax.cli import command_text, commands, process, training_flags
 from siv_jax.errors import DivergedError, UserError
 from siv_jax.train.stop_signal import StopSignal
 
@@ -79,7 +80,7 @@ def test_a_reader_that_has_gone_is_no_error():
         ("main", ["--config", "single_image", "--config.num_stpes=3"], "num_stpes"),
         ("sample", ["--workdir", "missing"], "missing does not exist"),
         ("sample", ["--workdir", ".", "--nmu", "3"], "--nmu"),
-        ("demo", ["--workdir", "missing"], "missing does not exist"),
+        ("app", ["--workdir", "runs"], "--workdir"),
     ],
 )
 def test_what_cannot_be_meant_is_answered_before_jax_loads(command, arguments, complaint):
@@ -269,13 +270,24 @@ def test_a_workdir_may_begin_with_the_home_folder():
 
 def test_the_package_itself_lists_its_commands(capsys):
     done = subprocess.run([sys.executable, "-m", "siv_jax"], capture_output=True, text=True)
-    names = [line.split("siv_jax.")[1].split()[0] for line in done.stdout.splitlines()[1:]]
-    assert done.returncode == 0 and len(names) == 8
-    for name in names:
-        command = importlib.import_module(f"siv_jax.{name}")
-        assert ".run(main)" in Path(command.__file__).read_text(), name
+    listed = dict(re.findall(r"siv-jax (\S+) .*\(python -m siv_jax\.(\w+)\)", done.stdout))
+    assert done.returncode == 2 and listed == {name: module for name, (module, _) in commands.COMMANDS.items()}
+    assert commands.main(["--help"]) == 0 and capsys.readouterr().out == done.stdout
+    for name, module in listed.items():
+        assert ".run(main)" in Path(importlib.import_module(f"siv_jax.{module}").__file__).read_text(), name
         try:
-            code = command.main(["--help"])
+            code = commands.main([name, "--help"])
         except SystemExit as leaving:
             code = leaving.code
-        assert code == 0 and f"siv_jax.{name} " in capsys.readouterr().out
+        assert code == 0 and f"siv_jax.{module} " in capsys.readouterr().out
+    with pytest.raises(UserError, match="there is no command 'tarin'; there are train, app"):
+        commands.main(["tarin", "photo.jpg"])
+
+
+def test_the_console_command_is_an_entry_point_and_a_run_is_told_by_it(monkeypatch):
+    setup = (Path(__file__).parent.parent / "setup.py").read_text()
+    module, _, function = re.search(r"siv-jax = ([\w.]+)(:)(\w+)", setup).groups()
+    assert getattr(importlib.import_module(module), function) is commands.run
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/siv-jax", "train", "my photo.jpg"])
+    config = training_flags.parse(["my photo.jpg", "--config", "quick"]).config
+    assert command_text.command(config, Path("runs")) == "siv-jax train 'my photo.jpg'"

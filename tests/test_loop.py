@@ -88,7 +88,8 @@ def test_samples_are_waited_for_when_the_next_steps_are_under_way(tmp_path, call
     monkeypatch.setattr(Run, "_write_grid", noted)
     every = {"log_every": 40, "sample_every": 5, "checkpoint_every": 40}
     toy_runs.train(tmp_path / "run", **every)
-    for step, dispatched in written[:3]:
+    assert written[0] == (0, 1), "the first grid is written while the first call is under way"
+    for step, dispatched in written[1:4]:
         ended = next(i for i, (start, count) in enumerate(calls) if start + count == step)
         assert dispatched == ended + 2, "the call after the grid's was dispatched before the grid was written"
 
@@ -197,4 +198,4 @@ def test_tensorboard_reads_the_same_losses(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "run" / layout.SCALARS).read_text().splitlines()]
     assert [step for step, _ in curves["error"]] == [line["step"] for line in lines]
     np.testing.assert_allclose([value for _, value in curves["error"]], [line["error"] for line in lines], rtol=1e-6)
-    assert [step for step, _ in curves["samples"]] == [10, 20, 30, 40]
+    assert [step for step, _ in curves["samples"]] == [0, 10, 20, 30, 40]

@@ -57,6 +57,11 @@ def test_samples_and_the_walk_are_shown(executed):
     assert "application/vnd.jupyter.widget-view+json" in shown.data
 
 
+def test_the_page_of_the_app_is_offered(executed):
+    cells, _ = executed
+    assert text_of(cells["app"]).startswith("http://127.0.0.1:")
+
+
 def test_without_weights_the_notebook_says_so_and_goes_on(executed):
     cells, folder = executed
     told = text_of(cells["evaluate"])
@@ -88,10 +93,10 @@ def test_the_notebook_installs_a_wheel_beside_it_or_what_source_names(monkeypatc
         exec(lines.replace('SOURCE = "siv_jax"', f"SOURCE = {source!r}"), {"found": found})
         return found[0]
 
-    assert wanted() == "siv_jax[notebook]"
-    assert wanted("git+https://example.org/x") == "siv_jax[notebook] @ git+https://example.org/x"
+    assert wanted() == "siv_jax[notebook,app]"
+    assert wanted("git+https://example.org/x") == "siv_jax[notebook,app] @ git+https://example.org/x"
     (tmp_path / "siv_jax-0.2.0-py3-none-any.whl").touch()
-    assert wanted() == "./siv_jax-0.2.0-py3-none-any.whl[notebook]"
+    assert wanted() == "./siv_jax-0.2.0-py3-none-any.whl[notebook,app]"
 
 
 def test_no_input_outside_of_colab():

@@ -197,7 +197,7 @@ def test_a_page_of_a_killed_run_says_how_old_its_news_is(browser, tmp_path):
 
 def test_rendered_samples_evaluation_and_next_steps(browser, tmp_path):
     folder = make_run(tmp_path / "run", steps=1000)
-    assert "Rendered" not in read(browser, written(folder, 1000)) and "Evaluation" not in text_of(browser)
+    assert "New scenes" not in read(browser, written(folder, 1000)) and "Evaluation" not in text_of(browser)
     for name in ("sample_00000", "sample_00001", sample_files.SHEET.removesuffix(".png")):
         (folder / workdir.RENDERED).mkdir(exist_ok=True)
         pictures.save_png(folder / workdir.RENDERED / f"{name}.png", np.zeros((192, 250, 3), np.uint8))
@@ -210,7 +210,10 @@ def test_rendered_samples_evaluation_and_next_steps(browser, tmp_path):
     (folder / run_page.EVALUATION / "report.html").write_text("")
     text = read(browser, written(folder, 1000))
     assert "the photo's own patches at 250x192" in text and "network draws them, 64x48" in text
-    assert text.index("Rendered samples") < text.index("network draws them")
+    order = ("New scenes", "what it saw", "All 2 on one sheet", "What next", "How it was learned", "network draws them")
+    places = [text.index(words) for words in order]
+    assert places == sorted(places)
+    assert f"siv_jax.app --folder {folder.parent}" in text and "--size photo" in text and "siv_jax.evaluate" in text
     assert browser.value("document.querySelectorAll('.large img').length") == 2
     assert "1 of 2 samples is a near copy" in text and "SIFID 64\n0.250" in text
     links = browser.value("[...document.querySelectorAll('a')].map((a) => a.getAttribute('href'))")
@@ -243,15 +246,28 @@ def test_fleet_page_shows_its_members(browser, tmp_path):
     browser.open(fleet_page.write(fleet, notes=notes).as_uri())
     cards = browser.value("[...document.querySelectorAll('.member')].map((card) => card.innerText)")
     assert [card.split("\n")[0] for card in cards] == sorted(["one", nasty, "three"])
-    assert "step 250 of 1,000" in cards[0] and "finished" in cards[1] and "step 0" in cards[2] and "finite" in cards[2]
-    assert "3 pictures, 1 finished, 41.7% of all steps" in text_of(browser)
+    assert "25% done: step 250 of 1,000" in cards[0] and "finished" in cards[1]
+    assert "waits" in cards[2] and "finite" in cards[2]
+    assert "3 pictures: 1 finished, 1 in training, 1 wait" in text_of(browser)
     assert text_of(browser, ".notes") == "<i>.jpg: damaged"
     assert not browser.complaints and len(browser.requests) == 6
+    names = "[...document.querySelectorAll('.member:not([hidden])')].map((card) => card.dataset.name)"
+    for tool, value, expected in (
+        ("order", "most", ["one", nasty, "three"]),
+        ("order", "least", ["three", nasty, "one"]),
+        ("only", "unfinished", ["three", nasty]),
+        ("filter", "THR", ["three"]),
+    ):
+        browser.fill(f"#{tool}", value)
+        assert browser.value(names) == expected
+    for tool, value in (("order", "name"), ("only", ""), ("filter", "")):
+        browser.fill(f"#{tool}", value)
+    assert browser.value(names) == sorted(["one", nasty, "three"])
     browser.click(".member")
     browser.wait_for("document.title === " + json.dumps(nasty))
     # One more has not begun, which the share of all steps counts.
     path = fleet_page.write(fleet, planned=4)
-    assert "4 pictures, 1 finished, 31.2% of all steps" in read(browser, path)
+    assert "4 pictures: 1 finished, 1 in training, 2 wait" in read(browser, path)
     path.write_text(re.sub('data-updated="[^"]*"', 'data-updated="1000000000"', path.read_text()))
     assert "the fleet was probably interrupted" in read(browser, path)
     assert "data-going" not in fleet_page.write(fleet, planned=4, ended=True).read_text()
@@ -307,5 +323,5 @@ def test_training_writes_the_page_with_its_own_command(tmp_path):
     path = tmp_path / "runs" / "x" / run_page.PAGE
     data = data_of(path)
     assert data["curves"]["step"] == [20, 40] and '<span class="pill finished">' in path.read_text()
-    assert [grid["file"] for grid in data["grids"]] == ["grids/step_00000020.png", "grids/step_00000040.png"]
+    assert [grid["step"] for grid in data["grids"]] == [0, 20, 40]
     assert str(escape(shlex.join(["python", "-m", "siv_jax.main", *flags]).split(" --")[0])) in path.read_text()

@@ -18,6 +18,9 @@ REPORT = "report.html"
 MAIN = ("sifid_64", "sifid_768", "lpips_diversity", "distance_to_train")
 _SMALL, _LARGE = 150, 240  # longer sides in pixels
 _MOST_REALS = 12
+# Samples are called varied where two of them differ this many times as much as a copy may differ from the photo, and
+# copies few up to this share.
+_VARIED, _FEW = 2.0, 0.1
 
 
 def page(record: dict, images: list[dict]) -> str:
@@ -79,11 +82,24 @@ def copies(near: int, count: int) -> str:
 
 
 def verdict(record: dict) -> str:
-    """The two things to know first: whether samples are copies, and how much they differ."""
-    near = sum(sample["near_copy"] for image in record["images"] for sample in image["per_sample"])
-    said = copies(near, sum(image["samples"] for image in record["images"]))
-    varied = record["mean"].get("lpips_diversity")
-    return said if varied is None else f"{said} Two samples differ by {varied['value']:.2f} (LPIPS) on average."
+    """The two things to know first: whether samples are copies, and how much they differ.
+
+    How much is told against the distance up to which a sample counts as a copy, since LPIPS depends on their size.
+    """
+    images = record["images"]
+    near = sum(sample["near_copy"] for image in images for sample in image["per_sample"])
+    total = sum(image["samples"] for image in images)
+    varied, said = record["mean"].get("lpips_diversity"), copies(near, total)
+    if varied is None:
+        return said
+    said += f" Two samples differ by {varied['value']:.2f} (LPIPS) on average"
+    thresholds = [image["near_copy_threshold"] for image in images if image.get("near_copy_threshold")]
+    if not thresholds:
+        return f"{said}."
+    times = varied["value"] * len(thresholds) / sum(thresholds)
+    word = "Varied" if times >= _VARIED else "Hardly varied" if times >= 1 else "Nearly alike"
+    amount = "no" if near == 0 else "few" if near < _FEW * total else "many"
+    return f"{word}, {amount} copies. {said}, {times:.1f} times as much as a copy may differ from the photo."
 
 
 def _per_image(record: dict) -> list[list]:

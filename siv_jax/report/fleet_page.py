@@ -35,12 +35,21 @@ def write(folder: Path, ended: bool = False, planned: int = 0, notes: Mapping[st
         "count": count,
         "finished": finished,
         "share": sum(member["share"] for member in members) / max(1, count),
+        "told": _told(members, count, finished, ended),
         "going": finished < count and not ended,
         "skipped": {name: note for name, note in notes.items() if not (folder / name / workdir.CONFIG).exists()},
         "updated": time.time(),
         "due": max(_LEAST_PATIENCE, _PATIENCE * slowest),
     }
     return html.write(folder / PAGE, html.render("fleet.html.j2", **values))
+
+
+def _told(members: list[dict], count: int, finished: int, ended: bool) -> str:
+    """How far all of them are, in words: "12 pictures: 5 finished, 1 in training, 6 wait"."""
+    begun = sum(0 < member["step"] < member["num_steps"] for member in members)
+    parts = {"finished": finished, "stopped" if ended else "in training": begun, "wait": count - finished - begun}
+    listed = ", ".join(f"{number} {word}" for word, number in parts.items() if number)
+    return f"{count} picture{'s' * (count != 1)}{': ' if listed else ''}{listed}"
 
 
 def _member(folder: Path, notes: Mapping[str, str]) -> dict:

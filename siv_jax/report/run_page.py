@@ -220,13 +220,17 @@ def _commands(config: Config, folder: Path) -> list[tuple[str, str]]:
         "Draw more samples": ("sample", "--num", 100),
         "Render samples at the photo's size": ("render", "--num", 20, "--size", "photo"),
         "Measure how good and how varied they are": ("evaluate",),
-        "Walk between samples and keep favourites": ("demo",),
     }
     lines = [
         (what, command_text.shell(f"siv_jax.{name}", "--workdir", folder, *options))
         for what, (name, *options) in commands.items()
     ]
-    return [*lines, ("Train: the same line goes on after an interruption", command_text.command(config, folder))]
+    page = command_text.shell("siv_jax.app", "--folder", folder.parent)
+    return [
+        *lines,
+        ("Walk between samples, keep favourites, download: in the browser", page),
+        ("Train: the same line goes on after an interruption", command_text.command(config, folder)),
+    ]
 
 
 def _settings(config: Config) -> list[tuple[str, str, str]]:

@@ -8,7 +8,7 @@ from siv_jax.errors import UserError
 
 
 def read_latents(path: Path) -> np.ndarray:
-    """The array in an .npy file, or `latents` of an .npz file such as the favourites of siv_jax.demo.
+    """The array in an .npy file, or `latents` of an .npz file such as the favourites of siv_jax.app.
 
     Raises UserError: no such file, or no array of numbers in it.
     """

@@ -6,6 +6,8 @@ from typing import TextIO
 from tqdm import tqdm
 
 _SECONDS_BETWEEN_LINES = 30.0
+# In a terminal: a bar of a fixed width first, so that a long name at the end is cut and not the bar.
+_BAR = "{percentage:3.0f}% |{bar:16}| {n_fmt}/{total_fmt}, {remaining} left, {rate_fmt}{postfix}"
 _LINE = "{n_fmt} of {total_fmt} steps, {rate_fmt}, {elapsed} so far, {remaining} left{postfix}"
 
 
@@ -29,6 +31,6 @@ def display(total: int, initial: int, disable: bool) -> tqdm:
     """The display of `total` steps, of which `initial` are done."""
     settings = {"total": total, "initial": initial, "unit": "it", "smoothing": 0.1, "disable": disable}
     if sys.stderr.isatty():
-        return tqdm(dynamic_ncols=True, **settings)
+        return tqdm(dynamic_ncols=True, bar_format=_BAR, **settings)
     pause = _SECONDS_BETWEEN_LINES
     return tqdm(file=_Lines(sys.stderr), bar_format=_LINE, mininterval=pause, delay=pause, **settings)

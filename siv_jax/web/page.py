@@ -1,4 +1,4 @@
-"""The page of the app: the switcher of runs above, training and samples below."""
+"""The page of the app: the switcher of runs above, training, samples and edits below."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from siv_jax.report import html
 from siv_jax.report.run_page import PAGE
-from siv_jax.web import runs, samples_tab, train_tab
+from siv_jax.web import edit_tab, runs, samples_tab, train_tab
 from siv_jax.web.studio import Studio
 from siv_jax.web.told import told
 
@@ -37,6 +37,8 @@ def make(folder: Path) -> gr.Blocks:
             refresh = train_tab.add(folder, studio, run)
         with gr.Tab("Samples") as tab:
             samples_tab.add(folder, studio, run, tab)
+        with gr.Tab("Edit") as tab:
+            edit_tab.add(folder, studio, run, tab)
 
         @told
         def opened():

@@ -130,6 +130,11 @@ class Studio:
             pictures.save_png(path, pictures.viewable(pictures.to_uint8(image))[0])
         return path
 
+    def edit(self, model: api.Model, task: str, **options) -> list[np.ndarray]:
+        """Pictures uint8 [H, W, 3] that an edit makes; see api.Model.edit."""
+        with self._turn:
+            return list(pictures.viewable(model.edit(task, **options)))
+
     def film(self, model: api.Model, start: Place, end: Place) -> Path:
         """An MP4 of the way from one place to another and back."""
         way = [between(start, end, step).latents for step in [*range(STEPS + 1), *range(STEPS - 1, 0, -1)]]
