@@ -34,6 +34,7 @@ def animated(model: TrainedModel, request: Request) -> Made:
     notes = [f"a closed walk between {anchors} samples"]
     if request.size is None:
         images = (image for batch in model.batches(z) for image in batch.images)
+        notes.append(f"at the network's own size, {model.size[1]}x{model.size[0]}; --size photo makes it of patches")
         return Made(images, count, notes, frames_per_second=_WALK_FRAMES_PER_SECOND)
     height, width = from_patches.wanted_size(model.source(), request.size)
     rendered = model.rendered(count, size=f"{width}x{height}", latents=z)
