@@ -1,6 +1,6 @@
 """The frames of a walk: close to the training picture where the model has a way to do that, else between samples."""
 
-from siv_jax.apply import from_patches
+from siv_jax.apply import from_patches, injected
 from siv_jax.apply.made import Made
 from siv_jax.apply.request import DEFAULT_FRAMES, Request
 from siv_jax.errors import UserError
@@ -25,8 +25,8 @@ def animated(model: TrainedModel, request: Request) -> Made:
     for name in ("start_scale", "strength", "smoothness"):
         if getattr(request, name) is not None:
             raise UserError(
-                f"--{name} does not go with this model, which walks between samples: it is of models with a walk close "
-                "to the picture, such as SinGAN"
+                f"--{name} does not go with this model, which walks between samples: it is for models with a walk "
+                "close to the picture"
             )
     anchors = max(2, round(count / _FRAMES_PER_SAMPLE))
     # As many steps between two samples as there are frames, of which every so many are taken.
@@ -34,6 +34,7 @@ def animated(model: TrainedModel, request: Request) -> Made:
     notes = [f"a closed walk between {anchors} samples"]
     if request.size is None:
         images = (image for batch in model.batches(z) for image in batch.images)
+        notes.append(f"at the network's own size, {model.size[1]}x{model.size[0]}; --size photo makes it of patches")
         return Made(images, count, notes, frames_per_second=_WALK_FRAMES_PER_SECOND)
     height, width = from_patches.wanted_size(model.source(), request.size)
     rendered = model.rendered(count, size=f"{width}x{height}", latents=z)
@@ -46,10 +47,7 @@ def _close_to_the_picture(model: TrainedModel, request: Request, count: int) -> 
         raise UserError(
             f"--size does not go with this model's animations, which have its own size, {model.size[1]}x{model.size[0]}"
         )
-    last = model.num_scales - 1
-    start = request.start_scale or 0
-    if start > last:
-        raise UserError(f"--start_scale {start}: this model's scales are 0 (coarsest) to {last}")
+    start, last = injected.existing_scale(model, request.start_scale or 0), model.num_scales - 1
     strength = _STRENGTH if request.strength is None else request.strength
     smoothness = _SMOOTHNESS if request.smoothness is None else request.smoothness
     images = model.walk(request.seed or 0, count, start, strength, smoothness)

@@ -48,7 +48,7 @@ def _by_patches(model: TrainedModel, request: Request) -> Made:
     if request.start_scale is not None:
         raise UserError(
             f"--start_scale does not go with this model: {_NO_PICTURES}, and the photo's patches are used instead; "
-            "a model with a pyramid of scales, such as SinGAN, has a choice of scales"
+            "leave it out, or train a model with a pyramid of scales"
         )
     source = model.source()
     size, seed, count = from_patches.wanted_size(source, request.size), request.seed or 0, request.num or 1

@@ -1,4 +1,4 @@
-"""Soft edges of a mask, as SinGAN and ConSinGAN blend with them."""
+"""Soft edges of a mask."""
 
 import numpy as np
 from scipy import ndimage
@@ -14,7 +14,7 @@ def feathered(mask: np.ndarray, radius: int, sigma: float = 5.0) -> np.ndarray:
 
     Args:
       mask: [H, W] of bool or whole numbers; everything but 0 is marked.
-      radius: of the disk, in pixels; the papers' code takes 7 to harmonize and 20 to edit.
+      radius: of the disk, in pixels; as run 7 to harmonize and 20 to edit.
       sigma: of the Gaussian, in pixels.
 
     Returns:

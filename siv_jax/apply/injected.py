@@ -28,10 +28,18 @@ def start_scale(task: str, model: TrainedModel, given: int | None = None) -> int
         if given:
             raise UserError("--start_scale does not go with this model, which takes pictures at its coarsest scale")
         return 0
+    if given is not None:
+        return existing_scale(model, given)
     last = model.num_scales - 1
-    if given is not None and given > last:
+    return min(last, max(1, round(_SHARES[task] * last)))
+
+
+def existing_scale(model: TrainedModel, given: int) -> int:
+    """`given`. Raises UserError: the model has no such scale."""
+    last = model.num_scales - 1
+    if given > last:
         raise UserError(f"--start_scale {given}: this model's scales are 0 (coarsest) to {last}")
-    return min(last, max(1, round(_SHARES[task] * last))) if given is None else given
+    return given
 
 
 def drawn(
