@@ -213,9 +213,9 @@ def test_samples_that_others_made_are_a_row(made, pictures, tmp_path, monkeypatc
     assert any(re.match("hole +Theirs, a: .*holds no sample of a", line) for line in said)
 
 
-def test_killed_in_the_middle_it_goes_on_and_ends_as_undisturbed(made, pictures, tmp_path, monkeypatch):
+def test_killed_in_the_middle_it_goes_on_and_ends_as_undisturbed(pictures, tmp_path, monkeypatch):
     """Both processes are killed (-9) while the model of the first cell is in training."""
-    slow = {"model.steps_per_stage": 1000, "log_every": 100, "sample_every": 500, "checkpoint_every": 200}
+    slow = {"model.steps_per_stage": 500, "log_every": 50, "sample_every": 250, "checkpoint_every": 100}
     rows = [{"title": "Toy", "config": "toy.json", "budgets": {"small": slow}}]
     path = write_protocol(tmp_path / "protocol", rows)
     script = (
