@@ -12,7 +12,7 @@ Nothing heavy is imported before one of these names is used.
 
 import importlib
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # Where each public name lives.
 _HOMES = {

@@ -113,8 +113,8 @@ def _differentiated(function, gradients):
 def _valid_padded(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """As `valid_plainly`. Large pictures without any padding take XLA's CPU backend thrice as long: one row is cut.
 
-    Few outputs of 3x3 taps are one matrix product by all taps, whose results are moved to their places and added: a tenth of the
-    time.
+    Few outputs of 3x3 taps are one matrix product by all taps, whose results are moved to their places and added: a
+    tenth of the time.
     """
     if kernel.shape[:2] == (3, 3) and kernel.shape[-1] <= FEW_CHANNELS < x.shape[-1] // 4:
         height, width, inputs = x.shape[1:]
