@@ -52,7 +52,7 @@ class DataConfig:
     mask_classes: StrictInt = setting(
         0, "classes in the masks, with the background, class 0; 0: from the largest id, or 2 of an object", 0, 255
     )
-    mask_ignore: StrictInt = setting(-1, "the value of unlabelled pixels in the masks; -1: there are none", -1, 255)
+    mask_ignore: StrictInt = setting(256, "the value of unlabelled pixels in the masks; 256: there are none", 0, 256)
     max_size: StrictInt = setting(330, "the longer side is scaled down to this many pixels for training", 16, 1792)
     background: tuple[StrictInt, StrictInt, StrictInt] = setting(
         (255, 255, 255), "RGB that transparent pictures are laid over"

@@ -19,7 +19,7 @@ FLAT = config_lib.flatten(Config())
 NUMBERS = [key for key, value in FLAT.items() if type(value) in (int, float)]
 TEXTS = [key for key, value in FLAT.items() if type(value) is str]
 FLAGS = [key for key, value in FLAT.items() if type(value) is bool]
-FREE_TEXTS = {"data.path", "data.tfds_split", "data.tfds_feature"}
+FREE_TEXTS = {"data.path", "data.mask", "data.tfds_split", "data.tfds_feature"}
 
 
 def build(**changes) -> Config:
@@ -170,7 +170,7 @@ def test_each_key_is_free_on_resuming_or_refused(key, tmp_path):
     choices |= {"time_limit": "2m", "loss.diversity_scale": "paper", "data.max_size": 64, "model.ch_d": 8}
     other = choices.get(key, others[type(FLAT[key])])
     free = key in {
-        *("num_steps", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "data.path"),
+        *("num_steps", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "data.path", "data.mask"),
         *("profile", "model.remat", "time_limit", "rendered_size"),
     }
     asked = build(**{key.replace(".", "__"): other})

@@ -53,16 +53,17 @@ def training_masks(data: DataConfig, source: Source) -> Masks:
     files = _files(data.mask, source, data)
     name = one_line(data.mask)
     values = _stacked(files, source)
-    found = np.unique(values[values != data.mask_ignore])
+    labelled = values[values != data.mask_ignore]
+    found = np.unique(labelled)
     if not len(found):
         raise UserError(f"{name} labels nothing: every pixel is data.mask_ignore {data.mask_ignore}")
     is_object = files[0].palette is None and _is_object(name, found, data)
     if not is_object:
         _require_ids(name, found, data)
     classes = 2 if is_object else data.mask_classes or max(2, int(found[-1]) + 1)
-    kept = MaskFormat(is_object, classes, data.mask_ignore, files[0].palette)
+    kept = MaskFormat(is_object, classes, data.mask_ignore if data.mask_ignore < 256 else None, files[0].palette)
     masks = Masks(one_line(Path(data.mask).name), values, kept)
-    present = np.unique(masks.labels[values != data.mask_ignore])
+    present = np.unique(kept.labels(labelled))
     if len(present) == 1:
         what = "is empty: every pixel is 0" if present[0] == 0 else f"has one class alone: every pixel is {present[0]}"
         raise UserError(f"{name} {what}; a mask must tell at least two classes apart")

@@ -24,25 +24,25 @@ class MaskFormat:
 
     is_object: gray from 0, the background, to 255, the object, whose edges may be soft; else the values are labels.
     num_classes: with the background, which is class 0.
-    ignore: the value of unlabelled pixels; -1: there are none.
+    ignore: the value of unlabelled pixels; None: there are none.
     palette: RGB of the values, one after another, where the files have one.
     """
 
     is_object: bool
     num_classes: int
-    ignore: int = -1
+    ignore: int | None = None
     palette: tuple[int, ...] | None = None
 
     def labels(self, values: np.ndarray) -> np.ndarray:
         """uint8 of the same shape: 0 to num_classes - 1, or UNLABELLED."""
         labels = (values >= _SMOOTH).astype(np.uint8) if self.is_object else values.astype(np.uint8)
-        return labels if self.ignore < 0 else np.where(values == self.ignore, np.uint8(UNLABELLED), labels)
+        return labels if self.ignore is None else np.where(values == self.ignore, np.uint8(UNLABELLED), labels)
 
     def values(self, labels: np.ndarray) -> np.ndarray:
         """uint8 of the same shape: labels as the files hold them."""
         values = labels.astype(np.uint8)
         values = values * np.uint8(255) if self.is_object else values
-        return values if self.ignore < 0 else np.where(labels == UNLABELLED, np.uint8(self.ignore), values)
+        return values if self.ignore is None else np.where(labels == UNLABELLED, np.uint8(self.ignore), values)
 
     def colours(self) -> np.ndarray:
         """uint8 [256, 3] of the labels: the files' own, or those of Pascal VOC."""
@@ -60,7 +60,7 @@ class MaskFormat:
         image.save(path, format="PNG")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Masks:
     """The masks of a source's frames.
 

@@ -40,7 +40,7 @@ class Source:
     format: PixelFormat
     frames: Callable[[], Iterator[np.ndarray]]
     notes: Notes = dataclasses.field(default_factory=Notes, compare=False)
-    files: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = dataclasses.field(default=(), compare=False)
     masks: Masks | None = None
 
     def resized(self, height: int, width: int) -> np.ndarray:
