@@ -40,8 +40,14 @@ def test_the_model_itself_stays_as_it_is(workdir):
 
 
 def test_what_the_model_cannot_do_is_refused(workdir, tmp_path):
+    with pytest.raises(UserError, match=r"start_scale 2: the model in .* has the scales 0 to 1"):
+        api.write_samples(workdir, num=1, start_scale=2, out=tmp_path)
+    model = api.load(workdir)
+    model.tasks = frozenset()
     with pytest.raises(UserError, match=r"start_scale 1: the model in .* has no scales to start from"):
-        api.write_samples(workdir, num=1, start_scale=1, out=tmp_path)
+        model.at(start_scale=1)
+    with pytest.raises(UserError, match="draws samples of one size: render them at others"):
+        model.at("2x")
     with pytest.raises(UserError, match="--fidelity is of rendered samples"):
         api.write_samples(workdir, num=1, size="2x", fidelity=1.0, out=tmp_path)
     with pytest.raises(UserError, match="is not photo, WIDTHxHEIGHT"):
