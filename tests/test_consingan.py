@@ -85,7 +85,9 @@ def test_the_page_and_samples(undisturbed):
     model = api.load(undisturbed)
     assert model.step == 12
     images = model.sample(3, seed=1)
-    assert images.shape == (3, 18, 24, 3) and len({image.tobytes() for image in images}) == 3
+    assert images.shape == (3, 18, 24, 3) and images.dtype == np.uint8
+    # So small a network has learnt next to nothing: its samples differ by less than a level.
+    assert len({image.tobytes() for image in model.generate(model.latents(3, 1))}) == 3
     page = (undisturbed / "index.html").read_text()
     assert "ConSinGAN" in page and "reconstruction" in page
 
