@@ -4,6 +4,7 @@ COMMANDS = {
     "main": "train on a picture, a clip or a folder of pictures",
     "sample": "draw samples, or walks between them, from a trained model",
     "render": "sharp pictures of any size from a photo's own patches",
+    "edit": "harmonize, edit, paint, enlarge, animate, retarget with a trained model",
     "evaluate": "measure samples by the papers' metrics",
     "compare": "put several evaluations side by side",
     "weights": "fetch the networks that the metrics need",

@@ -7,6 +7,9 @@ import ml_collections
 import numpy as np
 
 from siv_jax import config as config_lib
+from siv_jax.apply import files as applied_files
+from siv_jax.apply import request as requests
+from siv_jax.apply import tasks
 from siv_jax.cli import command_text, config_file, process
 from siv_jax.config import Config, DataConfig
 from siv_jax.data import open_source
@@ -22,7 +25,7 @@ from siv_jax.sampling.walk import walk
 from siv_jax.train import fleet, single
 from siv_jax.workdir import imported, layout
 
-__all__ = ["Model", "evaluate", "import_weights", "load", "render", "run_training", "train", "write_samples"]
+__all__ = ["Model", "edit", "evaluate", "import_weights", "load", "render", "run_training", "train", "write_samples"]
 
 _FRAMES_BETWEEN = 30
 _FRAMES_PER_SECOND = 25
@@ -89,6 +92,22 @@ class Model(TrainedModel):
         self.check_latents(anchors)
         process.require_whole("the number of anchors", len(anchors), 2, 1000)
         return pictures.to_uint8(self.generate(walk(anchors, frames_between)))
+
+    def edit(self, task: str, image: np.ndarray | None = None, mask: np.ndarray | None = None, **options) -> np.ndarray:
+        """What `python -m siv_jax.edit` makes: uint8 [n, H, W, C], pictures or the frames of an animation.
+
+        Args:
+          task: "harmonize", "edit", "paint", "super_resolution", "animate" or "retarget".
+          image: uint8 [h, w, C], or float32 in [-1, 1]: the edited, collaged or painted picture.
+          mask: [h, w]: everything but 0 was changed.
+          options: as those of the command: size, start_scale, num, seed, frames, strength, smoothness.
+
+        Raises:
+          UserError: options that do not go together or with this model.
+        """
+        request = requests.from_arrays(task, image, mask, options)
+        made = tasks.made(self, request)
+        return np.stack([pictures.to_uint8(finished) for _, finished in made.finished()])
 
 
 def train(
@@ -277,6 +296,33 @@ def render(
     sheet = sample_files.write_samples(out, progress(made, num), num, source.format, save_mask=save_mask)
     height, width = wanted.size
     return [f"{num} pictures of {width}x{height} in {out}, all together in {sheet}"]
+
+
+def edit(
+    workdir: Path,
+    task: str,
+    image: Path | None = None,
+    mask: Path | None = None,
+    out: Path | None = None,
+    progress: Callable[[Iterable, int], Iterable] = lambda made, count: made,
+    **options: object,
+) -> list[str]:
+    """Edits, repairs, enlarges or animates as `python -m siv_jax.edit` does; returns lines for people.
+
+    Args:
+      task, options: see Model.edit.
+      image, mask: files.
+      out: folder for the files; WORKDIR/TASK if not given.
+      progress: wraps the pictures as they are made, such as in a progress bar.
+
+    Raises:
+      UserError: options that do not go together or with the run's model, or input that cannot be used.
+    """
+    requests.check(task, {"image": image, "mask": mask, **options})
+    model = load(workdir)
+    request = requests.Request(task, tasks.read_image(model, image), tasks.read_mask(mask), **options)
+    made = tasks.made(model, request)
+    return applied_files.write(out or workdir / task, made, task, model.record.format, progress)
 
 
 def import_weights(weights: Path, workdir: Path, model: str | None = None) -> str:

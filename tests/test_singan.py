@@ -30,7 +30,7 @@ OVERRIDES = {
     "data.path": "example:balloons",
     "data.max_size": 24,
     "model.min_size": 12,
-    "model.scale_factor": 0.7,
+    "model.scale_factor": 0.5,
     "model.width": 4,
 }
 

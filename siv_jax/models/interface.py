@@ -103,6 +103,9 @@ class Sampler(Protocol):
             enlarged to that size.
           start_scale: counted from the coarsest, 0 to num_scales - 1. Without an image the scales below it
             reconstruct the picture that was learnt, so that samples vary in what is finer alone. Static.
+
+        Raises:
+          UserError: an image at a scale that takes none.
         """
 
     def animation(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -36,12 +36,17 @@ class Rendering:
 
 
 def parse_size(text: str, photo: Size) -> Size:
-    """(height, width) that "photo", "WIDTHxHEIGHT" or "2x" (any factor) means for a photo of (height, width).
+    """(height, width) that a text means for a photo of (height, width).
+
+    Args:
+      text: "photo", "WIDTHxHEIGHT" in pixels, a factor such as "2x", or factors of width and height, of which one has
+        a point: "1.5x1.0".
 
     Raises:
       UserError: none of these, or too small or large.
     """
     factor = re.fullmatch(r"(\d+(?:\.\d+)?)x", text)
+    factors = re.fullmatch(r"(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)", text) if "." in text else None
     sides = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
     if text == "photo":
         size = photo
@@ -49,8 +54,13 @@ def parse_size(text: str, photo: Size) -> Size:
         size = int(sides[2]), int(sides[1])
     elif factor:
         size = tuple(round(side * float(factor[1])) for side in photo)
+    elif factors:
+        size = round(photo[0] * float(factors[2])), round(photo[1] * float(factors[1]))
     else:
-        raise UserError(f"--size {text!r} is not photo, WIDTHxHEIGHT such as 1600x400, or a factor such as 2x")
+        raise UserError(
+            f"--size {text!r} is not photo, WIDTHxHEIGHT such as 1600x400, a factor such as 2x, or factors of width "
+            "and height such as 1.5x1.0"
+        )
     if not all(1 <= side <= _LARGEST for side in size):
         raise UserError(f"--size {text!r} asks for {size[1]}x{size[0]} pixels; sides from 1 to {_LARGEST} can be made")
     return size
@@ -62,9 +72,7 @@ def shrunk_size(photo: Size, longest: int) -> Size:
     return tuple(max(1, round(side * shrink)) for side in photo)
 
 
-def of_model(
-    drawer: Drawer, weights: Any, z: np.ndarray, source: Source, rendering: Rendering
-) -> Iterator[Samples]:
+def of_model(drawer: Drawer, weights: Any, z: np.ndarray, source: Source, rendering: Rendering) -> Iterator[Samples]:
     """Rendered samples, one after another, for noise z [n, ...].
 
     A size of another aspect stretches the composition, not the texture: patches keep the photo's scale. (Noise maps
@@ -90,9 +98,17 @@ def of_picture(picture: Source, source: Source, rendering: Rendering) -> Iterato
             f"{picture.name} has {picture.channels} channels and {source.name}, whose patches it is to be made of, "
             f"{source.channels}"
         )
-    renderer = _renderer(source, picture.size, rendering)
-    for frame in as_float(picture.resized(*picture.size), picture.format):
-        yield _made(renderer, frame[None], rendering)
+    return of_arrays(as_float(picture.resized(*picture.size), picture.format), picture.size, source, rendering)
+
+
+def of_arrays(rough: Iterable[np.ndarray], size: Size, source: Source, rendering: Rendering) -> Iterator[Samples]:
+    """Each rough picture, float32 [*size, C] in [-1, 1], rendered from the patches of `source`.
+
+    Raises:
+      UserError: the source is too small to be rendered from.
+    """
+    renderer = _renderer(source, size, rendering)
+    return (_made(renderer, image[None], rendering) for image in rough)
 
 
 def of_noise(source: Source, seed: int, count: int, rendering: Rendering) -> Iterator[Samples]:

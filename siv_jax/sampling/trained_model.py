@@ -8,6 +8,7 @@ from typing import Self
 import jax
 import numpy as np
 
+from siv_jax.data import Source
 from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import Samples
@@ -50,6 +51,7 @@ class TrainedModel:
                 f"edited: put the original files back ({' '.join(str(error).split())[:100]})"
             ) from None
         self._weights = jax.device_put(weights)
+        self._draw_made_of = jax.jit(self._sampler.draw, static_argnames=("size", "start_scale"))
 
     def at(self, size: str | None = None, start_scale: int = 0) -> Self:
         """The same model drawing samples of another size, or from a scale above the coarsest; no rendering.
@@ -112,6 +114,41 @@ class TrainedModel:
         size = self._drawer.batch
         return (require_finite(self._drawer(self._weights, z[i : i + size]), i) for i in range(0, len(z), size))
 
+    def source(self) -> Source:
+        """The picture or the clip that the model learnt from.
+
+        Raises:
+          UserError: the workdir keeps none, as that of imported weights.
+        """
+        return layout.load_source(self.workdir)
+
+    def draw_made_of(
+        self,
+        seed: int,
+        number: int,
+        size: tuple[int, int] | None = None,
+        image: np.ndarray | None = None,
+        start_scale: int = 0,
+    ) -> np.ndarray:
+        """Sample `number` of `seed` made of an image or at a size, by the tasks of the model: float32 [H, W, C].
+
+        Args:
+          size, start_scale: see Sampler.draw.
+          image: float32 [h, w, C] in [-1, 1], see Sampler.draw.
+
+        Raises:
+          UserError: the network gives values that are not finite.
+        """
+        noise = self._sampler.noise(seed, number, 1, size)
+        image = None if image is None else image[None]
+        drawn = self._draw_made_of(self._weights, noise, size=size, image=image, start_scale=start_scale)
+        return np.asarray(require_finite(drawn, number).images)[0]
+
+    def walk(self, seed: int, count: int, start_scale: int, strength: float, smoothness: float) -> Iterator[np.ndarray]:
+        """Frames float32 [H, W, C] of a walk close to the picture, see Sampler.animation."""
+        noise = self._sampler.animation(self._weights, seed, count, start_scale, strength, smoothness)
+        return (image for batch in self.batches(noise) for image in batch.images)
+
     def rendered(
         self,
         count: int,
@@ -132,7 +169,7 @@ class TrainedModel:
         Raises:
           UserError: a size that cannot be made, or latents that do not fit.
         """
-        source = layout.load_source(self.workdir)
+        source = self.source()
         to_make = Rendering(parse_size(size, source.size), fidelity, masks)
         z = self.latents(count, seed) if latents is None else latents
         self.check_latents(z)

@@ -209,7 +209,7 @@ def write_samples(run: Run, folder: Path, stop: StopSignal, say: Callable[[str],
     samples = run.drawer(weights, noise)
     sheet = sample_files.write_samples(folder / layout.SAMPLES, [samples], len(noise), source.format)
     say(f"samples   {sheet}: as the network draws them, {run.drawer.size[1]}x{run.drawer.size[0]}")
-    _warn_of_collapse(samples.images, source, say)
+    _warn_of_collapse(samples.images, source, config, say)
     if not config.rendered_size:
         return
     size = rendering.shrunk_size(source.size, config.rendered_size)
@@ -222,15 +222,17 @@ def write_samples(run: Run, folder: Path, stop: StopSignal, say: Callable[[str],
         say(f"note      not rendered: {error}")
 
 
-def _warn_of_collapse(images: np.ndarray, source: Source, say: Callable[[str], None]) -> None:
+def _warn_of_collapse(images: np.ndarray, source: Source, config: Config, say: Callable[[str], None]) -> None:
     """Says so where the samples hardly differ."""
     if len(images) < 2:
         return
     share = float(spread.pairwise_rms(images)) / max(spread.of_views(source.resized(*images.shape[1:3])), 1e-6)
     if share < _COLLAPSED:
+        setting = "loss.diversity_weight"
+        higher = f" or a higher {setting}" if setting in config_lib.flatten(config) else ""
         say(
             f"note      the samples are nearly alike: they differ {share:.0%} as much as views of the input do. Train "
-            "with another seed or a higher loss.diversity_weight in another --workdir"
+            f"with another seed{higher} in another --workdir"
         )
 
 

@@ -49,8 +49,8 @@ class Stage:
 
 
 class Sampler:
-    num_scales = 1
-    tasks = frozenset({"size"})
+    num_scales = 2
+    tasks = frozenset({"size", "image", "start_scale", "super_resolution", "animation"})
 
     def __init__(self, plan):
         self._size = plan.height, plan.width
@@ -60,8 +60,14 @@ class Sampler:
         return np.array(rows, np.float32)
 
     def draw(self, weights, noise, size=None, image=None, start_scale=0):
-        learnt = sum(_enlarged(scale, size or self._size) for scale in weights["scales"])
+        size, scales = size or self._size, weights["scales"]
+        if image is not None:  # in place of what the scales below would give
+            scales = [jax.image.resize(image[0], (*size, image.shape[-1]), "linear"), *scales[start_scale:]]
+        learnt = sum(_enlarged(scale, size) for scale in scales)
         return Samples(jnp.clip(learnt + 0.2 * noise[:, :1, None, None], -1, 1))
+
+    def animation(self, weights, seed, count, start_scale, strength, smoothness):
+        return (1 - strength) * (1 - smoothness) * (2 - start_scale) * self.noise(seed, 0, count)
 
 
 def plan(config, source):

@@ -1,0 +1,90 @@
+"""Harmonize, edit, paint: a picture that somebody changed becomes one that looks like the photo."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from siv_jax.apply import blend, from_patches, injected, mask, pictures
+from siv_jax.apply.made import Made
+from siv_jax.apply.pictures import Size
+from siv_jax.apply.request import Request
+from siv_jax.data import Source
+from siv_jax.errors import UserError
+from siv_jax.sampling.trained_model import TrainedModel
+
+_NO_PICTURES = "this model's network takes no pictures"
+
+
+def changed(model: TrainedModel, request: Request) -> Made:
+    """Pictures for the tasks harmonize, edit and paint.
+
+    A model whose network takes pictures gets this one at a scale of its pyramid; for others it is made of the photo's
+    patches. With a mask the result is blended with the photo.
+
+    Raises:
+      UserError: options that do not go with this model, or pictures that do not go together.
+    """
+    by = _by_network if injected.possible(model) else _by_patches
+    return by(model, request)
+
+
+def _by_network(model: TrainedModel, request: Request) -> Made:
+    if request.size is not None:
+        raise UserError(
+            f"--size does not go with this model, whose network draws at {model.size[1]}x{model.size[0]}: enlarge the "
+            "result with python -m siv_jax.render --photo PHOTO --from RESULT --size SIZE"
+        )
+    start = injected.start_scale(request.task, model, request.start_scale)
+    given = _fitted(request, model.size)
+    images = injected.drawn(model, given.image, start, request.seed or 0, request.num or 1)
+    last = model.num_scales - 1
+    notes = [*given.notes, f"the network draws scales {start} to {last} anew, of 0 (coarsest) to {last}"]
+    if given.soft is None:
+        return Made(images, request.num or 1, notes)
+    return Made(images, request.num or 1, notes, _photo(model.source(), given), given.soft)
+
+
+def _by_patches(model: TrainedModel, request: Request) -> Made:
+    if request.start_scale is not None:
+        raise UserError(
+            f"--start_scale does not go with this model: {_NO_PICTURES}, and the photo's patches are used instead; "
+            "a model with a pyramid of scales, such as SinGAN, has a choice of scales"
+        )
+    source = model.source()
+    size, seed, count = from_patches.wanted_size(source, request.size), request.seed or 0, request.num or 1
+    given = _fitted(request, size)
+    photo, soft = _photo(source, given), given.soft
+    if request.task == "harmonize":
+        images = from_patches.recoloured(given.image, given.marked, photo, seed, count)
+        notes = [*given.notes, f"takes the colours of the photo's patches: {_NO_PICTURES}"]
+        # The recoloured piece has no seam that would have to fade, and thin things would fade with it.
+        soft = None if soft is None else np.maximum(soft, given.marked.astype(np.float32))
+    else:
+        fidelity = from_patches.FIDELITY[request.task]
+        images = from_patches.rendered(given.image, source, size, fidelity, seed, count)
+        notes = [*given.notes, f"made of the photo's patches: {_NO_PICTURES}"]
+    return Made(images, count, notes, photo, soft)
+
+
+class _Given(NamedTuple):
+    """What was given, at one size. marked: bool [h, w], everything without a mask. soft: the feathered mask or None."""
+
+    image: np.ndarray
+    marked: np.ndarray
+    soft: np.ndarray | None
+    notes: list[str]
+
+
+def _fitted(request: Request, size: Size) -> _Given:
+    found = request.image.shape[:2]
+    image, notes = pictures.fitted(request.image, size), pictures.size_note("the image", found, size)
+    if request.mask is None:
+        return _Given(image, np.ones(size, bool), None, notes)
+    notes = [*notes, *pictures.size_note("the mask", request.mask.shape, size)]
+    marked = mask.fitted(request.mask, size)
+    return _Given(image, marked, blend.soft_mask(request.task, marked), notes)
+
+
+def _photo(source: Source, given: _Given) -> np.ndarray:
+    """Of the run's frames, at the size of what was given, the one that it was made from."""
+    return pictures.nearest_frame(pictures.frames(source, given.image.shape[:2]), given.image, given.marked)

@@ -1,0 +1,57 @@
+"""What an application made, as files."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from siv_jax.apply.made import Made
+from siv_jax.data import PixelFormat
+from siv_jax.models.interface import Samples
+from siv_jax.sampling import pictures, sample_files
+
+SOFT_MASK, WHOLE = "feathered_mask.png", "unblended"
+
+Progress = Callable[[Iterable, int], Iterable]
+
+
+def write(folder: Path, made: Made, name: str, pixel_format: PixelFormat, progress: Progress) -> list[str]:
+    """Writes pictures and a contact sheet, or an animation NAME.gif and NAME.mp4; returns lines for people.
+
+    Beside pictures that were blended lie the feathered mask and, in a folder, the same pictures before it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if made.frames_per_second is not None:
+        return [*made.notes, *_write_animation(folder, made, name, progress)]
+    whole, suffix = folder / WHOLE, sample_files.suffix_of(pixel_format)
+    for left in (folder / SOFT_MASK, *whole.glob("sample_*")):  # of an earlier edit
+        left.unlink(missing_ok=True)
+
+    def batches():
+        for number, (image, blended) in enumerate(progress(made.finished(), made.count)):
+            if made.soft is not None:
+                native = pixel_format.to_source(image)
+                sample_files.write_native(whole / f"sample_{number:05d}.{suffix}", native, pixel_format)
+            yield Samples(blended[None])
+
+    if made.soft is not None:
+        whole.mkdir(exist_ok=True)
+        pictures.save_png(folder / SOFT_MASK, np.rint(made.soft * 255).astype(np.uint8)[..., None])
+    sheet = sample_files.write_samples(folder, batches(), made.count, pixel_format)
+    lines = [f"{_pictures(made.count)} in {folder}, all together in {sheet}"]
+    if made.soft is not None:
+        lines.append(f"blended with the photo by {folder / SOFT_MASK}; before that they are in {whole}")
+    return [*made.notes, *lines]
+
+
+def _write_animation(folder: Path, made: Made, name: str, progress: Progress) -> list[str]:
+    frames = progress(made.images, made.count)
+    shown = np.stack([pictures.viewable(pictures.to_uint8(frame)) for frame in frames])
+    gif, mp4 = folder / f"{name}.gif", folder / f"{name}.mp4"
+    pictures.save_gif(gif, shown, made.frames_per_second)
+    pictures.save_mp4(mp4, shown, made.frames_per_second)
+    return [str(gif), str(mp4)]
+
+
+def _pictures(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count} pictures"

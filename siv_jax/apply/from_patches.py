@@ -1,0 +1,50 @@
+"""Pictures made of the photo's own patches, for models whose networks take no picture."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from siv_jax.apply import palette
+from siv_jax.apply.pictures import Size
+from siv_jax.data import Source
+from siv_jax.patches import pyramid
+from siv_jax.sampling import rendering
+
+# Longer side of pictures where no size is given.
+_LONGEST = 1024
+# Sides of the rough picture in which patches are looked for first: the geometric mean, where the renderer starts.
+_ROUGH = 28
+_NOISE = 0.2  # standard deviation of what makes variants of it differ, of values in [-1, 1]
+# How strongly every patch of the photo must be used, see Renderer. Little: patches that an edit covers up are not to
+# come back, and at 3 and more fragments of them were pasted into wider pictures.
+FIDELITY = {"edit": 0.0, "paint": 0.0, "retarget": 2.0}
+
+
+def wanted_size(source: Source, size: str | None) -> Size:
+    """(height, width) that `size` asks for; where it is None the photo's, of at most 1,024 pixels."""
+    return rendering.shrunk_size(source.size, _LONGEST) if size is None else rendering.parse_size(size, source.size)
+
+
+def rendered(
+    image: np.ndarray, source: Source, size: Size, fidelity: float, seed: int, count: int
+) -> Iterator[np.ndarray]:
+    """Variants 0 to `count` of `seed` of image [h, w, C], float32 [*size, C], each from the image with other noise.
+
+    Raises:
+      UserError: the photo is too small to be rendered from.
+    """
+    shrink = min(1.0, _ROUGH / (size[0] * size[1]) ** 0.5)
+    small = tuple(max(8, round(side * shrink)) for side in size)
+    rough = pyramid.resize(image[None], small)[0]
+    noisy = (
+        rough + _NOISE * np.random.default_rng([seed, number]).standard_normal(rough.shape, np.float32)
+        for number in range(count)
+    )
+    made = rendering.of_arrays(noisy, small, source, rendering.Rendering(size, fidelity))
+    return (one.images[0] for one in made)
+
+
+def recoloured(image: np.ndarray, mask: np.ndarray, photo: np.ndarray, seed: int, count: int) -> Iterator[np.ndarray]:
+    """Variants 0 to `count` of `seed` of image [h, w, C] with what mask [h, w] marks in the photo's colours."""
+    for number in range(count):
+        yield palette.recoloured(image, mask, photo, np.random.default_rng([seed, number]))
