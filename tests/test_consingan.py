@@ -67,7 +67,7 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("stops", [[3, 6, 9]])
+@pytest.mark.parametrize("stops", [[3, 9]])
 def test_a_run_stopped_in_every_stage_goes_on_bit_for_bit(undisturbed, tmp_path, stops):
     folder = tmp_path / "run"
     for stop in stops:
@@ -85,9 +85,16 @@ def test_the_page_and_samples(undisturbed):
     model = api.load(undisturbed)
     assert model.step == 12
     images = model.sample(3, seed=1)
-    assert images.shape == (3, 18, 24, 3) and len({image.tobytes() for image in images}) == 3
+    assert images.shape == (3, 18, 24, 3) and images.dtype == np.uint8
+    # So small a network has learnt next to nothing: its samples differ by less than a level.
+    assert len({image.tobytes() for image in model.generate(model.latents(3, 1))}) == 3
     page = (undisturbed / "index.html").read_text()
     assert "ConSinGAN" in page and "reconstruction" in page
+
+
+def drawing(sampler: Sampler):
+    """`draw` compiled, which takes less time than its operations one by one."""
+    return jax.jit(sampler.draw, static_argnames=("size", "start_scale"))
 
 
 def plan_of(config) -> Plan:
@@ -107,13 +114,15 @@ def test_samples_of_unfinished_trainings_and_of_other_sizes():
     for stages in (1, 3):
         plan, weights = trained(config, stages)
         sampler = Sampler(plan, config.model)
+        draw = drawing(sampler)
         for size in (None, (30, 20)):
             noise = sampler.noise(5, 2, 2, size)
             np.testing.assert_array_equal(sampler.noise(5, 3, 1, size)[0], noise[1])
-            images = sampler.draw(weights, noise, size).images
+            images = draw(weights, noise, size=size).images
             assert images.shape == (2, *(size or (18, 24)), 3) and np.abs(images).max() < 1
             # A sample depends on its own noise alone.
-            np.testing.assert_allclose(sampler.draw(weights, noise[1:], size).images[0], images[1], atol=1e-6)
+            turned = draw(weights, noise[::-1], size=size).images
+            np.testing.assert_allclose(turned[::-1], images, atol=1e-6)
 
 
 def test_start_scales_and_images():
@@ -124,7 +133,7 @@ def test_start_scales_and_images():
     lengths = [int(np.prod(shape)) for shape in parts.Generator(config.model, 3).noise_shapes(list(plan.sizes))]
     one, other = sampler.noise(0, 0, 2)
     mixed = np.concatenate([other[: lengths[0]], one[lengths[0] :]])
-    draw = jax.jit(sampler.draw, static_argnames="start_scale")
+    draw = drawing(sampler)
     above = [np.asarray(draw(weights, noise[None], start_scale=1).images) for noise in (one, mixed)]
     np.testing.assert_array_equal(*above)  # noise below the start is not looked at
     whole = [np.asarray(draw(weights, noise[None]).images) for noise in (one, mixed)]
@@ -140,8 +149,8 @@ def test_start_scales_and_images():
     # At another size it starts from the picture, enlarged.
     noise, enlarged = sampler.noise(0, 0, 1, (30, 20)), weights["fixed"][0]
     enlarged = pyramid_resize.to_size(jnp.asarray(enlarged), sampler.stage_sizes((30, 20))[0], False)
-    found = sampler.draw(weights, noise, (30, 20), start_scale=2).images
-    expected = sampler.draw(weights, noise, (30, 20), image=enlarged, start_scale=2).images
+    found = draw(weights, noise, size=(30, 20), start_scale=2).images
+    expected = draw(weights, noise, size=(30, 20), image=enlarged, start_scale=2).images
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -150,10 +159,11 @@ def test_images_for_models_of_images():
     plan, weights = trained(config)
     sampler = Sampler(plan, config.model)
     noise, image = sampler.noise(0, 0, 2), np.zeros((2, 40, 50, 3), np.float32)
-    images = sampler.draw(weights, noise, image=image).images
+    draw = drawing(sampler)
+    images = draw(weights, noise, image=image).images
     first = int(np.prod(plan.sizes[0])) * 3
-    same_first = np.concatenate([noise[:1, :first], noise[1:, first:]], axis=1)
-    np.testing.assert_allclose(sampler.draw(weights, same_first, image=image[:1]).images[0], images[0], atol=1e-6)
+    same_first = np.concatenate([noise[:, :first], noise[::-1, first:]], axis=1)  # the others are the picture's own
+    np.testing.assert_allclose(draw(weights, same_first, image=image).images, images, atol=1e-6)
     assert np.abs(images[0] - images[1]).max() > 1e-6  # a tenth of the first noise is added
 
 
@@ -181,9 +191,9 @@ def test_a_clip_is_rebuilt_frame_by_frame():
     data = stage.data(source)
     assert data["real"].shape == (3, *plan.sizes[0], 3)
     state = stage.init(KEY, data, None)
-    seen = set()
+    seen, draw = set(), jax.jit(lambda key: stage._draw(key, 3))
     for number in range(12):
-        draws = stage._draw(jax.random.key(number), 3)
+        draws = draw(jax.random.key(number))
         chosen = int(np.argmin(draws.frames))
         np.testing.assert_array_equal(stage._chosen(draws, data["real"])[0], data["real"][chosen])
         np.testing.assert_array_equal(stage._chosen(draws, state.fixed[0])[0], data["real"][chosen])
