@@ -110,7 +110,9 @@ def test_training_goes_on_in_a_thread(run, tmp_path):
     assert later.step == 50 and (model.workdir / layout.GRIDS / "step_00000050.png").exists()
 
 
-@pytest.mark.parametrize(("number", "ended"), [(signal.SIGINT, KeyboardInterrupt()), (signal.SIGHUP, SystemExit(129))])
+@pytest.mark.parametrize(
+    ("number", "ended"), [(signal.SIGINT, KeyboardInterrupt()), (signal.SIGHUP, SystemExit(129))]
+)
 def test_a_signal_saves_and_the_same_call_goes_on(run, tmp_path, number, ended):
     model, _, _ = run
     said = []

@@ -30,7 +30,9 @@ def test_every_process_gets_its_identity_and_devices():
 flags = os.environ["XLA_FLAGS"]
 print(sys.argv[1:], os.environ["JAX_PLATFORMS"], flags.split()[-1], flags.count("device_count"))
 """
-    exit_code, lines, err = finish(start(code, "--processes", "3", "--devices", "2", arguments=("a b", "--seed", "1")))
+    exit_code, lines, err = finish(
+        start(code, "--processes", "3", "--devices", "2", arguments=("a b", "--seed", "1"))
+    )
     assert (exit_code, err) == (0, "")
     (port,) = set(re.findall(r"127\.0\.0\.1:(\d+)", "\n".join(lines)))
     for index, line in enumerate(lines):
