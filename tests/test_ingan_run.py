@@ -135,7 +135,7 @@ def test_an_image_is_taken_whole_and_the_learnt_picture_is_held_by_the_weights(u
 
 
 def test_the_memory_estimate_agrees_with_the_compiled_step(undisturbed):
-    """XLA's figure for a step at crop 64, as `benchmarks/ingan_step.py` prints it: 54.5 MB temporary, 4.0 MB of state."""
+    """XLA's figure for a step at crop 64, as `benchmarks/ingan_step.py` prints it: 54.5 MB temporary, 4.0 of state."""
     settings = config(
         data__max_size=128,
         model__ch_g=16,
