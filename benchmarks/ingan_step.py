@@ -22,7 +22,9 @@ def main() -> None:
     parser.add_argument("picture")
     parser.add_argument("--set", nargs="*", default=[], help="settings, such as transform.crop=64")
     parser.add_argument("--at", nargs="*", type=int, default=[0])
-    parser.add_argument("--steps", type=int, default=3, help="timed steps at each place, after one that is not")
+    parser.add_argument(
+        "--steps", type=int, default=3, help="steps that are timed at each place, after one that is not"
+    )
     parser.add_argument("--out", default="", help="file to append the result to")
     given = parser.parse_args()
     settings = {key: json.loads(value) for key, value in (text.split("=") for text in given.set)}

@@ -47,7 +47,7 @@ def entry(params: dict, x: jax.Array, extent: Extent) -> jax.Array:
 
 
 def finish(params: dict, x: jax.Array, extent: Extent) -> jax.Array:
-    """The rest of the network: pictures [B, H, W, C] in (-1, 1) of features; sides of the extent can be halved."""
+    """The rest of the network: a picture [B, H, W, C] in (-1, 1) of features of an extent that can be halved."""
     body, skips = params["body"], [x]
     num_blocks, num_downscales = (_count(body, kind) for kind in ("block_", "down_"))
     extents = [tuple(side // 2**i for side in extent) for i in range(num_downscales + 1)]
