@@ -143,7 +143,7 @@ def test_from_a_dropped_photo_to_a_download_with_the_server_killed_in_between(tm
         browser.click("#start")
         browser.wait_for("document.querySelector('.toast-body')?.innerText.includes('drop a photo or a clip first')")
         browser.upload("#drop input[type=file]", photo)
-        browser.wait_for("document.querySelector('#drop').innerText.includes('photo')")
+        browser.wait_for("document.querySelector('#drop').innerText.includes('.png')")
         browser.fill("#name textarea, #name input", run)
         browser.click("#start")
         # Grids of steps 0 and 50 come at once, and the first sample rendered.
@@ -169,7 +169,7 @@ def test_from_a_dropped_photo_to_a_download_with_the_server_killed_in_between(tm
         try:
             open_page(other, served.address)
             other.upload("#drop input[type=file]", photo)
-            other.wait_for("document.querySelector('#drop').innerText.includes('photo')")
+            other.wait_for("document.querySelector('#drop').innerText.includes('.png')")
             other.click("#start")
             other.wait_for("document.querySelector('.toast-body')?.innerText.includes('is in training: stop it first')")
             assert run in text_of(other, ".toast-body")
