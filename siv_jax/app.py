@@ -27,10 +27,11 @@ def serve(folder: Path, port: int = PORT, hosted: bool = False) -> None:
     Raises UserError: Gradio is not installed, or the folder or the port cannot be used.
     """
     server = load_server()
-    listener = server.listen(port, hosted)
-    shown = "0.0.0.0" if hosted else server.HOST
-    print(f"http://{shown}:{listener.getsockname()[1]}/ shows {folder}; Ctrl-C ends it", flush=True)
-    server.run(server.make_app(folder, hosted), listener)
+    with server.listen(port, hosted) as listener:
+        made = server.make_app(folder, hosted)
+        host, port = listener.getsockname()
+        print(f"http://{host}:{port}/ shows {folder}; Ctrl-C ends it", flush=True)
+        server.run(made, listener)
 
 
 def load_server():

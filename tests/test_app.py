@@ -97,7 +97,14 @@ class Served:
 
 def open_page(browser: Browser, address: str, **options) -> None:
     browser.open(address + "/", **options)
-    browser.wait_for("document.querySelector('#start button, button#start') !== null")
+    # The server has answered: the page is alive.
+    browser.wait_for("document.querySelector('.status') !== null")
+
+
+def press(browser: Browser, selector: str) -> None:
+    """Clicks on a button, wherever a page that still grows has it by now."""
+    browser.wait_for(f"document.querySelector('{selector}')?.disabled === false")
+    browser.value(f"document.querySelector('{selector}').click()")
 
 
 def text_of(browser: Browser, selector: str) -> str:
@@ -140,12 +147,12 @@ def test_from_a_dropped_photo_to_a_download_with_the_server_killed_in_between(tm
     browser = Browser(tmp_path / "profile")
     try:
         open_page(browser, served.address)
-        browser.click("#start")
+        press(browser, "#start")
         browser.wait_for("document.querySelector('.toast-body')?.innerText.includes('drop a photo or a clip first')")
         browser.upload("#drop input[type=file]", photo)
-        browser.wait_for("document.querySelector('#drop').innerText.includes('photo')")
+        browser.wait_for("document.querySelector('#drop').innerText.includes('.png')")
         browser.fill("#name textarea, #name input", run)
-        browser.click("#start")
+        press(browser, "#start")
         # Grids of steps 0 and 50 come at once, and the first sample rendered.
         browser.wait_for(has_state("training"))
         for part in ("#photo", "#grid", "#preview"):
@@ -169,8 +176,8 @@ def test_from_a_dropped_photo_to_a_download_with_the_server_killed_in_between(tm
         try:
             open_page(other, served.address)
             other.upload("#drop input[type=file]", photo)
-            other.wait_for("document.querySelector('#drop').innerText.includes('photo')")
-            other.click("#start")
+            other.wait_for("document.querySelector('#drop').innerText.includes('.png')")
+            press(other, "#start")
             other.wait_for("document.querySelector('.toast-body')?.innerText.includes('is in training: stop it first')")
             assert run in text_of(other, ".toast-body")
             assert other.value("document.querySelectorAll('[onerror]').length") == 0
@@ -178,8 +185,7 @@ def test_from_a_dropped_photo_to_a_download_with_the_server_killed_in_between(tm
             other.close()
         assert runs.names(folder) == [run]
 
-        browser.wait_for("!document.querySelector('#stop').disabled")
-        browser.click("#stop")
+        press(browser, "#stop")
         browser.wait_for(has_state("stopped"))
         done = completed_steps(workdir / layout.CHECKPOINTS)
         assert f"{done:,} of 10,000,000" in text_of(browser, ".status") and trainer.current(folder) is None
@@ -188,14 +194,14 @@ def test_from_a_dropped_photo_to_a_download_with_the_server_killed_in_between(tm
         tab(browser, "Samples")
         browser.wait_for(f"document.querySelectorAll('#shown img').length === {samples_tab.SHOWN}")
         choose(browser, 3)
-        browser.click("#begin")
+        press(browser, "#begin")
         browser.wait_for("document.querySelector('.toast-body')?.innerText.includes('where the walk ends')")
         choose(browser, 8)
         browser.wait_for("document.querySelector('#way').innerText.includes('from seed0_2 to seed0_7')")
-        browser.click("#keep")
+        press(browser, "#keep")
         browser.wait_for("document.querySelectorAll('#favourites img').length === 1")
         browser.fill("#size textarea, #size input", "")
-        browser.click("#zip")
+        press(browser, "#zip")
         browser.wait_for("document.querySelector('#file a[href]') !== null")
         check_zip(fetched(browser.value("document.querySelector('#file a[href]').href"))[1], workdir)
         assert all(request.startswith((served.address, "data:", "blob:")) for request in browser.requests)
@@ -203,8 +209,7 @@ def test_from_a_dropped_photo_to_a_download_with_the_server_killed_in_between(tm
 
         # On with the training.
         tab(browser, "Train")
-        browser.wait_for("!document.querySelector('#resume').disabled")
-        browser.click("#resume")
+        press(browser, "#resume")
         browser.wait_for(has_state("training"))
         browser.wait_for(f"Number(document.querySelector('.status').dataset.step) > {done}")
         trainer.stop(folder)
@@ -212,7 +217,8 @@ def test_from_a_dropped_photo_to_a_download_with_the_server_killed_in_between(tm
         assert served.end(signal.SIGINT) == 0
     finally:
         browser.close()
-        served.process.kill()
+        if served.process.poll() is None:
+            served.end(signal.SIGKILL)
         if (training := trainer.current(folder)) and training.pid:
             os.kill(training.pid, signal.SIGKILL)
 

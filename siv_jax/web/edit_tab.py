@@ -21,7 +21,7 @@ def add(folder: Path, studio: Studio, run: gr.Dropdown, tab: gr.Tab) -> None:
         with gr.Column(scale=3, min_width=300):
             editor = gr.ImageEditor(
                 label="Paint on the photo", elem_id="canvas", sources=[], transforms=[], format="png",
-                brush=gr.Brush(default_size=24, colors=["#c81e1e", "#1e8c32", "#1e50c8", "#f0f0f0", "#141414"]),
+                brush=gr.Brush(default_size=12, colors=["#c81e1e", "#1e8c32", "#1e50c8", "#f0f0f0", "#141414"]),
             )  # fmt: skip
         with gr.Column(scale=2, min_width=300):
             what = gr.Radio([PAINT, HARMONIZE, COPY], value=PAINT, label="What I painted:", elem_id="what")

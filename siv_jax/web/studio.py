@@ -1,8 +1,10 @@
 """Drawing for the page: trained models kept in memory, samples as pictures, rendered ones, files to take home."""
 
+import atexit
 import collections
 import json
 import re
+import shutil
 import tempfile
 import threading
 import zipfile
@@ -37,7 +39,9 @@ class Studio:
     def __init__(self):
         self._turn = threading.RLock()
         self._models: collections.OrderedDict[tuple[Path, int], api.Model] = collections.OrderedDict()
-        self._previews: collections.OrderedDict[Path, list[np.ndarray]] = collections.OrderedDict()
+        self._previews: collections.OrderedDict[Path, list[Path]] = collections.OrderedDict()
+        self._files = Path(tempfile.mkdtemp(prefix="siv_jax_"))
+        atexit.register(shutil.rmtree, self._files, ignore_errors=True)
 
     def model(self, workdir: Path) -> api.Model:
         """The newest weights of a run. Raises UserError: there are none."""
@@ -73,8 +77,10 @@ class Studio:
         height, width = limited(model.record.kept_size, PREVIEW_SIDE)
         return self.render(model, place, f"{width}x{height}")
 
-    def previews_of_grid(self, workdir: Path, grid: Path, count: int) -> list[np.ndarray]:
-        """The first `count` samples of a grid, rendered: uint8 [H, W, 3].
+    def previews_of_grid(self, workdir: Path, grid: Path, count: int) -> list[Path]:
+        """The first `count` samples of a grid, rendered, as PNG files, each of which is written once.
+
+        (Gradio writes pictures that it is given as arrays anew each time, even while a browser reads them.)
 
         Raises UserError: the photo is too small to be rendered from.
         """
@@ -82,7 +88,9 @@ class Studio:
             made = self._previews.setdefault(grid, [])
             _forget(self._previews, _GRIDS)
             if len(made) < count:
-                made += _rendered_cells(workdir, grid, len(made), count)
+                for image in _rendered_cells(workdir, grid, len(made), count):
+                    made.append(self._folder() / "preview.png")
+                    pictures.save_png(made[-1], image)
             return made[:count]
 
     def favourites(self, model: api.Model) -> Favourites:
@@ -103,7 +111,7 @@ class Studio:
           size: "" as the network draws them, or as `render`.
           watched: wraps the samples as they are made, such as in a progress bar.
         """
-        folder = Path(tempfile.mkdtemp(prefix="siv_jax_"))
+        folder = self._folder()
         z = np.stack([place.latents for place in places])
         with self._turn:
             batches = watched(model.rendered(len(z), size=size, latents=z), len(z)) if size else model.batches(z)
@@ -121,7 +129,7 @@ class Studio:
 
     def picture(self, model: api.Model, place: Place, size: str) -> Path:
         """A PNG of one place; see `pack` for `size`."""
-        path = Path(tempfile.mkdtemp(prefix="siv_jax_")) / f"{_plain(place.name)}.png"
+        path = self._folder() / f"{_plain(place.name)}.png"
         if size:
             pictures.save_png(path, self.render(model, place, size))
         else:
@@ -140,8 +148,12 @@ class Studio:
         way = [between(start, end, step).latents for step in [*range(STEPS + 1), *range(STEPS - 1, 0, -1)]]
         with self._turn:
             frames = model.generate(np.stack(way))
-        _, mp4 = sample_files.write_animation(Path(tempfile.mkdtemp(prefix="siv_jax_")), frames, _FRAMES_PER_SECOND)
+        _, mp4 = sample_files.write_animation(self._folder(), frames, _FRAMES_PER_SECOND)
         return mp4
+
+    def _folder(self) -> Path:
+        """A new folder for files of this process."""
+        return Path(tempfile.mkdtemp(dir=self._files))
 
 
 def enlarged(image: np.ndarray, side: int = 256) -> np.ndarray:

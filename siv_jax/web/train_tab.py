@@ -133,7 +133,8 @@ class _Tab:
                 return ([], (None, 0)) if previewed[0] else (gr.skip(), gr.skip())
             if count > PREVIEWS:
                 return gr.skip(), gr.skip()
-            return self._studio.previews_of_grid(workdir, wanted, count), (wanted, count)
+            made = self._studio.previews_of_grid(workdir, wanted, count)
+            return [str(path) for path in made], (wanted, count)
         except (UserError, OSError):  # a photo too small to be rendered from, or a run that is being written
             return [], (None, 0)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from siv_jax import config as config_lib
 from siv_jax.cli import config_file
+from siv_jax.data import open_source
 from siv_jax.data.files import CLIP_SUFFIXES
 from siv_jax.errors import UserError
 from siv_jax.train import devices, memory, single
@@ -135,7 +136,7 @@ def _require_trainable(config: str, dropped: Path) -> None:
     typed = config_lib.from_config_dict(config_file.load(config))
     typed = config_lib.with_overrides(typed, {"data.path": str(dropped)})
     used = len(devices.use(0))
-    memory.require(single.make_task(typed, single.open_input(typed, dropped), used), used)
+    memory.require(single.make_task(typed, open_source(typed.data), used), used)
 
 
 def _require_idle(folder: Path) -> None:
