@@ -20,9 +20,9 @@ _NOISE = 0.2  # standard deviation of what makes variants of it differ, of value
 FIDELITY = {"edit": 0.0, "paint": 0.0, "retarget": 2.0}
 
 
-def wanted_size(source: Source, size: str | None) -> Size:
-    """(height, width) that `size` asks for; where it is None the photo's, of at most 1,024 pixels."""
-    return rendering.shrunk_size(source.size, _LONGEST) if size is None else rendering.parse_size(size, source.size)
+def wanted_size(source: Source, size: str | None, longest: int = _LONGEST) -> Size:
+    """(height, width) that `size` asks for; where it is None the photo's, of at most `longest` pixels."""
+    return rendering.shrunk_size(source.size, longest) if size is None else rendering.parse_size(size, source.size)
 
 
 def rendered(
