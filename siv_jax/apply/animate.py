@@ -11,6 +11,8 @@ from siv_jax.sampling.walk import walk
 _FRAMES_PER_SECOND, _WALK_FRAMES_PER_SECOND = 10, 25
 _STRENGTH, _SMOOTHNESS = 0.1, 0.9
 _FRAMES_PER_SAMPLE = 30
+# Longer side of rendered frames where no size is given: each takes a second or so.
+_LONGEST = 512
 
 
 def animated(model: TrainedModel, request: Request) -> Made:
@@ -31,14 +33,9 @@ def animated(model: TrainedModel, request: Request) -> Made:
     anchors = max(2, round(count / _FRAMES_PER_SAMPLE))
     # As many steps between two samples as there are frames, of which every so many are taken.
     z = walk(model.latents(anchors, request.seed or 0), count)[::anchors]
-    notes = [f"a closed walk between {anchors} samples"]
-    if request.size is None:
-        images = (image for batch in model.batches(z) for image in batch.images)
-        notes.append(f"at the network's own size, {model.size[1]}x{model.size[0]}; --size photo makes it of patches")
-        return Made(images, count, notes, frames_per_second=_WALK_FRAMES_PER_SECOND)
-    height, width = from_patches.wanted_size(model.source(), request.size)
+    height, width = from_patches.wanted_size(model.source(), request.size, _LONGEST)
     rendered = model.rendered(count, size=f"{width}x{height}", latents=z)
-    notes = [*notes, "each frame made of the photo's patches by itself, so that detail flickers"]
+    notes = [f"a closed walk between {anchors} samples, each frame by itself made of the photo's patches"]
     return Made((one.images[0] for one in rendered), count, notes, frames_per_second=_WALK_FRAMES_PER_SECOND)
 
 

@@ -8,39 +8,40 @@ from siv_jax.apply import palette
 from siv_jax.apply.pictures import Size
 from siv_jax.data import Source
 from siv_jax.patches import pyramid
+from siv_jax.patches.render import Settings
 from siv_jax.sampling import rendering
 
 # Longer side of pictures where no size is given.
 _LONGEST = 1024
-# Sides of the rough picture in which patches are looked for first: the geometric mean, where the renderer starts.
-_ROUGH = 28
 _NOISE = 0.2  # standard deviation of what makes variants of it differ, of values in [-1, 1]
 # How strongly every patch of the photo must be used, see Renderer. Little: patches that an edit covers up are not to
 # come back, and at 3 and more fragments of them were pasted into wider pictures.
-FIDELITY = {"edit": 0.0, "paint": 0.0, "retarget": 2.0}
+_FIDELITY = {"edit": 0.0, "paint": 0.0, "retarget": 2.0}
+# Geometric mean of the sides of the rough picture in which patches are looked for first: the larger, the more of what
+# was given stays as it is.
+_START = {"edit": 50.0, "paint": 28.0, "retarget": 28.0}
 
 
-def wanted_size(source: Source, size: str | None) -> Size:
-    """(height, width) that `size` asks for; where it is None the photo's, of at most 1,024 pixels."""
-    return rendering.shrunk_size(source.size, _LONGEST) if size is None else rendering.parse_size(size, source.size)
+def wanted_size(source: Source, size: str | None, longest: int = _LONGEST) -> Size:
+    """(height, width) that `size` asks for; where it is None the photo's, of at most `longest` pixels."""
+    return rendering.shrunk_size(source.size, longest) if size is None else rendering.parse_size(size, source.size)
 
 
-def rendered(
-    image: np.ndarray, source: Source, size: Size, fidelity: float, seed: int, count: int
-) -> Iterator[np.ndarray]:
+def rendered(task: str, image: np.ndarray, source: Source, size: Size, seed: int, count: int) -> Iterator[np.ndarray]:
     """Variants 0 to `count` of `seed` of image [h, w, C], float32 [*size, C], each from the image with other noise.
 
     Raises:
       UserError: the photo is too small to be rendered from.
     """
-    shrink = min(1.0, _ROUGH / (size[0] * size[1]) ** 0.5)
+    shrink = min(1.0, _START[task] / (size[0] * size[1]) ** 0.5)
     small = tuple(max(8, round(side * shrink)) for side in size)
     rough = pyramid.resize(image[None], small)[0]
     noisy = (
         rough + _NOISE * np.random.default_rng([seed, number]).standard_normal(rough.shape, np.float32)
         for number in range(count)
     )
-    made = rendering.of_arrays(noisy, small, source, rendering.Rendering(size, fidelity))
+    wanted = rendering.Rendering(size, _FIDELITY[task], settings=Settings(start=_START[task]))
+    made = rendering.of_arrays(noisy, small, source, wanted)
     return (one.images[0] for one in made)
 
 

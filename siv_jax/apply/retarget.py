@@ -66,7 +66,7 @@ def _of_patches(model: TrainedModel, seed: int) -> tuple[Size, Draw, list[str]]:
     photo, notes = pictures.first_frame(source, own)
 
     def draw(size: Size, count: int) -> Iterator[np.ndarray]:
-        return from_patches.rendered(photo, source, size, from_patches.FIDELITY["retarget"], seed, count)
+        return from_patches.rendered("retarget", photo, source, size, seed, count)
 
     return own, draw, [*notes, "the photo, squeezed or stretched and then made of its own patches"]
 

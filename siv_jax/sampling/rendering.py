@@ -11,7 +11,7 @@ from PIL import Image
 from siv_jax.data import PixelFormat, Source
 from siv_jax.errors import UserError
 from siv_jax.models.interface import Samples
-from siv_jax.patches.render import DEFAULT_FIDELITY, Renderer, noise
+from siv_jax.patches.render import DEFAULT_FIDELITY, Renderer, Settings, noise
 from siv_jax.sampling.drawer import Drawer, require_finite
 
 Size = tuple[int, int]  # height, width
@@ -28,11 +28,13 @@ class Rendering:
     size: (height, width).
     fidelity: how strongly every part of the photo must be used, see Renderer.
     masks: uint8 [N, H, W] of the source's frames, which ride along; None: no masks.
+    settings: of the renderer.
     """
 
     size: Size
     fidelity: float = DEFAULT_FIDELITY
     masks: np.ndarray | None = None
+    settings: Settings = dataclasses.field(default_factory=Settings)
 
 
 def parse_size(text: str, photo: Size) -> Size:
@@ -142,7 +144,7 @@ def _renderer(source: Source, rough: Size, rendering: Rendering) -> Renderer:
         height, width = photos.shape[1:3]
         nearest = [Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST) for mask in masks]
         masks = np.stack([np.asarray(mask) for mask in nearest])
-    options = {"rough_size": rough, "fidelity": rendering.fidelity, "masks": masks}
+    options = {"rough_size": rough, "fidelity": rendering.fidelity, "masks": masks, "settings": rendering.settings}
     return Renderer(photos, rendering.size, **options)
 
 
