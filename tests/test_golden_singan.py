@@ -287,7 +287,7 @@ def test_golden_singan_injection(name):
     source, sampler, weights = arrays.load(name), sampler_of(name), arrays.weights(name)
     start, image = int(source["inject/start_scale"]), arrays.nhwc(source["inject/ref"])
     chain, size = arrays.chain(name, arrays.config_of(name, "stale")), source["inject/out"].shape[2:]
-    same_picture(chain.injected(jnp.asarray(image), start, size), arrays.nhwc(source["inject/in_s"]))
+    same_picture(chain.injected(image, start, size), arrays.nhwc(source["inject/in_s"]))
     resized = pyramid_resize.to_size(image, size)
     np.testing.assert_allclose(resized, arrays.nhwc(source["inject/ref_resized"]), atol=1e-6)
     given = source.under("inject/noise/")

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 SUPPORT = 4  # pixels that the cubic spans
+_ROUNDING = 1e-4  # levels: more than float32 errs by
 
 
 def scaled_size(height: int, width: int, factor: float | tuple[float, float]) -> tuple[int, int]:
@@ -76,7 +77,10 @@ def _resampled(images, size, factors, quantise):
         return _mapped_back(np.einsum("ph,nhwc,qw->npqc", rows, levels, columns, optimize=True)).astype(np.float32)
     levels, precision = of(jax.lax.stop_gradient(images)), jax.lax.Precision.HIGHEST
     levels = jnp.einsum("ph,nhwc->npwc", rows.astype(np.float32), levels, precision=precision)
-    return _mapped_back(jnp.einsum("qw,npwc->npqc", columns.astype(np.float32), levels, precision=precision))
+    levels = jnp.einsum("qw,npwc->npqc", columns.astype(np.float32), levels, precision=precision)
+    # In even areas levels are whole. float32 errs to either side of them, which the next truncation would tell apart.
+    whole = jnp.round(levels)
+    return _mapped_back(jnp.where(jnp.abs(levels - whole) < _ROUNDING, whole, levels))
 
 
 def _levels(images):
