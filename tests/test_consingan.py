@@ -102,11 +102,12 @@ def plan_of(config) -> Plan:
 
 
 def trained(config, stages: int | None = None):
-    """(plan, weights) after no step of so many stages."""
+    """(plan, weights) after no step of so many stages, enlarged so that noise shows in the samples."""
     source, plan, state = open_source(config.data), plan_of(config), None
     for stage in FAMILY.stages(config, plan)[:stages]:
         state = stage.init(KEY, stage.data(source), state)
-    return plan, stage.weights(state)
+    weights = stage.weights(state)
+    return plan, weights | {"generator": {name: 4 * vector for name, vector in weights["generator"].items()}}
 
 
 def test_samples_of_unfinished_trainings_and_of_other_sizes():

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from consingan_arrays import Training, discriminator, generator, load, nhwc, trainings
 
-from siv_jax.apply.feather import feathered
 from siv_jax.models.consingan import parts, tile_shuffle
 from siv_jax.models.consingan.config import ModelConfig
 from siv_jax.models.consingan.plan import make_plan
@@ -318,19 +317,6 @@ def test_golden_consingan_tiles(name):
     forward[:count] = drawn[:, 6, 3] > 0.5
     shuffled = tile_shuffle.shuffle(picture, tile_shuffle.Tiles(np.int32(count), *tiles.swapaxes(0, 1), forward))
     np.testing.assert_array_equal(shuffled, arrays["editing/image_out"])
-
-
-@pytest.mark.parametrize("name", with_prefix("mask/"))
-def test_golden_consingan_masks(name):
-    arrays = load(name)
-    training = next(iter(trainings(name).values()))
-    mask = nhwc(arrays["mask/in"])
-    resized = pyramid_resize.by_factor(mask, training.plan.first_factor)
-    np.testing.assert_allclose(resized, nhwc(arrays["mask/resized"]), rtol=0, atol=1e-4)
-    levels = np.trunc(255 * np.clip((resized[0, :, :, 0] + 1) / 2, 0, 1))
-    for task, radius in (("harmonization", 7), ("editing", 20)):
-        theirs = arrays[f"mask/dilated_{task}"][0, 0]
-        np.testing.assert_allclose(feathered(levels, radius), theirs, rtol=0, atol=1e-4, err_msg=task)
 
 
 @pytest.mark.parametrize(("name", "variant"), with_key(r"variant/([^/]+)/out"))
