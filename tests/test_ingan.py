@@ -144,7 +144,7 @@ def test_the_exact_way_back_restores_what_was_still_seen(shifts):
     there = _transformed(x, size, extent, extent, shifts)
     back, seen = _restored(there, extent, size, shifts)
     seen = seen[0, :, :, 0] > 0
-    assert 0.7 < seen.mean() < 1
+    assert 0.7 < seen.mean() <= 1  # a shear alone leaves all in sight, between its margins
     assert np.abs(back - x)[0][seen].mean() < 0.003
     as_run = _transformed(there, extent, size, size, -shifts)
     assert np.abs(as_run - x)[0][seen].mean() > 0.02
