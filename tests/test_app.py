@@ -412,12 +412,13 @@ def test_favourites_are_kept_in_the_form_that_sample_takes(model, trained):
 def test_files_to_take_home_hold_what_was_shown(model, tmp_path):
     studio = Studio()
     a, b = places.samples(model, 0, 0, 2, 1.0)
-    png = np.asarray(Image.open(studio.picture(model, a, ""))).astype(int)
-    assert np.abs(png - model.sample(1)[0]).max() <= 1
-    large = studio.picture(model, a, "2x")
-    assert Image.open(large).size == tuple(2 * side for side in model.record.source_size[::-1])
+    with Image.open(studio.picture(model, a, "")) as png:
+        assert np.abs(np.asarray(png).astype(int) - model.sample(1)[0]).max() <= 1
+    with Image.open(studio.picture(model, a, "2x")) as large:
+        assert large.size == tuple(2 * side for side in model.record.source_size[::-1])
     with zipfile.ZipFile(studio.pack(model, [a, b], "64x48")) as archive:
-        assert Image.open(archive.open("samples/sample_00001.png")).size == (64, 48)
+        with archive.open("samples/sample_00001.png") as file, Image.open(file) as small:
+            assert small.size == (64, 48)
         assert "--size 64x48" in json.loads(archive.read("how_they_were_made.json"))["to_draw_them_again"]
     assert studio.film(model, a, b).stat().st_size > 0
     with pytest.raises(UserError, match="--size 'huge' is not"):

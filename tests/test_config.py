@@ -171,7 +171,7 @@ def test_each_key_is_free_on_resuming_or_refused(key, tmp_path):
     other = choices.get(key, others[type(FLAT[key])])
     free = key in {
         *("num_steps", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "data.path", "data.mask"),
-        *("profile", "model.remat", "time_limit", "rendered_size"),
+        *("profile", "model.remat", "time_limit", "rendered_size", "candidates"),
     }
     asked = build(**{key.replace(".", "__"): other})
     assert config_lib.flatten(asked)[key] != FLAT[key]

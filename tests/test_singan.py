@@ -22,7 +22,7 @@ from siv_jax.train import single
 
 OVERRIDES = {
     "num_steps": 4,
-    "log_every": 2,
+    "log_every": 1,  # a resumed run logs the mean over what it did itself
     "sample_every": 2,
     "checkpoint_every": 2,
     "num_samples": 4,
@@ -92,7 +92,7 @@ def undisturbed(tmp_path_factory):
 def test_a_run_stopped_in_every_stage_goes_on_bit_for_bit(undisturbed, tmp_path):
     folder = tmp_path / "run"
     assert api.load(undisturbed).num_scales == 2
-    for stop in (2, 6):
+    for stop in (2, 4, 6):
 
         def watch(step, stop=stop):
             if step >= stop:
@@ -171,7 +171,9 @@ def test_two_devices_with_a_draw_each_are_one_with_two():
     apart, _ = jax.jit(each)(noise[:, None])
     for ours, theirs in zip(jax.tree.leaves(together), jax.tree.leaves(apart), strict=True):
         np.testing.assert_array_equal(theirs[0], theirs[1])
-        np.testing.assert_allclose(ours, theirs[0], atol=2e-5)
+        # Adam's first step is nearly its rate times the sign: where a gradient is rounding alone, so is the sign.
+        apart = np.abs(np.asarray(ours) - theirs[0])
+        assert np.mean(apart > 2e-5) < 0.005 and apart.max(initial=0) <= 2 * settings.optim.lr_g
 
 
 def test_pictures_of_many_channels(tmp_path):

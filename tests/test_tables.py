@@ -461,7 +461,7 @@ def test_protocols_that_cannot_be_used(row, complaint, pictures, tmp_path):
         (["--table", "7"], "invalid choice: '7'"),
         (["--figure", "4"], "'4' is not 5"),
         (["--table", "1", "--budget", "gpu"], "there is no budget gpu; this table has paper, cpu"),
-        (["--table", "1", "--rows", "GAN"], "--rows: there is no GAN; it can be SIV-GAN, SIV-GAN rendered"),
+        (["--table", "1", "--rows", "GAN"], "--rows: there is no GAN; it can be SinGAN, .*SIV-GAN, SIV-GAN rendered"),
         (["--table", "1", "--only", "z"], "--only: there is no z in .*; there are a, b, damaged, narrow"),
         (["--table", "1", "--samples", "x"], "'x' is not NAME=FOLDER"),
         (["--table", "1", "--samples", "x=nowhere"], "there is no such folder"),

@@ -144,8 +144,11 @@ class _Handlers:
 
     def _picked(self, view: View, place: Place):
         view = dataclasses.replace(view, chosen=place, end=place)
-        for image in self._images(view, place):
-            yield view, image, _way(view)
+        images = self._images(view, place)
+        yield view, next(images), _way(view)
+        # The view may have changed while the sample was made sharp.
+        for image in images:
+            yield gr.skip(), image, gr.skip()
 
     @told
     def vary(self, view: View, distance: float, seed: float):
