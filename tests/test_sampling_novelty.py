@@ -1,4 +1,4 @@
-"""Each sample as the draw that is least like the input."""
+"""Each sample as the first of several draws that is no near copy of the input."""
 
 import types
 
@@ -11,7 +11,7 @@ import siv_jax
 from siv_jax.data import Source
 from siv_jax.data.pixel_format import PICTURE
 from siv_jax.models.interface import Samples
-from siv_jax.nn import numbered_noise
+from siv_jax.nn import numbered_noise, spread
 from siv_jax.sampling import novelty
 from siv_jax.sampling.drawer import Drawer
 from siv_jax.train import single
@@ -42,10 +42,16 @@ WEIGHTS = {"photo": PICTURE.from_source(PHOTO)}
 
 
 @pytest.mark.parametrize("candidates", [2, 5])
-def test_the_draw_with_most_noise_is_taken_whatever_is_drawn_beside_it(drawer, candidates):
-    draws = Mixer().noise(7, 0, 6 * candidates).reshape(6, candidates)
-    found = novelty.latents(drawer, WEIGHTS, SOURCE, candidates, 7, 0, 6)
-    np.testing.assert_array_equal(found[:, 0], draws.max(axis=1))
+def test_copies_are_passed_over_whatever_is_drawn_beside_them(drawer, candidates):
+    draws = Mixer().noise(7, 0, 12 * candidates).reshape(12, candidates)
+    enough = novelty._COPY * float(spread.of_views(SOURCE.resized(24, 32)))
+    shares = np.linspace(0, 1, 1001, dtype=np.float32)[:, None]
+    drawn, views = Mixer().draw(WEIGHTS, shares).images, novelty.views_of(SOURCE, (24, 32))
+    novel = shares[novelty.distances(drawn, views) >= enough]
+    expected = [next((z for z in row if z >= novel[0, 0]), row.max()) for row in draws]
+    found = novelty.latents(drawer, WEIGHTS, SOURCE, candidates, 7, 0, 12)
+    np.testing.assert_array_equal(found[:, 0], expected)
+    assert 0 < novel[0, 0] < 1 and (draws[:, 0] < novel[0, 0]).any() and (draws[:, 0] >= novel[0, 0]).any()
     np.testing.assert_array_equal(novelty.latents(drawer, WEIGHTS, SOURCE, candidates, 7, 2, 3), found[2:5])
     assert novelty.latents(drawer, WEIGHTS, SOURCE, candidates, 7, 0, 0).shape == (0, 1)
 
@@ -67,14 +73,13 @@ def test_a_copy_moved_sideways_is_no_novelty(mirrored):
     assert (found[:3] < 1e-3).all() and found[3] > 0.1
 
 
-def test_a_run_draws_what_its_config_says(tmp_path):
+def test_a_run_draws_what_its_config_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(novelty, "_COPY", 1e9)  # all are copies: the farthest one is taken
     config = tiny.config(num_steps=2, candidates=3)
     single.train(config, tmp_path / "run", 1, False, say=lambda line: None)
     model = siv_jax.load(tmp_path / "run")
-    chosen, draws = (
-        model.latents(4, seed=5),
-        numbered_noise.normal(5, 0, 12, model.config.model.noise_dim).reshape(4, 3, -1),
-    )
+    draws = numbered_noise.normal(5, 0, 12, model.config.model.noise_dim).reshape(4, 3, -1)
+    chosen = model.latents(4, seed=5)
     assert (chosen[:, None] == draws).all(axis=-1).any(axis=1).all()
     assert (chosen != draws[:, 0]).any()
     np.testing.assert_array_equal(model.latents(2, seed=5, start=2), chosen[2:])
