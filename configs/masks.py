@@ -1,4 +1,4 @@
-"""A photo and its mask, learnt in some minutes on two CPU cores and rendered at the photo's size, each with its mask.
+"""A photo and its mask, learnt at a small size on a CPU and rendered at the photo's size, each with its mask.
 
     python -m siv_jax.main --config masks --config.data.path photo.jpg --config.data.mask mask.png
 

@@ -196,7 +196,8 @@ def test_from_a_dropped_photo_to_a_download_with_the_server_killed_in_between(tm
         browser.wait_for(f"document.querySelectorAll('#shown img').length === {samples_tab.SHOWN}")
         choose(browser, 3)
         press(browser, "#begin")
-        browser.wait_for("document.querySelector('.toast-body')?.innerText.includes('where the walk ends')")
+        toasts = "[...document.querySelectorAll('.toast-body')]"
+        browser.wait_for(f"{toasts}.some(toast => toast.innerText.includes('where the walk ends'))")
         choose(browser, 8)
         browser.wait_for("document.querySelector('#way').innerText.includes('from seed0_2 to seed0_7')")
         press(browser, "#keep")

@@ -4,7 +4,7 @@ from siv_jax.models.singan.config import Config
 from siv_jax.models.singan.plan import Plan
 
 # float32 values that a step holds at its peak for each pixel and channel of the networks of the finest scale, and the
-# weights in all their copies (moments, gradients), fitted to XLA's own figures of compiled steps.
+# weights in all their copies (moments, gradients): estimates, not yet compared with XLA's own figures.
 _VALUES_PER_PIXEL = 20
 _COPIES_OF_WEIGHTS = 12
 
