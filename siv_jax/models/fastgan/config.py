@@ -7,6 +7,7 @@ from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
 
 from siv_jax import config
 from siv_jax.config import DataConfig, section, setting
+from siv_jax.nn.adam_settings import OptimConfig
 
 SIZES = (64, 128, 256, 512, 1024)
 _KINDS = ("color", "translation", "cutout")
@@ -45,15 +46,6 @@ class AugmentConfig:
     flip: StrictBool = setting(
         False, "mirror half of the real pictures (as run): then a model of few pictures draws mirror images, too"
     )
-
-
-@section
-class OptimConfig:
-    lr_g: StrictFloat = setting(2e-4, "learning rate of the generator", 0.0, 1.0)
-    lr_d: StrictFloat = setting(2e-4, "learning rate of the discriminator", 0.0, 1.0)
-    beta1: StrictFloat = setting(0.5, "of Adam", 0.0, 0.999999)
-    beta2: StrictFloat = setting(0.999, "of Adam", 0.0, 0.999999)
-    eps: StrictFloat = setting(1e-8, "of Adam", 1e-30, 1.0)
 
 
 @section

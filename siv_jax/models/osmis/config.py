@@ -7,8 +7,9 @@ from pydantic import StrictInt
 
 from siv_jax import config
 from siv_jax.config import section, setting
+from siv_jax.nn.adam_settings import OptimConfig
 from siv_jax.nn.two_branch import settings
-from siv_jax.nn.two_branch.settings import AugmentConfig, EmaConfig, LossConfig, OptimConfig, check_pairs
+from siv_jax.nn.two_branch.settings import AugmentConfig, EmaConfig, LossConfig, check_pairs
 
 
 @section
