@@ -1,7 +1,6 @@
 """ConSinGAN as a family (`siv_jax.models.interface.Family`)."""
 
 from siv_jax.data import Source
-from siv_jax.errors import UserError
 from siv_jax.models.consingan import parts
 from siv_jax.models.consingan.config import Config
 from siv_jax.models.consingan.finetuning import FineTuning, finetuned_plan
@@ -9,6 +8,7 @@ from siv_jax.models.consingan.memory import estimate
 from siv_jax.models.consingan.plan import Plan, make_plan
 from siv_jax.models.consingan.sampler import Sampler
 from siv_jax.models.consingan.stage import Stage
+from siv_jax.nn.shared_draws import require_equal_shares
 
 title = "ConSinGAN"
 inputs = frozenset({"image"})
@@ -27,12 +27,7 @@ def plan(config: Config, source: Source) -> Plan:
 
 def stages(config: Config, plan: Plan, shards: int = 1) -> list[Stage]:
     """One stage for each size, or the one of fine-tuning. Raises UserError where the batch cannot be shared out."""
-    if config.batch_size % shards:
-        fitting = -(-config.batch_size // shards) * shards
-        raise UserError(
-            f"batch_size {config.batch_size} cannot be shared by {shards} devices: train on one with --devices 1, or "
-            f"set batch_size {fitting}, and each step averages over as many draws"
-        )
+    require_equal_shares(config.batch_size, shards)
     if config.finetune.workdir:
         return [FineTuning(plan, config, shards)]
     return [Stage(plan, config, number, shards) for number in range(plan.num_stages)]

@@ -9,6 +9,7 @@ from siv_jax.models.singan.plan import Plan, make_plan
 from siv_jax.models.singan.sampler import Sampler
 from siv_jax.models.singan.step import ScaleTraining
 from siv_jax.nn import flat
+from siv_jax.nn.shared_draws import require_equal_shares
 
 title = "SinGAN"
 inputs = frozenset({"image"})
@@ -29,12 +30,7 @@ def plan(config: Config, source: Source) -> Plan:
 
 def stages(config: Config, plan: Plan, shards: int = 1) -> list[ScaleTraining]:
     """One stage a scale. Raises UserError where the batch cannot be shared out."""
-    if config.batch_size % shards:
-        fitting = -(-config.batch_size // shards) * shards
-        raise UserError(
-            f"batch_size {config.batch_size} cannot be shared by {shards} devices: train on one with --devices 1, or "
-            f"set batch_size {fitting}, and each step averages over as many draws"
-        )
+    require_equal_shares(config.batch_size, shards)
     return [ScaleTraining(plan, config, scale, shards) for scale in range(len(plan.sizes))]
 
 
