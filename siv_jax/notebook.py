@@ -14,7 +14,6 @@ from siv_jax.models import registry
 from siv_jax.report import run_page
 from siv_jax.sampling import pictures
 from siv_jax.workdir import layout, logs
-from siv_jax.workdir.checkpoint import completed_steps
 
 # Pictures from one sample of a walk to the next: enough to see where it goes, few enough to draw at once.
 _BETWEEN = 8
@@ -127,7 +126,7 @@ def pack(folder: str | Path) -> Path:
     """Writes FOLDER.zip with all of a run but its older checkpoints; returns its path. It can be resumed from."""
     folder = Path(folder)
     checkpoints = folder / layout.CHECKPOINTS
-    newest = checkpoints / str(completed_steps(checkpoints))
+    newest = checkpoints / str(layout.completed_steps(folder))
     older = {path for path in checkpoints.iterdir() if path.is_dir() and path != newest}
     target = folder.with_name(f"{folder.name}.zip")
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -29,7 +29,6 @@ from siv_jax.sampling import pictures
 from siv_jax.sampling.latents_file import read_latents
 from siv_jax.sampling.walk import walk
 from siv_jax.workdir import layout
-from siv_jax.workdir.checkpoint import completed_steps
 
 pytest.importorskip("gradio", reason="the app needs Gradio: pip install 'siv_jax[app]'")
 
@@ -161,7 +160,7 @@ def test_from_a_dropped_photo_to_a_download_with_the_server_killed_in_between(tm
         assert run in text_of(browser, ".status")
         assert browser.value("document.querySelectorAll('[onerror]').length") == 0
         workdir, pid = folder / run, trainer.current(folder).pid
-        wait_until(lambda: completed_steps(workdir / layout.CHECKPOINTS) > 0)
+        wait_until(lambda: layout.completed_steps(workdir) > 0)
 
         # The server is killed: the training goes on, and the page comes back to it.
         served.end(signal.SIGKILL)
@@ -188,7 +187,7 @@ def test_from_a_dropped_photo_to_a_download_with_the_server_killed_in_between(tm
 
         press(browser, "#stop")
         browser.wait_for(has_state("stopped"))
-        done = completed_steps(workdir / layout.CHECKPOINTS)
+        done = layout.completed_steps(workdir)
         assert f"{done:,} of 10,000,000" in text_of(browser, ".status") and trainer.current(folder) is None
 
         # Samples: choose, walk, keep, take home.

@@ -18,7 +18,6 @@ from siv_jax import main, sample
 from siv_jax.cli import process
 from siv_jax.train import fleet
 from siv_jax.workdir import layout
-from siv_jax.workdir.checkpoint import completed_steps
 
 
 class Outcome:
@@ -288,7 +287,7 @@ def test_a_disk_that_fills_while_training(small_disk, run):
     full = tiny.command("siv_jax.main", *arguments(folder), devices=8)
     outcome = Outcome(full.returncode, full.stdout, full.stderr)
     assert outcome.code == 2 and "no space left on the disk" in outcome.line
-    saved = completed_steps(folder / layout.CHECKPOINTS)
+    saved = layout.completed_steps(folder)
     assert saved >= 10, "the checkpoints before stay"
     assert enlarge()
     outcome = run(*arguments(folder))

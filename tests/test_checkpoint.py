@@ -12,7 +12,8 @@ import tiny_trainer
 from flax import struct
 
 from siv_jax.errors import DivergedError, UserError
-from siv_jax.workdir.checkpoint import Checkpoints, completed_steps, require_finite, restore_weights, save_weights
+from siv_jax.workdir import layout
+from siv_jax.workdir.checkpoint import Checkpoints, require_finite, restore_weights, save_weights
 
 
 @struct.dataclass
@@ -75,14 +76,15 @@ def test_what_is_saved_is_restored_bit_for_bit(tmp_path):
 
 
 def test_the_last_few_stay(tmp_path):
-    with Checkpoints(tmp_path / "c", 2) as checkpoints:
+    folder = tmp_path / layout.CHECKPOINTS
+    with Checkpoints(folder, 2) as checkpoints:
         for step in (10, 20, 30, 40):
             save(checkpoints, step)
         checkpoints.wait()
-        assert steps_in(tmp_path / "c") == [30, 40]
+        assert steps_in(folder) == [30, 40]
         assert_same(checkpoints.restore()[0].state(state_at(0), weights), state_at(40))
-    assert completed_steps(tmp_path / "c") == 40
-    assert completed_steps(tmp_path / "nowhere") == 0
+    assert layout.completed_steps(tmp_path) == 40
+    assert layout.completed_steps(tmp_path / "nowhere") == 0
 
 
 def test_a_step_is_saved_once_and_an_earlier_one_refused(tmp_path):
@@ -95,13 +97,13 @@ def test_a_step_is_saved_once_and_an_earlier_one_refused(tmp_path):
 
 
 def test_what_a_killed_run_left_unfinished_is_not_taken_for_a_checkpoint(tmp_path):
-    folder = tmp_path / "c"
+    folder = tmp_path / layout.CHECKPOINTS
     with Checkpoints(folder, 2) as checkpoints:
         save(checkpoints, 10)
     unfinished = folder / "20.orbax-checkpoint-tmp"
     unfinished.mkdir()
     (unfinished / "half").write_text("x")
-    assert completed_steps(folder) == 10
+    assert layout.completed_steps(tmp_path) == 10
     with Checkpoints(folder, 2) as checkpoints:
         assert checkpoints.latest_step() == 10
         save(checkpoints, 20)

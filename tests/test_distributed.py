@@ -18,7 +18,6 @@ import toy_runs
 from siv_jax.cli import training_flags as arguments
 from siv_jax.errors import UserError
 from siv_jax.workdir import layout as workdir
-from siv_jax.workdir.checkpoint import completed_steps
 
 LAUNCHER = Path(__file__).parent.parent / "launch" / "local_processes.py"
 # The toy family, whose processes start in seconds: what is cut and resumed is the same for every family.
@@ -83,7 +82,7 @@ def reference(tmp_path_factory) -> Path:
     """A run of four processes with a device each, which nothing disturbed."""
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
     output = finish(toy_arguments(folder), 4, 1, folder.with_suffix(".txt"))
-    assert completed_steps(folder / workdir.CHECKPOINTS) == STEPS
+    assert workdir.completed_steps(folder) == STEPS
     # One of them says what all would say.
     assert output.count(f"done      {STEPS} steps") == output.count("training  Toy at") == 1
     assert len(list((folder / workdir.SAMPLES).glob("sample_*.png"))) == 4
@@ -94,7 +93,7 @@ def test_stopped_killed_and_resumed_by_other_processes(reference, tmp_path):
     folder = tmp_path / "run"
 
     def reached(step: int) -> Callable[[], bool]:
-        return lambda: completed_steps(folder / workdir.CHECKPOINTS) >= step
+        return lambda: workdir.completed_steps(folder) >= step
 
     # A signal to one of two stops both, after the same step.
     job = Job(toy_arguments(folder), 2, 2, tmp_path / "stopped.txt")
@@ -102,14 +101,14 @@ def test_stopped_killed_and_resumed_by_other_processes(reference, tmp_path):
     job.send(1, signal.SIGTERM)
     assert job.end() == 143, job.output()
     stopped = int(re.search(r"\[0\] stopped by SIGTERM after step (\d+); saved", job.output()).group(1))
-    assert completed_steps(folder / workdir.CHECKPOINTS) == stopped < STEPS
+    assert workdir.completed_steps(folder) == stopped < STEPS
     assert "exit code 143" in job.output() and "Traceback" not in job.output()
 
     # Other processes with other devices go on. Without one of them the others end, too; and again without the first of
     # them, where the others meet.
     for killed, (processes, devices) in ((2, (4, 1)), (0, (2, 2))):
         job = Job(toy_arguments(folder), processes, devices, tmp_path / f"killed{killed}.txt")
-        job.wait_for(reached(completed_steps(folder / workdir.CHECKPOINTS) + SAVED_EVERY))
+        job.wait_for(reached(workdir.completed_steps(folder) + SAVED_EVERY))
         job.send(killed, signal.SIGKILL)
         assert job.end() == 128 + signal.SIGKILL, job.output()
         assert "Traceback" not in job.output()

@@ -25,7 +25,6 @@ from siv_jax.train import fleet, single
 from siv_jax.train.devices import Program
 from siv_jax.train.fleet_members import name_folders
 from siv_jax.workdir import layout
-from siv_jax.workdir.checkpoint import completed_steps
 
 STEPS = 40
 GOOD = {"a.jpg": "a", "a.png": "a_png", "b.png": "b"}
@@ -146,7 +145,7 @@ def test_diverged_member_keeps_its_checkpoint_and_the_rest_go_on(reference, pict
     said = train(settings(pictures), tmp_path / "fleet", devices=2)
     found = summary(tmp_path / "fleet")
     assert [found[picture]["outcome"] for picture in GOOD] == ["done", "diverged", "done"]
-    assert completed_steps(tmp_path / "fleet" / "a_png" / layout.CHECKPOINTS) == 30
+    assert layout.completed_steps(tmp_path / "fleet" / "a_png") == 30
     assert f"the checkpoint after step 30 in {tmp_path / 'fleet' / 'a_png'} is good" in found["a.png"]["reason"]
     assert any(line.startswith("diverged  a.png: training diverged: the loss is not finite") for line in said)
     for name in ("a", "b"):
@@ -179,7 +178,7 @@ def test_killed_and_stopped_fleet_goes_on_and_repeats_nothing(reference, picture
             time.sleep(0.002)
         return process
 
-    process = started(lambda: completed_steps(folder / "a_png" / layout.CHECKPOINTS) >= 10)
+    process = started(lambda: layout.completed_steps(folder / "a_png") >= 10)
     process.kill()
     process.wait()
     assert summary(folder)["a.jpg"]["outcome"] == "done" and not (folder / "a_png" / layout.SAMPLES).exists()

@@ -8,7 +8,6 @@ from siv_jax.report import html
 from siv_jax.report.run_page import PAGE, PICTURE, grids
 from siv_jax.workdir import layout as workdir
 from siv_jax.workdir import logs
-from siv_jax.workdir.checkpoint import completed_steps
 
 # The page is rewritten whenever a member ends. It says that the fleet was probably interrupted once it is older than
 # this many times the training time of the slowest member, and than this many seconds.
@@ -55,7 +54,7 @@ def _told(members: list[dict], count: int, finished: int, ended: bool) -> str:
 def _member(folder: Path, notes: Mapping[str, str]) -> dict:
     num_steps = workdir.load_record(folder).num_steps
     last = next(reversed(logs.entries(folder)), {"step": 0, "steps_per_second": None})
-    step = max(last["step"], completed_steps(folder / workdir.CHECKPOINTS))
+    step = max(last["step"], workdir.completed_steps(folder))
     drawn = grids(folder)
     return {
         "name": folder.name,

@@ -21,7 +21,6 @@ from siv_jax.sampling import pictures
 from siv_jax.sampling.sample_files import MASK, SHEET
 from siv_jax.workdir import layout as workdir
 from siv_jax.workdir import logs
-from siv_jax.workdir.checkpoint import completed_steps
 
 PAGE, PICTURE = "index.html", "training.png"
 EVALUATION = "evaluation"
@@ -57,7 +56,7 @@ class RunPage:
           seconds: of training since it began or was resumed; taken from the log where not given.
         """
         if ended:
-            step = max(step, completed_steps(self._folder / workdir.CHECKPOINTS))
+            step = max(step, workdir.completed_steps(self._folder))
         data = gather(self._folder, step, ended, seconds)
         return html.write(self._folder / PAGE, html.render("run.html.j2", **data))
 

@@ -24,7 +24,6 @@ from siv_jax.train.fleet_members import Member, passed_over, survey
 from siv_jax.train.run import Run
 from siv_jax.train.stop_signal import StopSignal
 from siv_jax.workdir import layout
-from siv_jax.workdir.checkpoint import completed_steps
 
 SETTINGS = "fleet.json"
 
@@ -96,7 +95,7 @@ class _Queue:
         self._programs: dict = {}
         self._open: dict[Run, tuple[Member, contextlib.ExitStack]] = {}
         steps = [member.task.num_steps for member in members if member.task]
-        begun = [completed_steps(member.folder / layout.CHECKPOINTS) for member in members if member.task]
+        begun = [layout.completed_steps(member.folder) for member in members if member.task]
         self._bar = progress.display(sum(steps), sum(map(min, begun, steps)), disable=False)
 
     def train(self, groups: list[list[jax.Device]]) -> None:

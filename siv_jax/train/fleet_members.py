@@ -16,7 +16,6 @@ from siv_jax.train import memory
 from siv_jax.train.run import Task
 from siv_jax.train.single import make_task
 from siv_jax.workdir import layout
-from siv_jax.workdir.checkpoint import completed_steps
 
 
 @dataclasses.dataclass
@@ -98,7 +97,7 @@ def _look_at(member: Member) -> None:
         wanted = member.task.num_steps
         if config.time_limit and (member.folder / layout.CONFIG).exists():
             wanted = min(wanted, layout.load_record(member.folder).num_steps)
-        if completed_steps(member.folder / layout.CHECKPOINTS) < wanted:
+        if layout.completed_steps(member.folder) < wanted:
             return
         config_lib.refuse_changes(layout.load_config(member.folder), config, member.folder)
         same = layout.load_record(member.folder).digest == member.task.digest

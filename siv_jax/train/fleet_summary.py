@@ -7,7 +7,6 @@ from tabulate import tabulate
 
 from siv_jax.train.fleet_members import Member
 from siv_jax.workdir import layout, logs
-from siv_jax.workdir.checkpoint import completed_steps
 
 SUMMARY = "summary.json"
 
@@ -38,7 +37,7 @@ def _entry(member: Member) -> dict:
     return {
         "picture": member.path.name,
         "outcome": member.outcome,
-        "steps": completed_steps(member.folder / layout.CHECKPOINTS),
+        "steps": layout.completed_steps(member.folder),
         **{name: logged[-1].get(name) if logged else None for name in headline},
         "seconds": round(logs.seconds_trained(logged), 1),
         "workdir": str(member.folder) if member.folder.exists() else None,

@@ -29,7 +29,7 @@ from siv_jax.train.profile import recorded
 from siv_jax.train.run import Output, Run, Task
 from siv_jax.train.stop_signal import StopSignal
 from siv_jax.workdir import layout
-from siv_jax.workdir.checkpoint import Checkpoints, completed_steps
+from siv_jax.workdir.checkpoint import Checkpoints
 from siv_jax.workdir.logs import Logs
 
 # Samples that differ less than this share of how much views of the input do have collapsed: those of runs that kept
@@ -176,7 +176,6 @@ def open_run(
         with processes.together():
             if processes.is_first():
                 stack.callback(layout.lock(folder).release)
-                _require_ahead(folder, task)
                 record = layout.begin(folder, task.config, task.plan, task.num_steps, task.source, task.digest)
                 # From the workdir's copy, so that a resumed run sees what the first one saw.
                 kept = layout.load_source(folder)
@@ -193,18 +192,6 @@ def open_run(
                 output.report(run.step)
                 stack.callback(lambda: output.report(run.step, ended=True))
         yield run
-
-
-def _require_ahead(folder: Path, task: Task) -> None:
-    """Raises UserError: the folder holds another run, or one after more steps than are wanted."""
-    if not (folder / layout.CONFIG).exists():
-        return
-    config_lib.refuse_changes(layout.load_config(folder), task.config, folder)
-    done = completed_steps(folder / layout.CHECKPOINTS)
-    if task.num_steps < done:
-        raise UserError(
-            f"the run in {folder} has done {done:,} steps, more than num_steps {task.num_steps:,}: set as many or more"
-        )
 
 
 def write_samples(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], None]) -> None:

@@ -10,7 +10,6 @@ from siv_jax.errors import UserError
 from siv_jax.report import run_page
 from siv_jax.web import trainer
 from siv_jax.workdir import layout, logs
-from siv_jax.workdir.checkpoint import completed_steps
 
 STARTING, TRAINING, ELSEWHERE, FINISHED, STOPPED, FAILED = (
     *("starting", "training", "training elsewhere"),
@@ -75,7 +74,7 @@ def status(folder: Path, run: str) -> Status:
         last = lines[-1] if lines else ""
         return Status(run, STARTING if ours else FAILED, problem=last)
     record, entries = layout.load_record(workdir), logs.entries(workdir)
-    saved = completed_steps(workdir / layout.CHECKPOINTS)
+    saved = layout.completed_steps(workdir)
     step = max(saved, entries[-1]["step"] if entries else 0)
     done = saved >= record.num_steps > 0 or not record.num_frames
     going = TRAINING if ours else ELSEWHERE if _in_use(workdir) else ""

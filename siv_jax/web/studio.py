@@ -24,7 +24,6 @@ from siv_jax.web.favourites import FILE as LATENTS
 from siv_jax.web.favourites import Favourites
 from siv_jax.web.places import STEPS, Place, between
 from siv_jax.workdir import layout
-from siv_jax.workdir.checkpoint import completed_steps
 
 # Models in memory at most, grids whose first samples are there rendered, and how many of each.
 _MODELS, _GRIDS, PREVIEWS = 2, 8, 2
@@ -45,7 +44,7 @@ class Studio:
 
     def model(self, workdir: Path) -> api.Model:
         """The newest weights of a run. Raises UserError: there are none."""
-        key = workdir, completed_steps(workdir / layout.CHECKPOINTS)
+        key = workdir, layout.completed_steps(workdir)
         with self._turn:
             if key not in self._models:
                 self._models[key] = api.load(workdir)

@@ -145,12 +145,6 @@ class Checkpoints:
                 notes.append(f"{damage}: it is {folder.name}{_DAMAGED} now, the one before is used")
 
 
-def completed_steps(folder: Path) -> int:
-    """Completed steps of the newest checkpoint under `folder`, without opening it; 0 where there is none."""
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return max((int(name) for name in names if name.isdecimal()), default=0)
-
-
 def require_finite(state: Tree, step: int) -> None:
     """Checks a state that is to be saved. Raises DivergedError: a value is not finite."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
@@ -164,11 +158,14 @@ def restore_weights(folder: Path) -> tuple[Tree, int]:
 
     Raises UserError: no checkpoint there, or a damaged one.
     """
-    steps = completed_steps(folder)
-    if not folder.is_dir() or (not steps and not (folder / "0").is_dir()):
-        raise UserError(f"{folder.parent} holds no finished checkpoint: train there first")
+    none = UserError(f"{folder.parent} holds no finished checkpoint: train there first")
+    if not folder.is_dir():
+        raise none
     options = ocp.CheckpointManagerOptions(read_only=True)
     with ocp.CheckpointManager(folder.absolute(), options=options, item_names=_ITEMS) as manager:
+        steps = manager.latest_step()
+        if steps is None:
+            raise none
         try:
             return _restored(manager, folder, steps, ("weights",)).weights, steps
         except UserError as damage:

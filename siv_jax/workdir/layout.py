@@ -107,10 +107,16 @@ def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
 def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, source: Source, digest: str) -> Record:
     """Writes into a locked workdir what a run of `config` on `source` needs; of an older run there, checks it.
 
-    Raises UserError: the workdir holds a run that differs, a run of another input, or one of another version.
+    Raises UserError: the workdir holds a run that differs, one after more steps than `num_steps`, a run of another
+      input, or one of another version.
     """
     if (workdir / CONFIG).exists():
         config_lib.refuse_changes(load_config(workdir), config, workdir)
+        done = completed_steps(workdir)
+        if num_steps < done:
+            raise UserError(
+                f"the run in {workdir} has done {done:,} steps, more than num_steps {num_steps:,}: set as many or more"
+            )
         record = dataclasses.replace(load_record(workdir), num_steps=num_steps)
         # The input may be the workdir's own copy of it, when the original is gone.
         if digest != record.digest:
@@ -165,6 +171,13 @@ def load_record(workdir: Path) -> Record:
         return Record(plan=plan, format=pixel_format, masks=masks, **sizes, **values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{workdir / PLAN} cannot be read as the plan of a run: {error}") from None
+
+
+def completed_steps(workdir: Path) -> int:
+    """Completed steps of the newest checkpoint of a run, without opening it; 0 where there is none."""
+    folder = workdir / CHECKPOINTS
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
 def runs_in(folder: Path) -> list[Path]:
