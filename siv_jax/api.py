@@ -84,7 +84,7 @@ class Model(TrainedModel):
 
         Args:
           size: "photo", "WIDTHxHEIGHT" or a factor such as "2x".
-          fidelity: how strongly every part of the photo must be used; 0 hardly, 4 very strongly.
+          fidelity: how strongly every part of the photo must be used; 0 hardly, 7 very strongly.
 
         Raises:
           UserError: a number out of its range, or a size that cannot be made.
@@ -281,7 +281,7 @@ def render(
       rough: what is rendered instead of a run's samples: a picture, or "noise" for patch synthesis without a model.
       num, seed: of the samples (20, 0).
       size: "photo", "WIDTHxHEIGHT" or a factor such as "2x".
-      fidelity: how strongly every part of the photo must be used; 0 hardly, 4 very strongly.
+      fidelity: how strongly every part of the photo must be used; 0 hardly, 7 very strongly.
       latents: a file of the latents to render, see siv_jax.sample.
       mask: of the photo, or a folder of masks of the clip's frames: every rendered picture gets one. Without it those
         of a run that learnt from masks get theirs.

@@ -37,7 +37,7 @@ def _parse(argv: list[str]) -> dict:
     parser.add_argument("--num", type=process.whole_number(1, 1_000_000), help="how many (20)")
     parser.add_argument("--seed", type=process.whole_number(0, 2**32 - 1), help="of the samples (0)")
     parser.add_argument("--size", default="photo", help="photo, WIDTHxHEIGHT or a factor such as 2x (photo)")
-    fidelity = "how strongly every part of the photo must be used, 0 to 6 (4.5)"
+    fidelity = "how strongly every part of the photo must be used, 0 to 8 (7)"
     parser.add_argument("--fidelity", type=_fidelity, default=argparse.SUPPRESS, help=fidelity)
     parser.add_argument("--latents", type=Path, help="a file of latents, see siv_jax.sample")
     parser.add_argument("--mask", type=Path, help="of the photo: every rendered picture gets one")
@@ -50,8 +50,8 @@ def _fidelity(text: str) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value <= 6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 6")
+    if not 0 <= value <= 8:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 8")
     return value
 
 

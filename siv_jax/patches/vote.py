@@ -9,11 +9,16 @@ from siv_jax.patches.pyramid import PATCH
 Array = jax.Array
 
 
+# By measurement on pictures of Places: sharper weights leave seams, and their SIFID is half as high again at 1; with
+# equal weights patches that fit badly blur what they cover.
+_SHARPNESS = 0.2
+
+
 def weights(distances: Array) -> Array:
-    """exp(-d / the 75th percentile of d): patches that fit badly hardly count. [h, w] -> [h, w]."""
+    """exp(-0.2 d / the 75th percentile of d): patches that fit very badly hardly count. [h, w] -> [h, w]."""
     some = distances.reshape(-1)
     some = some[:: max(1, len(some) // 4096)]
-    return jnp.exp(-distances / jnp.maximum(jnp.percentile(some, 75), 1e-8)) + 1e-6
+    return jnp.exp(-_SHARPNESS * distances / jnp.maximum(jnp.percentile(some, 75), 1e-8)) + 1e-6
 
 
 def vote(photo: Array, field: Array, weight: Array) -> Array:

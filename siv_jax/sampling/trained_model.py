@@ -13,7 +13,7 @@ from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import Samples
 from siv_jax.patches.render import DEFAULT_FIDELITY
-from siv_jax.sampling import novelty
+from siv_jax.sampling import variety
 from siv_jax.sampling.drawer import Drawer, require_finite, sample_size
 from siv_jax.sampling.rendering import Rendering, of_model, parse_size
 from siv_jax.workdir import checkpoint, layout
@@ -88,7 +88,7 @@ class TrainedModel:
         """The sampler's noise float32 [count, ...], numbers `start` on of `seed`, chosen as config.candidates says."""
         if self.config.candidates == 1:
             return self._drawer.noise(seed, start, count)
-        return novelty.latents(self._drawer, self._weights, self.source(), self.config.candidates, seed, start, count)
+        return variety.latents(self._drawer, self._weights, self.config.candidates, seed, start, count)
 
     def generate(self, z: np.ndarray) -> np.ndarray:
         """Images float32 [n, H, W, C] in [-1, 1] for latents [n, ...].

@@ -21,7 +21,7 @@ from siv_jax.models import registry
 from siv_jax.models.interface import Plan
 from siv_jax.nn import spread
 from siv_jax.report.run_page import PAGE, RunPage
-from siv_jax.sampling import novelty, rendering, sample_files
+from siv_jax.sampling import rendering, sample_files, variety
 from siv_jax.sampling.drawer import sample_size
 from siv_jax.train import devices as devices_lib
 from siv_jax.train import estimate, loop, memory, processes, progress
@@ -199,7 +199,7 @@ def write_samples(run: Run, folder: Path, stop: StopSignal, say: Callable[[str],
     config, source, weights = run.task.config, run.task.source, run.weights()
     record = layout.load_record(folder)
     layout.save(folder, config, dataclasses.replace(record, num_steps=run.num_steps))  # fewer after a time limit
-    noise = novelty.latents(run.drawer, weights, source, config.candidates, config.seed, 0, config.num_samples)
+    noise = variety.latents(run.drawer, weights, config.candidates, config.seed, 0, config.num_samples)
     samples = run.drawer(weights, noise)
     masks = source.masks.format if source.masks else None
     sheet = sample_files.write_samples(folder / layout.SAMPLES, [samples], len(noise), source.format, mask_format=masks)
