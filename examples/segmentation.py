@@ -4,8 +4,8 @@
     python examples/segmentation.py --workdir runs/one --frames frames/ --masks masks/
 
 Two small U-Nets of the same start learn for as many steps: one from the run's own frame under standard augmentation
-(flips, shifts, crops, rotations), one from batches of which half are generated pairs under the same augmentation. Both
-are measured by the mean IoU on the frames and masks that are named, which the run has not seen.
+(flips, shifts, crops, rotations), one from batches of which half are rendered samples with their masks, under the same
+augmentation. Both are measured by the mean IoU on the frames and masks that are named, without the run's own frame.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from siv_jax.data import open_source
 from siv_jax.data.masks import UNLABELLED
 from siv_jax.metrics.masks import mean_iou
 from siv_jax.nn import image_augment
+from siv_jax.sampling import rendering
 from siv_jax.workdir import layout
 
 BATCH, PROBABILITY, RATE = 8, 0.5, 1e-3
@@ -109,17 +110,20 @@ def main() -> None:
     parser.add_argument("--workdir", type=Path, required=True, help="of a run with masks")
     parser.add_argument("--frames", required=True, help="folder of frames to measure on")
     parser.add_argument("--masks", required=True, help="folder of their masks")
+    parser.add_argument("--longest", type=int, default=128, help="longer side of all pictures, in pixels (128)")
     parser.add_argument("--pairs", type=int, default=100, help="generated pairs (100)")
     parser.add_argument("--steps", type=int, default=500, help="of each training (500)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind (3)")
     given = parser.parse_args()
     process.prepare_jax()
     model, source = siv_jax.load(given.workdir), layout.load_source(given.workdir)
-    height, width = model.size
-    samples = model.draw(model.latents(given.pairs))
-    generated, real = (samples.images, samples.masks), pairs_of(source, height, width)
-    others = open_source(DataConfig(path=given.frames, mask=given.masks))
-    images, masks = pairs_of(others, height, width)
+    height, width = rendering.shrunk_size(source.size, given.longest)
+    rendered = list(model.rendered(given.pairs, size=f"{width}x{height}"))
+    generated = [np.concatenate(arrays) for arrays in zip(*rendered, strict=True)]
+    real = pairs_of(source, height, width)
+    images, masks = pairs_of(open_source(DataConfig(path=given.frames, mask=given.masks)), height, width)
+    others = [not (image == real[0]).all(axis=(1, 2, 3)).any() for image in images]
+    images, masks = images[others], masks[others]
     net, results = UNet(source.masks.format.num_classes), {"one frame": [], "one frame and generated pairs": []}
     with jax.numpy_dtype_promotion("standard"):
         for seed in range(given.seeds):
