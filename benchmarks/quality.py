@@ -1,13 +1,13 @@
 """What is learned after how long: metrics of one picture's model as its training goes on, one JSON line each time.
 
     python benchmarks/quality.py --data photo.jpg --at 500,1000,2000 --seeds 0,1 --name default [--out FILE] \\
-        [--folder DIR] -- data.max_size=64 model.ch_g=16 model.ch_d=16
+        [--folder DIR] [--config single_image] [--rendered] -- data.max_size=64 model.ch_g=16 model.ch_d=16
     python benchmarks/quality.py --summary FILE
 
-What follows -- are settings on top of single_image's. seconds counts the training loop alone, over all resumptions,
-without compilation. --summary prints, for each name and step, the mean over the seeds and their standard deviation:
-two ways of training learn the same where their means differ by less than the spread of seeds. Needs the metrics'
-weights (python -m siv_jax.weights fetch).
+What follows -- are settings on top of the config's. --rendered measures the samples rendered at the photo's size.
+seconds counts the training loop alone, over all resumptions, without compilation. --summary prints, for each name and
+step, the mean over the seeds and their standard deviation: two ways of training learn the same where their means differ
+by less than the spread of seeds. Needs the metrics' weights (python -m siv_jax.weights fetch).
 """
 
 import argparse
@@ -21,10 +21,13 @@ from pathlib import Path
 from measure import device_name, emit
 
 import siv_jax
+from siv_jax.models import registry
 from siv_jax.workdir import logs
 
-METRICS = ("lpips_diversity", "sifid_64", "sifid_192", "pixel_diversity", "ms_ssim")
-LOSSES = ("loss_g", "loss_d", "diversity")
+METRICS = (
+    *("lpips_diversity", "sifid_64", "sifid_192", "sifid_768", "pixel_diversity", "ms_ssim"),
+    *("distance_to_train", "near_copies"),
+)
 
 
 def main() -> None:
@@ -34,6 +37,8 @@ def main() -> None:
     parser.add_argument("--at", default="500,1000,2000", help="steps after which to measure")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--num", type=int, default=50, help="samples to measure")
+    parser.add_argument("--config", default="single_image")
+    parser.add_argument("--rendered", action="store_true", help="measure rendered samples")
     parser.add_argument("--folder", default="", help="where the runs are kept")
     parser.add_argument("--out", default="", help="file to append the lines to")
     parser.add_argument("--summary", metavar="FILE", help="print means and spreads of the lines in a file")
@@ -53,13 +58,21 @@ def follow(given: argparse.Namespace, settings: dict, folder: Path) -> None:
     """Trains in `folder` up to each of the steps in --at, and measures there."""
     for steps in map(int, given.at.split(",")):
         overrides = {"data.path": given.data, "num_steps": steps} | settings
-        model = siv_jax.train("single_image", folder, overrides, devices=1, say=lambda line: None)
+        model = siv_jax.train(given.config, folder, overrides, devices=1, say=lambda line: None)
         entries = logs.entries(folder)
         recent = entries[-max(1, len(entries) // 4) :]
-        found = siv_jax.evaluate(model, num=given.num)["mean"]
-        line = {"benchmark": "quality", "name": given.name, "device": device_name(), "data": Path(given.data).name}
+        found = siv_jax.evaluate(model, num=given.num, rendered=given.rendered)["mean"]
+        line = {
+            "benchmark": "quality",
+            "name": given.name,
+            "config": given.config,
+            "rendered": given.rendered,
+            "device": device_name(),
+            "data": Path(given.data).name,
+        }
         line |= {"settings": settings, "steps": steps, "seconds": round(logs.seconds_trained(entries), 1)}
-        line |= {name: round(statistics.mean(entry[name] for entry in recent), 4) for name in LOSSES}
+        losses = registry.get(model.config.model.name).headline
+        line |= {name: round(statistics.mean(entry[name] for entry in recent), 4) for name in losses.values()}
         line |= {name: found[name] and round(found[name]["value"], 4) for name in METRICS if name in found}
         emit(line, given.out)
 
