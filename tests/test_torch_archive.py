@@ -110,6 +110,33 @@ def test_torchscript_module(tmp_path):
     np.testing.assert_array_equal(found["conv.weight"], VALUES.reshape(3, 4))
 
 
+def test_checkpoint_of_dictionaries_lists_and_numbers(tmp_path):
+    averages = b"](" + PLAIN + PLAIN + b"e"
+    body = b"}(" + text("g") + ordered_dict(("w", PLAIN)) + text("ema") + averages
+    body += text("epoch") + integer(3) + text("name") + text("x") + text("done") + b"\x88" + integer(7) + integer(8)
+    found = read_tensors(save(tmp_path / "all.pth", body + b"u", [VALUES]))
+    assert list(found) == ["g.w", "ema.0", "ema.1", "epoch", "7"]
+    np.testing.assert_array_equal(found["ema.1"], VALUES.reshape(3, 4))
+    assert found["epoch"].shape == () and found["epoch"] == 3
+
+
+def pickled_module(name: str, tensors=(), modules=()) -> bytes:
+    """As pickle writes a module of a class of its own, which need not be there."""
+    parameters = ordered_dict(*tensors, ("bias", b"N"))
+    attributes = text("_parameters") + parameters + text("_buffers") + ordered_dict()
+    attributes += text("_non_persistent_buffers_set") + global_("__builtin__.set") + tuple_(b"]") + b"R"
+    attributes += text("_modules") + ordered_dict(*modules) + text("training") + b"\x88" + text("stride") + integer(2)
+    return global_(name) + b")\x81}(" + attributes + b"ub"
+
+
+def test_pickled_modules_need_no_class(tmp_path):
+    inner = pickled_module("torch.nn.modules.conv.Conv2d", [("weight", PLAIN)])
+    module = pickled_module("nowhere.Net", (), [("head", inner)])
+    found = read_tensors(save(tmp_path / "all.pth", b"](" + module + module + b"e", [VALUES]))
+    assert list(found) == ["0.head.weight", "1.head.weight"]
+    np.testing.assert_array_equal(found["0.head.weight"], VALUES.reshape(3, 4))
+
+
 def refused(path, match):
     with pytest.raises(UserError, match=match) as caught:
         read_tensors(path)
@@ -142,8 +169,11 @@ def test_code_is_not_run(tmp_path):
         (ordered_dict(("w", tensor("FloatStorage", "0", 12, 4, (3,), (-1,)))), [VALUES], "negative"),
         (ordered_dict(("w", tensor("FloatStorage", "0", 13, 0, (3,), (1,)))), [VALUES], "does not hold 13"),
         (ordered_dict(("w", tensor("FloatStorage", "9", 12, 0, (3,), (1,)))), [VALUES], "damaged"),
-        (ordered_dict(("epoch", integer(3))), [], "'epoch' is not a tensor"),
+        (ordered_dict(("epoch", integer(3))), [], "no tensors"),
         (integer(3), [], "holds a int, not a state_dict"),
+        (PLAIN, [VALUES], "not a state_dict"),
+        (b"]q\x00h\x00a", [], "without end"),  # a list that holds itself
+        (b"]" + b"".join(b"q%c]h%ca" % (i, i) + b"h%ca" % i for i in range(40)), [], "without end"),  # 2^40 lists
         (b"(", [], "damaged"),
     ],
 )

@@ -4,6 +4,7 @@ import collections
 import math
 import pickle
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,15 +25,20 @@ _STORAGES = {
     "ByteStorage": np.uint8,
     "BoolStorage": np.bool_,
 }
+# Of containers in containers, and of all that is in them.
+_DEEPEST, _MOST = 64, 200_000
 _LEGACY_START = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
 
 
 def read_tensors(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of a state_dict that `torch.save` wrote, or of a TorchScript module, by dotted name.
+    """The tensors of a state_dict that `torch.save` wrote, or of a module, by dotted name.
 
+    The state_dicts and modules may lie in dictionaries, lists and tuples: what stands at place 3 of the list under the
+    key "g" has names that begin with "g.3.". Numbers there are arrays float64 []; texts and the like are left out.
+    Modules, pickled as a whole or of TorchScript, give the names of their state_dict; their classes are not looked up.
     The arrays are read-only and keep the file's dtype (bfloat16 as `ml_dtypes.bfloat16`).
 
-    Raises UserError: not such an archive, damaged, or holding anything but tensors and plain containers.
+    Raises UserError: not such an archive, damaged, without a tensor, or one that calls a function.
     """
     try:
         with open(path, "rb") as file:
@@ -66,8 +72,18 @@ class _Tensor(NamedTuple):
     array: np.ndarray
 
 
-class _Module:
-    """Stand-in of every TorchScript class: its attributes and no behaviour."""
+class _NeverCalled(type):
+    """Of a stand-in class that the file may make objects of, without its arguments, but not call as a function."""
+
+    def __call__(cls, *args, **kwargs):
+        raise _Refused(f"it wants to create a {cls.__name__}, and only tensors are admitted")
+
+
+class _Module(metaclass=_NeverCalled):
+    """Stand-in of every class that is not admitted itself: its attributes and no behaviour."""
+
+    def __new__(cls, *args):
+        return super().__new__(cls)
 
 
 class _Reader(pickle.Unpickler):
@@ -90,14 +106,15 @@ class _Reader(pickle.Unpickler):
             raise
         except Exception as error:  # a damaged pickle stream raises nearly anything
             raise _Refused(f"its data.pkl is damaged ({type(error).__name__}: {error})") from None
-        if isinstance(root, _Module):
-            return dict(_tensors_of_module(root, ""))
-        if not isinstance(root, dict):
+        if not isinstance(root, dict | list | tuple | _Module) or isinstance(root, _Tensor):
             raise _Refused(f"it holds a {type(root).__name__}, not a state_dict")
-        for name, value in root.items():
-            if not isinstance(name, str) or not isinstance(value, _Tensor):
-                raise _Refused(f"its entry {name!r} is not a tensor: save the state_dict alone")
-        return {name: value.array for name, value in root.items()}
+        try:
+            found = dict(_named(root))
+        except OverflowError as error:
+            raise _Refused(f"it holds a number that is too large ({error})") from None
+        if all(isinstance(value, np.float64) for value in found.values()):
+            raise _Refused("it holds no tensors: save a state_dict")
+        return {name: np.asarray(value) for name, value in found.items()}
 
     def find_class(self, module: str, name: str):
         if (module, name) == ("collections", "OrderedDict"):
@@ -110,9 +127,10 @@ class _Reader(pickle.Unpickler):
             return lambda tensor, requires_grad, hooks: tensor
         if (module, name) == ("torch.jit._pickle", "build_intlist"):
             return list
-        if module.startswith("__torch__"):
-            return type("Module", (_Module,), {})  # fresh for each file: nothing the file does to it lasts
-        raise _Refused(f"it wants to create a {module}.{name}, and only tensors are admitted")
+        if (module, name) in (("builtins", "set"), ("__builtin__", "set")):  # of names, in pickled modules
+            return tuple
+        # Fresh for each file: nothing the file does to it lasts.
+        return _NeverCalled(f"{module}.{name}", (_Module,), {})
 
     def persistent_load(self, pid) -> np.ndarray:
         kind, element, key, _, count = pid
@@ -138,12 +156,34 @@ class _Reader(pickle.Unpickler):
         return _Tensor(np.lib.stride_tricks.as_strided(storage[offset:], size, strides, writeable=False))
 
 
-def _tensors_of_module(module: _Module, prefix: str):
-    for name, value in vars(module).items():
+def _named(root: object) -> Iterator[tuple[str, np.ndarray | np.float64]]:
+    """Tensors and numbers in nested containers, by dotted name."""
+    waiting, seen = [((), root)], 0
+    while waiting:
+        path, value = waiting.pop()
+        seen += 1
+        # A file can put a container into itself, or each of a few twice into the next.
+        if len(path) > _DEEPEST or seen > _MOST:
+            raise _Refused("its dictionaries and lists hold one another without end")
         if isinstance(value, _Tensor):
-            yield prefix + name, value.array
-        elif isinstance(value, _Module):
-            yield from _tensors_of_module(value, f"{prefix}{name}.")
+            yield ".".join(path), value.array
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield ".".join(path), np.float64(value)
+        else:
+            inner = [((*path, str(key)), one) for key, one in _contents(value)]
+            waiting.extend(reversed(inner))
+
+
+def _contents(value: object) -> Iterable[tuple[object, object]]:
+    if isinstance(value, _Module):
+        attributes = vars(value)
+        if "_modules" in attributes:  # pickled as a whole
+            groups = [attributes.get(group) for group in ("_parameters", "_buffers", "_modules")]
+            return [item for group in groups if isinstance(group, dict) for item in group.items()]
+        return [(name, one) for name, one in attributes.items() if isinstance(one, _Tensor | _Module)]
+    if isinstance(value, dict):
+        return [(key, one) for key, one in value.items() if isinstance(key, str | int)]
+    return enumerate(value) if isinstance(value, list | tuple) else ()
 
 
 def _why_no_archive(start: bytes) -> str:
