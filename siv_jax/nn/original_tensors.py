@@ -103,3 +103,32 @@ def require_shapes(found: Any, wanted: Any, network: str) -> None:
             )
             problem = f"is {there} and should be {expected}" if name in other else "has no place there"
             raise UserError(f"these weights have the shapes of no {network.split(' ', 1)[1]}: {name} {problem}")
+
+
+def listed(tensors: Tensors, name: str) -> list[np.ndarray]:
+    """The tensors `name`.0, `name`.1, ... or the rows of the one tensor `name`, as float32.
+
+    Raises UserError: there is none, one between them is missing, or values are no finite numbers.
+    """
+    if np.ndim(tensors.get(name, 0.0)):
+        found = list(tensors[name])
+    else:
+        numbered = {key: one for key, one in under_prefix(tensors, f"{name}.").items() if key.isdecimal()}
+        if not numbered or set(numbered) != {str(i) for i in range(len(numbered))}:
+            raise UserError(f"{name}.0, {name}.1, ... are missing or not complete")
+        found = [numbered[str(i)] for i in range(len(numbered))]
+    found = [np.asarray(one, np.float32) for one in found]
+    if not all(np.isfinite(one).all() for one in found):
+        raise UserError(f"{name} holds values that are not finite")
+    return found
+
+
+def amplitudes(tensors: Tensors, count: int) -> np.ndarray:
+    """Those of the noises, float32 [count]: the numbers `amplitudes`.0, ... or one array.
+
+    Raises UserError: there are not so many numbers.
+    """
+    found = listed(tensors, "amplitudes")
+    if len(found) != count or any(one.size != 1 for one in found):
+        raise UserError(f"amplitudes should be {count} numbers, one for each scale")
+    return np.array([one.item() for one in found], np.float32)
