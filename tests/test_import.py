@@ -16,7 +16,7 @@ import test_golden_siv_gan
 from PIL import Image
 
 import siv_jax
-from siv_jax import api
+from siv_jax import api, import_reference
 from siv_jax.errors import UserError
 from siv_jax.models.ingan import generator, geometry
 from siv_jax.nn.compilation import compiler_options
@@ -254,6 +254,25 @@ def test_singan(name, tmp_path):
         assert np.mean(difference > 1e-4) < 0.01 and difference.max() < 0.05
     images = drawn(model, tmp_path)
     assert images.shape[1:3] == model.size
+
+
+@pytest.mark.parametrize("name", SINGAN)
+def test_singan_of_several_files(name, tmp_path):
+    """A list of networks, one of numbers and one of noises, by the command."""
+    own, words = singan_file(name), ["--weights"]
+    own["z_star.0"] = own.pop("z_star")
+    for part in ("generators", "amplitudes", "z_star"):
+        inside = {key.removeprefix(f"{part}."): tensor for key, tensor in own.items() if key.startswith(part)}
+        np.savez(tmp_path / f"{part}.npz", **inside)
+        words.append(f"{part}={tmp_path / part}.npz")
+    photo = picture_file(tmp_path, nhwc(singan_arrays.load(name)["picture/input"]))
+    words += ["--image", str(photo), "--model", "singan", "--workdir", str(tmp_path / "run")]
+    for key, value in singan_settings(name).items():
+        words += ["--set", f"{key}={value}"]
+    import_reference.main(words)
+    weights = siv_jax.load(tmp_path / "run")._weights
+    expected = singan_arrays.weights(name)
+    jax.tree.map(np.testing.assert_array_equal, weights, expected)
 
 
 @pytest.mark.parametrize("name", SINGAN)

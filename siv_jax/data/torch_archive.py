@@ -38,7 +38,7 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
     Modules, pickled as a whole or of TorchScript, give the names of their state_dict; their classes are not looked up.
     The arrays are read-only and keep the file's dtype (bfloat16 as `ml_dtypes.bfloat16`).
 
-    Raises UserError: not such an archive, damaged, without a tensor, or one that calls a function.
+    Raises UserError: not such an archive, damaged, without tensors and numbers, or one that calls a function.
     """
     try:
         with open(path, "rb") as file:
@@ -106,14 +106,14 @@ class _Reader(pickle.Unpickler):
             raise
         except Exception as error:  # a damaged pickle stream raises nearly anything
             raise _Refused(f"its data.pkl is damaged ({type(error).__name__}: {error})") from None
-        if not isinstance(root, dict | list | tuple | _Module) or isinstance(root, _Tensor):
+        if not isinstance(root, dict | list | tuple | _Module):
             raise _Refused(f"it holds a {type(root).__name__}, not a state_dict")
         try:
             found = dict(_named(root))
         except OverflowError as error:
             raise _Refused(f"it holds a number that is too large ({error})") from None
-        if all(isinstance(value, np.float64) for value in found.values()):
-            raise _Refused("it holds no tensors: save a state_dict")
+        if not found:
+            raise _Refused("it holds no tensors")
         return {name: np.asarray(value) for name, value in found.items()}
 
     def find_class(self, module: str, name: str):

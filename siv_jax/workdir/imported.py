@@ -1,6 +1,7 @@
 """A workdir made of weights from elsewhere: it can be sampled from, not trained on."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,16 @@ from siv_jax.workdir import checkpoint, layout
 
 
 def import_weights(
-    weights: Path,
+    weights: Mapping[str, Path],
     workdir: Path,
     model: str,
     image: Path | None = None,
     settings: dict[str, object] | None = None,
 ) -> Plan:
-    """Makes `workdir` of a file of the original implementation of the family `model`; returns the model's plan.
+    """Makes `workdir` of files of the original implementation of the family `model`; returns the model's plan.
 
     Args:
+      weights: what stands before the names of a file's tensors -> the file; "" for names as they are.
       image: what the model learnt from, which the workdir then keeps.
       settings: those of the original's training that are not the family's defaults, by dotted names.
 
@@ -38,19 +40,19 @@ def import_weights(
     default = config_lib.from_config_dict(config_lib.default(model))
     own = {"model.name": model, "data.path": str(image or "")}
     config = config_lib.with_overrides(default, (settings or {}) | own)
-    tensors = _read_npz(weights) if weights.suffix.lower() == ".npz" else torch_archive.read_tensors(weights)
+    tensors = {name: tensor for prefix, path in weights.items() for name, tensor in _read(path, prefix).items()}
     source = open_source(config.data) if image is not None else None
     try:
         config, plan, found = convert(tensors, config, source)
     except UserError as error:
-        raise UserError(f"{weights}: {error}") from None
+        raise UserError(f"{', '.join(map(str, weights.values()))}: {error}") from None
     if source is not None and source.channels != plan.channels:
         raise UserError(f"{image} has {source.channels} channels, and the weights make pictures of {plan.channels}")
     if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
         raise UserError(f"{workdir} exists and is not empty: choose a new --workdir")
     lock = layout.lock(workdir)
     checkpoint.save_weights(workdir / layout.CHECKPOINTS, found)
-    _save(workdir, config, plan, source, weights.name)
+    _save(workdir, config, plan, source, next(iter(weights.values())).name)
     lock.release()
     return plan
 
@@ -66,6 +68,12 @@ def _save(workdir: Path, config: Config, plan: Plan, source: Source | None, name
         masks = MaskFormat(is_object=plan.num_classes == 2, num_classes=plan.num_classes)
         record = dataclasses.replace(record, masks=masks)
     layout.save(workdir, config, record)
+
+
+def _read(path: Path, prefix: str) -> dict[str, np.ndarray]:
+    """The tensors of a file, with `prefix` and a dot before their names, or alone for a tensor without one."""
+    found = _read_npz(path) if path.suffix.lower() == ".npz" else torch_archive.read_tensors(path)
+    return {".".join(filter(None, (prefix, name))): tensor for name, tensor in found.items()}
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

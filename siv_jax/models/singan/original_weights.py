@@ -26,8 +26,8 @@ def import_weights(tensors: Tensors, config: Config, source: Source | None) -> t
     Args:
       tensors: float arrays: the generators' state_dicts, the coarsest first, under names such as
         `generators.0.head.conv.weight`; `amplitudes.0`, ..., or `amplitudes` [scales]; the coarsest scale's noise of
-        the reconstruction `z_star` [1, C, h, w], padded by 5 on each side or not. Where its padding is not zero, noise
-        padding was on.
+        the reconstruction `z_star` [1, C, h, w], or `z_star.0` of a list of all scales', padded by 5 on each side or
+        not. Where its padding is not zero, noise padding was on.
       config: settings: data.max_size, model.min_size, scale_factor and upscale must be those of the training; what the
         weights tell is replaced.
       source: the picture that was learnt, from which the sizes of the scales follow.
@@ -116,7 +116,8 @@ def _generator(tensors: Tensors, scale: int) -> tuple[dict, dict]:
 
 def _z_star(tensors: Tensors, size: Size) -> tuple[np.ndarray, bool]:
     """(z* float32 [1, h, w, 1] as the sampler takes it, whether there is noise in its padding)."""
-    noise = taken(dict(tensors), "z_star", 4, "a SinGAN pyramid").transpose(0, 2, 3, 1)[..., :1]
+    name = "z_star.0" if "z_star.0" in tensors else "z_star"
+    noise = taken(dict(tensors), name, 4, "a SinGAN pyramid").transpose(0, 2, 3, 1)[..., :1]
     height, width = size
     if noise.shape == (1, height, width, 1):
         return noise, False
