@@ -95,7 +95,7 @@ def weights(folder: Path) -> Kind:
 
     def read(path: Path) -> None:
         with tempfile.TemporaryDirectory() as workdir:
-            imported.import_weights(path, Path(workdir) / "run", "siv_gan")
+            imported.import_weights({"": path}, Path(workdir) / "run", "siv_gan")
 
     return sorted(folder.iterdir()), read
 

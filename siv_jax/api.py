@@ -1,6 +1,6 @@
 """siv_jax from Python: train, load, sample, walk, evaluate, make tables. The commands call these functions."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import ml_collections
@@ -353,13 +353,27 @@ def edit(
     return applied_files.write(out or workdir / task, made, task, model.record.format, progress)
 
 
-def import_weights(weights: Path, workdir: Path, model: str | None = None) -> str:
+def import_weights(
+    weights: Path | Mapping[str, Path],
+    workdir: Path,
+    model: str | None = None,
+    image: Path | None = None,
+    settings: dict[str, object] | None = None,
+) -> str:
     """Makes a workdir of weights of an original implementation, see siv_jax.import_reference; a line for people.
 
+    Args:
+      weights: a .pth or .npz file; or several, by what comes before the names of their tensors.
+      model: the family; the usual one for None.
+      image: the picture that was learnt, which some families need.
+      settings: of the original's training, by dotted names: {"data.max_size": 300}.
+
     Raises:
-      UserError: the file holds no such weights, or `workdir` is not empty or cannot be written.
+      UserError: the file holds no such weights, they do not fit the picture and the settings, or `workdir` is not
+        empty or cannot be written.
     """
-    plan = imported.import_weights(weights, workdir, model or registry.DEFAULT)
+    files = weights if isinstance(weights, Mapping) else {"": weights}
+    plan = imported.import_weights(files, workdir, model or registry.DEFAULT, image, settings)
     following = command_text.shell("siv_jax.sample", "--workdir", workdir, "--num", 20)
     return f"imported a generator of {plan.width}x{plan.height} pictures as {workdir}; next: {following}"
 

@@ -8,17 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from siv_jax.models.consingan import parts
+from siv_jax.models.consingan import original_weights, parts
 from siv_jax.models.consingan.config import Config, LossConfig, ModelConfig, OptimConfig
+from siv_jax.models.consingan.original_weights import discriminator_tree, place, tree
 from siv_jax.models.consingan.plan import Plan, make_plan
 from siv_jax.models.consingan.stage import Draws, Stage
-from siv_jax.nn import flat
+from siv_jax.nn import flat, original_tensors
 
 # What the files leave out, as the original has it.
 DEFAULTS = {"nfc": 64, "lrelu_alpha": 0.05, "activation": "lrelu", "batch_norm": 0, "alpha": 10, "lambda_grad": 0.1}
 DEFAULTS |= {"lr_g": 5e-4, "lr_d": 5e-4, "beta1": 0.5, "Gsteps": 3, "Dsteps": 3, "gamma": 0.1, "lr_scale": 0.1}
-LEAVES = {"conv.weight": ("conv", "kernel"), "conv.bias": ("conv", "bias"), "prelu.weight": ("slope",)}
-LEAVES |= {"norm.weight": ("norm", "scale"), "norm.bias": ("norm", "shift")}
 
 
 def belongs(name: str, about: dict) -> bool:
@@ -59,32 +58,8 @@ def nhwc(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array.transpose(0, 2, 3, 1))
 
 
-def path(name: str) -> tuple[str, tuple[str, ...]]:
-    """(part of the network, place in its tree) of a tensor of G or D under the original's name."""
-    if found := re.fullmatch(r"tail(?:\.0)?\.(weight|bias)", name):
-        return "tail", ("conv", "kernel" if found[1] == "weight" else "bias")
-    if found := re.fullmatch(r"head\.(.+)", name):
-        return "head", ("block", *LEAVES[found[1]])
-    number, block, leaf = re.fullmatch(r"body\.(?:(\d+)\.)?block(\d+)\.(.+)", name).groups()
-    return f"body_{number or 0}", (f"block_{block}", *LEAVES[leaf])
-
-
 def ours(tensor: np.ndarray) -> np.ndarray:
-    return tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor
-
-
-def tree(tensors: dict[str, np.ndarray]) -> dict[str, dict]:
-    """Parts of a network as trees."""
-    found: dict[str, dict] = {}
-    for name, tensor in tensors.items():
-        if "running_" in name or name.endswith("num_batches_tracked"):
-            continue
-        part, keys = path(name)
-        inner = found.setdefault(part, {})
-        for key in keys[:-1]:
-            inner = inner.setdefault(key, {})
-        inner[keys[-1]] = ours(tensor)
-    return found
+    return original_tensors.kernel(tensor)
 
 
 def generator(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -96,22 +71,12 @@ def discriminator(tensors: dict[str, np.ndarray]) -> np.ndarray:
     return flat.joined(discriminator_tree(tensors))
 
 
-def discriminator_tree(tensors: dict[str, np.ndarray]) -> dict:
-    found = tree(tensors)
-    blocks = {f"block_{int(name[-1]) + 1}": inner for name, inner in found["body_0"].items()}
-    return {"block_0": found["head"]["block"], **blocks, "conv": found["tail"]["conv"]}
-
-
 def generator_place(name: str) -> tuple[str, ...]:
-    part, keys = path(name)
-    return (part, *keys)
+    return place(name)
 
 
 def discriminator_place(name: str) -> tuple[str, ...]:
-    part, keys = path(name)
-    if part == "tail":
-        return keys
-    return ("block_0", *keys[1:]) if part == "head" else (f"block_{int(keys[0][-1]) + 1}", *keys[1:])
+    return original_weights.discriminator_place(place(name))
 
 
 class Training:

@@ -6,11 +6,10 @@ import golden
 import numpy as np
 
 from siv_jax import config as config_lib
+from siv_jax.models.singan import original_weights
 from siv_jax.models.singan.chain import Chain
 from siv_jax.models.singan.plan import make_plan
 from siv_jax.nn import flat
-
-LAYERS = ("head", "body.block1", "body.block2", "body.block3")
 
 
 def nhwc(array: np.ndarray) -> np.ndarray:
@@ -44,22 +43,12 @@ def plan_of(name: str, config):
 
 def params(arrays: dict[str, np.ndarray]) -> np.ndarray:
     """Flat parameters of a network from its arrays by name: head.conv.weight and so on."""
-    tail = "tail.0" if "tail.0.weight" in arrays else "tail"
-    convolutions = [*(f"{layer}.conv" for layer in LAYERS), tail]
-    return flat.joined(
-        {
-            "kernels": [arrays[f"{name}.weight"].transpose(2, 3, 1, 0) for name in convolutions],
-            "scales": [arrays[f"{layer}.norm.weight"] for layer in LAYERS],
-            "shifts": [arrays[f"{layer}.norm.bias"] for layer in LAYERS],
-            "bias": arrays[f"{tail}.bias"],
-        }
-    )
+    return flat.joined(original_weights.params(dict(arrays)))
 
 
 def stats(arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """Flat running statistics. Ours are those of convolutions without a bias."""
-    means = [arrays[f"{layer}.norm.running_mean"] - arrays[f"{layer}.conv.bias"] for layer in LAYERS]
-    return flat.joined({"means": means, "variances": [arrays[f"{layer}.norm.running_var"] for layer in LAYERS]})
+    """Flat running statistics."""
+    return flat.joined(original_weights.stats(dict(arrays)))
 
 
 def scale_weights(name: str, scale: int, prefix: str = "") -> dict:

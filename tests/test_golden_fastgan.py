@@ -9,25 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from siv_jax.models.fastgan import original_weights
 from siv_jax.models.fastgan.config import AugmentConfig, Config, LossConfig, ModelConfig
 from siv_jax.models.fastgan.objectives import Draws, Players
-from siv_jax.models.fastgan.plan import is_composite, make_plan
+from siv_jax.models.fastgan.original_weights import FIRST, kernel, uv
+from siv_jax.models.fastgan.plan import make_plan
 from siv_jax.nn import adam, diff_augment, spectral_norm
 from siv_jax.nn.compilation import compiler_options
 from siv_jax.nn.convolution import forced_form
+from siv_jax.nn.original_tensors import put
 
-FIRST = "init.init.0"  # a transposed convolution
-BLOCKS = {
-    True: {"1": "conv_0", "2": "noise_0", "3": "norm_0", "5": "conv_1", "6": "noise_1", "7": "norm_1"},
-    False: {"1": "conv_0", "2": "norm_0"},
-}
-GATES = {"1": "conv_0", "3": "conv_1"}
-ALONE = {
-    FIRST: ("map_4", "project"),
-    "init.init.1": ("map_4", "norm"),
-    "to_128": ("to_small_image",),
-    "to_big": ("to_image",),
-}
 # The original's modules -> ours; a map there is named by how often smaller than the image it is.
 DOWN = {"down_4": "map_128", "down_8": "map_64", "down_16": "map_32", "down_32": "map_16", "down_64": "map_8"}
 EXCITE = {"se_2_16": "excite_32", "se_4_32": "excite_16", "se_8_64": "excite_8"}
@@ -91,28 +82,24 @@ class Golden(golden_files.Arrays):
     @functools.cached_property
     def generator(self) -> tuple[dict, dict]:
         """Parameters and spectral-norm vectors."""
-        return self._trees("G_state/", generator_path)
+        return original_weights.trees(self.under("G_state/"))
 
     @functools.cached_property
     def discriminator(self) -> tuple[dict, dict]:
-        return self._trees("D_state/", self.discriminator_path)
-
-    def _trees(self, prefix: str, path_of) -> tuple[dict, dict]:
         layers: dict[str, dict[str, np.ndarray]] = {}
-        for name, tensor in self.under(prefix).items():
+        for name, tensor in self.under("D_state/").items():
             layer, _, kind = name.rpartition(".")
             layers.setdefault(layer, {})[kind] = tensor
         params, vectors = {}, {}
         for layer, tensors in layers.items():
-            path, transposed = path_of(layer), layer == FIRST
+            path = self.discriminator_path(layer)
             if "weight_orig" in tensors:
                 weight = tensors["weight_orig"]
-                put(params, path, {"kernel": kernel(weight, transposed)})
-                put(vectors, path, uv(tensors, weight, transposed))
-            elif path[-1].startswith("noise"):
-                put(params, path, {"weight": tensors["weight"].reshape(())})
+                put(params, (*path, "kernel"), kernel(weight))
+                put(vectors, path, uv(tensors["weight_u"], tensors["weight_v"], weight, layer))
             else:
-                put(params, path, {"scale": tensors["weight"], "bias": tensors["bias"]})
+                put(params, (*path, "scale"), tensors["weight"])
+                put(params, (*path, "bias"), tensors["bias"])
         return params, vectors
 
     def discriminator_path(self, layer: str) -> tuple[str, ...]:
@@ -199,33 +186,6 @@ class Golden(golden_files.Arrays):
             return compute(params_g, before_g, params_d, before_d, self.reals, draws)
 
 
-def generator_path(layer: str) -> tuple[str, ...]:
-    """Where the parameters of the original generator's `layer` ("feat_8.1") are."""
-    if layer in ALONE:
-        return ALONE[layer]
-    if found := re.fullmatch(r"feat_(\d+)\.(\d)", layer):
-        return f"map_{found[1]}", BLOCKS[is_composite(int(found[1]))][found[2]]
-    found = re.fullmatch(r"se_(\d+)\.main\.(\d)", layer)
-    return f"excite_{found[1]}", GATES[found[2]]
-
-
-def kernel(weight: np.ndarray, transposed: bool = False) -> np.ndarray:
-    """`weight_orig` as [kh, kw, in, out], of a transposed convolution as [in, kh, kw, out]."""
-    return weight.transpose((0, 2, 3, 1) if transposed else (2, 3, 1, 0))
-
-
-def uv(tensors: dict[str, np.ndarray], weight: np.ndarray, transposed: bool = False) -> dict[str, np.ndarray]:
-    """Spectral norm's {"u", "v"} from a layer's `weight_u` and `weight_v`, with its `weight_orig`."""
-    v = tensors["weight_v"]
-    return {"u": tensors["weight_u"], "v": v if transposed else v.reshape(weight.shape[1:]).transpose(1, 2, 0).ravel()}
-
-
-def put(tree: dict, path: tuple[str, ...], value: dict) -> None:
-    for key in path:
-        tree = tree.setdefault(key, {})
-    tree.update(value)
-
-
 load = functools.cache(Golden)
 
 
@@ -282,7 +242,7 @@ def test_golden_fastgan_losses(golden):
 
 @pytest.mark.parametrize("which", ["G", "D"])
 def test_golden_fastgan_gradients_and_adam(golden, which):
-    path_of = generator_path if which == "G" else golden.discriminator_path
+    path_of = original_weights.place if which == "G" else golden.discriminator_path
     grads, stepped = golden.passes[which]
     compared = 0
     for name, theirs in golden.under(f"grad_{which}/").items():

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 from siv_jax.config import DataConfig
-from siv_jax.models.ingan import canvas, discriminator, generator, geometry
+from siv_jax.models.ingan import canvas, discriminator, generator, geometry, original_weights
 from siv_jax.models.ingan.config import Config, LossConfig, ModelConfig, TransformConfig
 from siv_jax.models.ingan.objectives import Players
 from siv_jax.models.ingan.plan import make_plan, scales_seen
 from siv_jax.models.ingan.step import learning_rate_factor
-from siv_jax.nn import adam, flat
+from siv_jax.nn import adam, flat, original_tensors
 from siv_jax.nn.compilation import compiler_options
+from siv_jax.nn.original_tensors import put
 
-# A convolution's number in its block, that of its batch normalization, and its name here.
-BOTTLENECK = {"0": "narrow", "1": "narrow", "4": "middle", "5": "middle", "7": "widen", "8": "widen"}
+# A convolution's number, that of its batch normalization, and its name here.
 DISCRIMINATOR = {"0": "first", "1": "first", "3": "halve", "4": "halve", "6": "third", "7": "third", "9": "logit"}
-# Numbers of batch normalizations in the blocks.
-NORMS = {"G": {"entry_block": "2", "downscale_block": "2", "upscale_block": "2", "bottleneck_block": "158"}, "D": "147"}
+# Numbers of the discriminator's batch normalizations.
+NORMS = "147"
 jit = functools.partial(jax.jit, compiler_options=compiler_options())
 
 
@@ -70,21 +70,21 @@ class Golden(golden_files.Arrays):
         """ "G" and "D" -> parameters, and spectral-norm vectors before any pass."""
         found = {}
         for which in "GD":
-            params, vectors = {}, {}
-            for name, tensor in self.under(f"{which}_state/").items():
-                path = path_of(which, name)
-                if path is None:
-                    continue
-                tree, array = (vectors, tensor) if path[-1] in ("u", "v") else (params, in_our_order(tensor))
-                if path[-1] == "v":
-                    kernel = self[f"{which}_state/{name.removesuffix('weight_v')}weight_orig"]
-                    array = tensor.reshape(kernel.shape[1:]).transpose(1, 2, 0).ravel()
-                for key in path[:-1]:
-                    tree = tree.setdefault(key, {})
-                tree[path[-1]] = array
+            params, vectors = self.discriminator() if which == "D" else original_weights.trees(self.under("G_state/"))
             assert jax.tree.map(lambda leaf: leaf.shape, self.network(which).shapes) == jax.tree.map(np.shape, params)
             found[which] = flat.joined(params), flat.joined(vectors)
         return found
+
+    def discriminator(self) -> tuple[dict, dict]:
+        tensors, params, vectors = self.under("D_state/"), {}, {}
+        for name, tensor in tensors.items():
+            path, layer = path_of("D", name), name.rpartition(".")[0]
+            if name.endswith("weight_u"):
+                pair = tensor, tensors[f"{layer}.weight_v"]
+                put(vectors, path[:-1], original_tensors.vectors(*pair, tensors[f"{layer}.weight_orig"], layer))
+            elif path is not None and path[-1] != "v":
+                put(params, path, original_tensors.kernel(tensor))
+        return params, vectors
 
     def iterated(self, which: str, count: int) -> list[jax.Array]:
         """Spectral-norm vectors after 1 to `count` passes."""
@@ -101,30 +101,14 @@ def path_of(which: str, name: str) -> tuple[str, ...] | None:
     *layer, tensor = name.split(".")
     if tensor in ("running_mean", "running_var", "num_batches_tracked"):
         return None
-    if which == "D":
-        at, norm = ("net_" + layer[1], DISCRIMINATOR[layer[2]]), layer[2] in NORMS["D"]
-        last = layer[2] == "9"
-    else:
-        block, number, norm = layer[0], layer[-1], layer[-1] in NORMS["G"].get(layer[0], "")
-        last = block == "final_block"
-        if block == "bottleneck_block":
-            at = ("body", f"block_{layer[1]}", BOTTLENECK[number])
-        elif block == "entry_block":
-            at = ("body", "entry")
-        elif last:
-            at = (generator.LAST,)
-        else:
-            kind = {"downscale_block": "down", "upscale_block": "up"}[block]
-            at = ("body", f"{kind}_{layer[1].removeprefix('conv_')}")
+    if which == "G":
+        return original_weights.place(name)
+    at, norm = ("net_" + layer[1], DISCRIMINATOR[layer[2]]), layer[2] in NORMS
     if norm:
         return (*at, {"weight": "scale", "bias": "bias"}[tensor])
     if tensor == "bias":
-        return (*at, "bias") if last else None
-    return (*at, {"weight": "kernel", "weight_orig": "kernel", "weight_u": "u", "weight_v": "v"}[tensor])
-
-
-def in_our_order(tensor: np.ndarray) -> np.ndarray:
-    return tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor
+        return (*at, "bias") if layer[2] == "9" else None
+    return (*at, {"weight_orig": "kernel", "weight_u": "u", "weight_v": "v"}[tensor])
 
 
 def nhwc(array: np.ndarray) -> np.ndarray:

@@ -10,12 +10,12 @@ import osmis_as_run as as_run
 import pytest
 from test_golden_siv_gan import check_gradients, close, discriminator_path, generator_path
 
-from siv_jax.models.osmis import layout_augment, networks, objectives, pair_augment
+from siv_jax.models.osmis import layout_augment, networks, objectives, original_weights, pair_augment
 from siv_jax.models.osmis.config import AugmentConfig, Config, LossConfig, ModelConfig
 from siv_jax.models.osmis.objectives import Draws, Pairs, Players
-from siv_jax.models.siv_gan import original_weights
 from siv_jax.nn import flat
 from siv_jax.nn.two_branch.feature_augment import augment_content
+from siv_jax.nn.two_branch.original_weights import convolution
 from siv_jax.nn.two_branch.plan import make_plan
 from siv_jax.train.devices import compiler_options
 
@@ -70,14 +70,11 @@ class Golden(golden_files.Arrays):
     @functools.cached_property
     def flat_weights(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """params_g, vectors_g, params_d, vectors_d."""
-        tensors = self.under("G_state/")
-        head = {"kernel": tensors.pop("mask_converter.weight").transpose(2, 3, 1, 0)}
-        head["bias"] = tensors.pop("mask_converter.bias")
-        params_g, vectors_g = original_weights.generator(tensors)
-        params_g["to_mask"] = head
+        params_g, vectors_g = original_weights.generator(self.under("G_state/"))
         tensors, params_d, vectors_d = self.under("D_state/"), {}, {}
         for name in {key.rsplit(".", 1)[0] for key in tensors}:
-            for tree, value in zip((params_d, vectors_d), original_weights.convolution(tensors, name), strict=True):
+            layer = convolution(tensors, name, "a discriminator")
+            for tree, value in zip((params_d, vectors_d), layer, strict=True):
                 *folders, last = discriminator_path(name)
                 functools.reduce(lambda part, key: part.setdefault(key, {}), folders, tree)[last] = value
         self.shapes = params_g, params_d

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from siv_jax.models.siv_gan import original_weights
 from siv_jax.models.siv_gan.config import AugmentConfig, Config, LossConfig, ModelConfig, OptimConfig
 from siv_jax.models.siv_gan.objectives import Draws, Players
+from siv_jax.models.siv_gan.original_weights import NETWORK
 from siv_jax.nn import adam, flat
+from siv_jax.nn.two_branch import original_weights
 from siv_jax.nn.two_branch.objectives import pyramid
 from siv_jax.nn.two_branch.plan import Plan, make_plan
 from siv_jax.train.devices import compiler_options
@@ -58,13 +59,13 @@ class Golden(golden_files.Arrays):
 
     def generator(self, changed: str | None = None) -> tuple[dict, dict]:
         """Parameters and spectral-norm vectors; some tensors as under the prefix `changed`."""
-        return original_weights.generator(self._tensors("G_state/", changed))
+        return original_weights.generator(self._tensors("G_state/", changed), NETWORK)
 
     def discriminator(self, changed: str | None = None) -> tuple[dict, dict]:
         tensors = self._tensors("D_state/", changed)
         params, vectors = {}, {}
         for name in {key.rsplit(".", 1)[0] for key in tensors}:
-            layer, pair = original_weights.convolution(tensors, name)
+            layer, pair = original_weights.convolution(tensors, name, NETWORK)
             path = discriminator_path(name)
             for tree, value in ((params, layer), (vectors, pair)):
                 for key in path[:-1]:

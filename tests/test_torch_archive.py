@@ -4,6 +4,7 @@ import io
 import pickle
 import struct
 import zipfile
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -110,6 +111,74 @@ def test_torchscript_module(tmp_path):
     np.testing.assert_array_equal(found["conv.weight"], VALUES.reshape(3, 4))
 
 
+def test_checkpoint_of_dictionaries_lists_and_numbers(tmp_path):
+    averages = b"](" + PLAIN + PLAIN + b"e"
+    body = b"}(" + text("g") + ordered_dict(("w", PLAIN)) + text("ema") + averages
+    body += text("epoch") + integer(3) + text("name") + text("x") + text("done") + b"\x88" + integer(7) + integer(8)
+    found = read_tensors(save(tmp_path / "all.pth", body + b"u", [VALUES]))
+    assert list(found) == ["g.w", "ema.0", "ema.1", "epoch", "7"]
+    np.testing.assert_array_equal(found["ema.1"], VALUES.reshape(3, 4))
+    assert found["epoch"].shape == () and found["epoch"] == 3
+    assert list(read_tensors(save(tmp_path / "one.pth", PLAIN, [VALUES]))) == [""]
+
+
+def pickled_module(name: str, tensors=(), modules=()) -> bytes:
+    """As pickle writes a module of a class of its own, which need not be there."""
+    parameters = ordered_dict(*tensors, ("bias", b"N"))
+    attributes = text("_parameters") + parameters + text("_buffers") + ordered_dict()
+    attributes += text("_non_persistent_buffers_set") + global_("__builtin__.set") + tuple_(b"]") + b"R"
+    attributes += text("_modules") + ordered_dict(*modules) + text("training") + b"\x88" + text("stride") + integer(2)
+    return global_(name) + b")\x81}(" + attributes + b"ub"
+
+
+def test_pickled_modules_need_no_class(tmp_path):
+    inner = pickled_module("torch.nn.modules.conv.Conv2d", [("weight", PLAIN)])
+    module = pickled_module("nowhere.Net", (), [("head", inner)])
+    found = read_tensors(save(tmp_path / "all.pth", b"](" + module + module + b"e", [VALUES]))
+    assert list(found) == ["0.head.weight", "1.head.weight"]
+    np.testing.assert_array_equal(found["0.head.weight"], VALUES.reshape(3, 4))
+
+
+def legacy(path, body: bytes, storages, protocol=1001) -> Path:
+    """As torch before 1.6 wrote it: pickles one after another, then the storages."""
+    system = b"}(" + text("protocol_version") + integer(1001) + text("little_endian") + b"\x88u"
+    keys = b"](" + b"".join(text(str(key)) for key in range(len(storages))) + b"e"
+    start = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+    pickles = [b"\x80\x02" + part + b"." for part in (integer(protocol), system, body, keys)]
+    contents = [struct.pack("<q", array.size) + array.tobytes() for array in map(np.asarray, storages)]
+    path.write_bytes(start + b"".join([*pickles, *contents]))
+    return path
+
+
+def legacy_tensor(storage, key, count, size, stride) -> bytes:
+    """Its storages have one part more, that of a view; its modules the text of their class."""
+    pid = tuple_(text("storage"), global_(f"torch.{storage}"), text(key), text("cpu"), integer(count), b"N") + b"Q"
+    shape = [tuple_(*map(integer, values)) for values in (size, stride)]
+    arguments = tuple_(pid, integer(0), *shape, b"\x89", ordered_dict())
+    return global_("torch._utils._rebuild_tensor_v2") + arguments + b"R"
+
+
+def test_files_from_before_torch_1_6(tmp_path):
+    first, second = legacy_tensor("FloatStorage", "0", 12, (3, 4), (4, 1)), legacy_tensor("LongStorage", "1", 1, (), ())
+    cls = tuple_(text("module"), global_("nowhere.Net"), text("nowhere.py"), text("exit(1)")) + b"Q"
+    module = cls + b")\x81}(" + text("_parameters") + ordered_dict(("w", first)) + text("_buffers") + ordered_dict()
+    module += text("_modules") + ordered_dict(("inner", global_("nowhere.Net") + b")\x81}" + b"b")) + b"ub"
+    body = b"](" + module + ordered_dict(("n", second), ("again", first)) + b"e"
+    path = legacy(tmp_path / "G.pth", body, [VALUES, np.int64([7])])
+    found = read_tensors(path)
+    assert list(found) == ["0.w", "1.n", "1.again"] and found["1.n"] == 7
+    np.testing.assert_array_equal(found["0.w"], VALUES.reshape(3, 4))
+    content = path.read_bytes()
+    for length in range(14, len(content)):
+        (tmp_path / "bad.pth").write_bytes(content[:length])
+        refused(tmp_path / "bad.pth", "damaged")
+    refused(legacy(tmp_path / "bad.pth", body, [VALUES]), "list of its storages")
+    refused(legacy(tmp_path / "bad.pth", body, [VALUES[:5], np.int64([7])]), "damaged at its storage 0")
+    refused(legacy(tmp_path / "bad.pth", body, [VALUES, np.int64([7])], protocol=1000), "older format")
+    call = global_("os.system") + tuple_(text("exit 1")) + b"R"
+    refused(legacy(tmp_path / "bad.pth", call, []), "os.system")
+
+
 def refused(path, match):
     with pytest.raises(UserError, match=match) as caught:
         read_tensors(path)
@@ -142,8 +211,10 @@ def test_code_is_not_run(tmp_path):
         (ordered_dict(("w", tensor("FloatStorage", "0", 12, 4, (3,), (-1,)))), [VALUES], "negative"),
         (ordered_dict(("w", tensor("FloatStorage", "0", 13, 0, (3,), (1,)))), [VALUES], "does not hold 13"),
         (ordered_dict(("w", tensor("FloatStorage", "9", 12, 0, (3,), (1,)))), [VALUES], "damaged"),
-        (ordered_dict(("epoch", integer(3))), [], "'epoch' is not a tensor"),
-        (integer(3), [], "holds a int, not a state_dict"),
+        (ordered_dict(("name", text("x"))), [], "without tensors"),
+        (text("x"), [], "holds a str without tensors, not a state_dict"),
+        (b"]q\x00h\x00a", [], "without end"),  # a list that holds itself
+        (b"]" + b"".join(b"q%c]h%ca" % (i, i) + b"h%ca" % i for i in range(40)), [], "without end"),  # 2^40 lists
         (b"(", [], "damaged"),
     ],
 )
@@ -161,7 +232,7 @@ def test_bad_files(tmp_path):
         (b"hello" * 100, "not an archive"),
         (good[:-30], "cut short"),
         (good.replace(VALUES.tobytes(), VALUES[::-1].tobytes()), "damaged"),
-        (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", "before 1.6"),
+        (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", "damaged"),
     ]:
         path.write_bytes(content)
         refused(path, match)

@@ -1,154 +1,108 @@
-"""Tensors from the zip archives that torch >= 1.6 writes, without torch and without running pickled code."""
+"""Tensors from the files that torch writes, without torch and without running pickled code."""
 
-import collections
-import math
-import pickle
+import functools
+import os
+import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO
 
-import ml_dtypes
 import numpy as np
 
+from siv_jax.data.torch_pickle import Refused, Storage, Tensor, Unpickler, named
 from siv_jax.errors import UserError
 
-_STORAGES = {
-    "DoubleStorage": np.float64,
-    "FloatStorage": np.float32,
-    "HalfStorage": np.float16,
-    "BFloat16Storage": ml_dtypes.bfloat16,
-    "LongStorage": np.int64,
-    "IntStorage": np.int32,
-    "ShortStorage": np.int16,
-    "CharStorage": np.int8,
-    "ByteStorage": np.uint8,
-    "BoolStorage": np.bool_,
-}
+Values = Callable[[Storage], np.ndarray]
+
+# A number at the start of files from before torch 1.6, as it is pickled.
 _LEGACY_START = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
+_LEGACY_PROTOCOL = 1001
 
 
 def read_tensors(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of a state_dict that `torch.save` wrote, or of a TorchScript module, by dotted name.
+    """The tensors of a state_dict that `torch.save` wrote, or of a module, by dotted name.
 
+    The state_dicts and modules may lie in dictionaries, lists and tuples: what stands at place 3 of the list under the
+    key "g" has names that begin with "g.3."; a tensor alone has the name "". Numbers there are arrays float64 [];
+    texts and the like are left out. Modules, pickled as a whole or of TorchScript, give the names of their state_dict;
+    their classes are not looked up.
     The arrays are read-only and keep the file's dtype (bfloat16 as `ml_dtypes.bfloat16`).
 
-    Raises UserError: not such an archive, damaged, or holding anything but tensors and plain containers.
+    Raises UserError: not such a file, damaged, without tensors and numbers, or one that calls a function.
     """
     try:
         with open(path, "rb") as file:
             start = file.read(len(_LEGACY_START))
+            if start == _LEGACY_START:
+                file.seek(0)
+                return _found(*_from_legacy(file))
             if not zipfile.is_zipfile(file):
                 raise UserError(f"cannot read {path}: {_why_no_archive(start)}")
             with zipfile.ZipFile(file) as archive:
-                found = _Reader(archive).read()
+                return _found(*_from_archive(archive))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     except zipfile.BadZipFile as error:
         raise UserError(f"cannot read {path}: the archive is damaged ({error})") from None
-    except _Refused as error:
+    except Refused as error:
         raise UserError(f"cannot read {path}: {error}") from None
-    return found
 
 
-class _Refused(Exception):
-    """What in the archive is not admitted."""
+def _found(root: object, values: Values) -> dict[str, np.ndarray]:
+    """Tensors and numbers of what a pickle holds."""
+    found = dict(named(root))
+    if not found:
+        raise Refused(f"it holds a {type(root).__name__} without tensors, not a state_dict")
+    return {
+        name: value.of(values(value.storage)) if isinstance(value, Tensor) else np.asarray(value)
+        for name, value in found.items()
+    }
 
 
-class _Element(NamedTuple):
-    """Stand-in of a storage class: the type of its elements."""
+def _from_archive(archive: zipfile.ZipFile) -> tuple[object, Values]:
+    """What a zip archive's data.pkl holds, and a function that reads the storages."""
+    tops = [name[: -len("data.pkl")] for name in archive.namelist() if name.endswith("/data.pkl")]
+    if len(tops) != 1:
+        raise Refused("it is a zip file, but not one that torch.save wrote (no data.pkl)")
+    order = tops[0] + "byteorder"
+    swap = order in archive.namelist() and archive.read(order) == b"big"
 
-    dtype: type
-
-
-class _Tensor(NamedTuple):
-    """Stand-in of a tensor. A tuple, so that nothing in the file can change it once it is checked."""
-
-    array: np.ndarray
-
-
-class _Module:
-    """Stand-in of every TorchScript class: its attributes and no behaviour."""
-
-
-class _Reader(pickle.Unpickler):
-    """Unpickler of an archive's data.pkl that admits the stand-ins of this file and nothing else."""
-
-    def __init__(self, archive: zipfile.ZipFile):
-        self._archive = archive
-        tops = [name[: -len("data.pkl")] for name in archive.namelist() if name.endswith("/data.pkl")]
-        if len(tops) != 1:
-            raise _Refused("it is a zip file, but not one that torch.save wrote (no data.pkl)")
-        self._top = tops[0]
-        order = self._top + "byteorder"
-        self._swap = order in archive.namelist() and archive.read(order) == b"big"
-        super().__init__(archive.open(self._top + "data.pkl"))
-
-    def read(self) -> dict[str, np.ndarray]:
+    @functools.cache  # tensors may share one
+    def values(storage: Storage) -> np.ndarray:
+        key, dtype, count = storage
         try:
-            root = self.load()
-        except (_Refused, zipfile.BadZipFile):
-            raise
-        except Exception as error:  # a damaged pickle stream raises nearly anything
-            raise _Refused(f"its data.pkl is damaged ({type(error).__name__}: {error})") from None
-        if isinstance(root, _Module):
-            return dict(_tensors_of_module(root, ""))
-        if not isinstance(root, dict):
-            raise _Refused(f"it holds a {type(root).__name__}, not a state_dict")
-        for name, value in root.items():
-            if not isinstance(name, str) or not isinstance(value, _Tensor):
-                raise _Refused(f"its entry {name!r} is not a tensor: save the state_dict alone")
-        return {name: value.array for name, value in root.items()}
-
-    def find_class(self, module: str, name: str):
-        if (module, name) == ("collections", "OrderedDict"):
-            return collections.OrderedDict
-        if module == "torch" and name in _STORAGES:
-            return _Element(_STORAGES[name])
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return self._tensor
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return lambda tensor, requires_grad, hooks: tensor
-        if (module, name) == ("torch.jit._pickle", "build_intlist"):
-            return list
-        if module.startswith("__torch__"):
-            return type("Module", (_Module,), {})  # fresh for each file: nothing the file does to it lasts
-        raise _Refused(f"it wants to create a {module}.{name}, and only tensors are admitted")
-
-    def persistent_load(self, pid) -> np.ndarray:
-        kind, element, key, _, count = pid
-        if kind != "storage" or not isinstance(element, _Element):
-            raise _Refused(f"its data.pkl refers to an unknown {kind}")
-        info = self._archive.getinfo(f"{self._top}data/{key}")
-        dtype = np.dtype(element.dtype)
+            info = archive.getinfo(f"{tops[0]}data/{key}")
+        except KeyError:
+            raise Refused(f"it is damaged: its storage {key} is missing") from None
         # Uncompressed as torch writes them, so that a small file cannot ask for much memory.
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != count * dtype.itemsize:
-            raise _Refused(f"its storage {key} does not hold {count} values of type {dtype}")
-        values = np.frombuffer(self._archive.read(info), dtype)
-        return values.byteswap() if self._swap else values
+            raise Refused(f"its storage {key} does not hold {count} values of type {dtype}")
+        found = np.frombuffer(archive.read(info), dtype)
+        return found.byteswap() if swap else found
 
-    def _tensor(self, storage, offset, size, stride, requires_grad, hooks, metadata=None) -> _Tensor:
-        last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
-        if min((*size, *stride, 0)) < 0:
-            raise _Refused("it holds a tensor of negative size")
-        if math.prod(size) == 0:
-            return _Tensor(np.zeros(size, storage.dtype))
-        if not (offset >= 0 and last < storage.size and math.prod(size) <= storage.size):
-            raise _Refused("it holds a tensor larger than its storage")
-        strides = [step * storage.itemsize for step in stride]
-        return _Tensor(np.lib.stride_tricks.as_strided(storage[offset:], size, strides, writeable=False))
+    return Unpickler(archive.open(tops[0] + "data.pkl")).read(), values
 
 
-def _tensors_of_module(module: _Module, prefix: str):
-    for name, value in vars(module).items():
-        if isinstance(value, _Tensor):
-            yield prefix + name, value.array
-        elif isinstance(value, _Module):
-            yield from _tensors_of_module(value, f"{prefix}{name}.")
+def _from_legacy(file: IO[bytes]) -> tuple[object, Values]:
+    """The same of a file from before torch 1.6: five pickles, and the storages in the order that the last one gives."""
+    _, protocol, machine = (Unpickler(file).read() for _ in range(3))
+    if protocol != _LEGACY_PROTOCOL or not isinstance(machine, dict) or machine.get("little_endian") is False:
+        raise Refused("it is in an older format of torch; load it in torch and save it again with torch.save")
+    unpickler = Unpickler(file)
+    root, keys = unpickler.read(), Unpickler(file).read()
+    if not isinstance(keys, list) or set(map(str, keys)) != set(unpickler.storages):
+        raise Refused("it is damaged: the list of its storages is not that of its tensors")
+    found, end = {}, os.fstat(file.fileno()).st_size
+    for storage in (unpickler.storages[str(key)] for key in keys):
+        length = storage.count * storage.dtype.itemsize
+        if file.tell() + 8 + length > end or file.read(8) != struct.pack("<q", storage.count):
+            raise Refused(f"it is cut short or damaged at its storage {storage.key}")
+        found[storage] = np.frombuffer(file.read(length), storage.dtype)
+    return root, found.__getitem__
 
 
 def _why_no_archive(start: bytes) -> str:
-    if start == _LEGACY_START:
-        return "it is in torch's format from before 1.6; load it in torch and save it again with torch.save"
     if start.startswith(b"PK"):
         return "the archive is cut short; copy or download it again"
     return "it is not an archive that torch.save wrote"

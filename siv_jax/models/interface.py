@@ -123,6 +123,10 @@ class Sampler(Protocol):
 class Family(Protocol):
     """The attributes of a family's module NAME/family.py.
 
+    A family may also have `import_weights(tensors, config, source)`, which takes the tensors of its original
+    implementation by name, settings, and the picture or None, and returns (settings, plan, weights for the sampler);
+    it raises UserError where they are not such weights or do not fit the rest.
+
     title: its name for people.
     Plan: its class of plans.
     inputs: what it learns from: {"image"}, or {"image", "mask"}.

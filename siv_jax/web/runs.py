@@ -76,7 +76,7 @@ def status(folder: Path, run: str) -> Status:
     record, entries = layout.load_record(workdir), logs.entries(workdir)
     saved = layout.completed_steps(workdir)
     step = max(saved, entries[-1]["step"] if entries else 0)
-    done = saved >= record.num_steps > 0 or not record.num_frames
+    done = saved >= record.num_steps  # imported weights: 0 of 0
     going = TRAINING if ours else ELSEWHERE if _in_use(workdir) else ""
     speed = entries[-1]["steps_per_second"] if entries else 0.0
     drawn = run_page.grids(workdir)
@@ -90,7 +90,7 @@ def status(folder: Path, run: str) -> Status:
         grid=(drawn[-1][0], workdir / drawn[-1][1]) if drawn else None,
         rendered=tuple(sorted((workdir / layout.RENDERED).glob("sample_*.png"))),
         problem=_problem(lines, bool(going), step),
-        has_weights=saved > 0 or not record.num_frames,
+        has_weights=saved > 0 or not record.num_steps,
     )
 
 

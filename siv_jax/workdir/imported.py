@@ -1,10 +1,15 @@
 """A workdir made of weights from elsewhere: it can be sampled from, not trained on."""
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from siv_jax.data import PixelFormat, torch_archive
+from siv_jax import config as config_lib
+from siv_jax.config import Config
+from siv_jax.data import PixelFormat, Source, open_source, torch_archive
+from siv_jax.data.masks import MaskFormat
 from siv_jax.data.pixel_format import PICTURE
 from siv_jax.errors import UserError
 from siv_jax.models import registry
@@ -12,27 +17,63 @@ from siv_jax.models.interface import Plan
 from siv_jax.workdir import checkpoint, layout
 
 
-def import_weights(weights: Path, workdir: Path, model: str) -> Plan:
-    """Makes `workdir` of a file of the original implementation of the family `model`; returns the model's plan.
+def import_weights(
+    weights: Mapping[str, Path],
+    workdir: Path,
+    model: str,
+    image: Path | None = None,
+    settings: dict[str, object] | None = None,
+) -> Plan:
+    """Makes `workdir` of files of the original implementation of the family `model`; returns the model's plan.
 
-    Raises UserError: the file holds no such weights, or `workdir` is not empty or cannot be written.
+    Args:
+      weights: what stands before the names of a file's tensors -> the file; "" for names as they are.
+      image: what the model learnt from, which the workdir then keeps.
+      settings: those of the original's training that are not the family's defaults, by dotted names.
+
+    Raises UserError: the file holds no such weights, they do not fit the picture and the settings, the picture cannot
+    be read, or `workdir` is not empty or cannot be written.
     """
     convert = getattr(registry.get(model), "import_weights", None)
     if convert is None:
         raise UserError(f"weights of the original implementation of {model} cannot be imported")
-    tensors = _read_npz(weights) if weights.suffix.lower() == ".npz" else torch_archive.read_tensors(weights)
+    default = config_lib.from_config_dict(config_lib.default(model))
+    own = {"model.name": model, "data.path": str(image or "")}
+    config = config_lib.with_overrides(default, (settings or {}) | own)
+    tensors = {name: tensor for prefix, path in weights.items() for name, tensor in _read(path, prefix).items()}
+    source = open_source(config.data) if image is not None else None
     try:
-        config, plan, found = convert(tensors)
+        config, plan, found = convert(tensors, config, source)
     except UserError as error:
-        raise UserError(f"{weights}: {error}") from None
+        raise UserError(f"{', '.join(map(str, weights.values()))}: {error}") from None
+    if source is not None and source.channels != plan.channels:
+        raise UserError(f"{image} has {source.channels} channels, and the weights make pictures of {plan.channels}")
     if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
         raise UserError(f"{workdir} exists and is not empty: choose a new --workdir")
     lock = layout.lock(workdir)
-    pixel_format = PICTURE if plan.channels == 3 else PixelFormat("npy", "float32", -1.0, 1.0)
     checkpoint.save_weights(workdir / layout.CHECKPOINTS, found)
-    layout.save(workdir, config, layout.Record(plan, pixel_format, weights.name))
+    _save(workdir, config, plan, source, next(iter(weights.values())).name)
     lock.release()
     return plan
+
+
+def _save(workdir: Path, config: Config, plan: Plan, source: Source | None, name: str) -> None:
+    """Writes what a workdir knows beside its weights."""
+    if source is not None:
+        record = layout.begin(workdir, config, plan, 0, source, source.digest())
+    else:
+        pixel_format = PICTURE if plan.channels == 3 else PixelFormat("npy", "float32", -1.0, 1.0)
+        record = layout.Record(plan, pixel_format, name)
+    if "mask" in registry.get(config.model.name).inputs and record.masks is None:
+        masks = MaskFormat(is_object=plan.num_classes == 2, num_classes=plan.num_classes)
+        record = dataclasses.replace(record, masks=masks)
+    layout.save(workdir, config, record)
+
+
+def _read(path: Path, prefix: str) -> dict[str, np.ndarray]:
+    """The tensors of a file, with `prefix` and a dot before their names, or alone for a tensor without one."""
+    found = _read_npz(path) if path.suffix.lower() == ".npz" else torch_archive.read_tensors(path)
+    return {".".join(filter(None, (prefix, name))): tensor for name, tensor in found.items()}
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

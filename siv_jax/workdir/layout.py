@@ -43,11 +43,11 @@ class Record:
     """What a workdir knows of its model and its input, beside its config.
 
     source: name of the input.
-    num_steps: training steps of all stages together.
-    num_frames: frames that the run learns from, 1 for a picture; 0 for imported weights, which have none.
+    num_steps: training steps of all stages together; 0 for imported weights.
+    num_frames: frames that the run learns from, 1 for a picture; 0 for imported weights without a picture.
     frames_found: frames of the input before stride and data.max_frames.
     source_size, kept_size: (height, width) of the input and of the frames in source/.
-    digest: of the input's pixels; empty for imported weights.
+    digest: of the input's pixels; empty for imported weights without a picture.
     masks: how the input's masks hold their labels; None without masks.
     """
 
@@ -111,13 +111,16 @@ def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, 
       input, or one of another version.
     """
     if (workdir / CONFIG).exists():
+        record = load_record(workdir)
+        if not record.num_steps:
+            raise UserError(f"{workdir} holds imported weights, which are not trained on: choose another --workdir")
         config_lib.refuse_changes(load_config(workdir), config, workdir)
         done = completed_steps(workdir)
         if num_steps < done:
             raise UserError(
                 f"the run in {workdir} has done {done:,} steps, more than num_steps {num_steps:,}: set as many or more"
             )
-        record = dataclasses.replace(load_record(workdir), num_steps=num_steps)
+        record = dataclasses.replace(record, num_steps=num_steps)
         # The input may be the workdir's own copy of it, when the original is gone.
         if digest != record.digest:
             kept = load_source(workdir)

@@ -35,6 +35,8 @@ def finetuned_plan(config: Config, source: Source) -> Plan:
             f"finetune.workdir {workdir} was trained on another picture ({record.source}) than data.path: give that one"
         )
     weights, _ = checkpoint.restore_weights(workdir / layout.CHECKPOINTS)
+    if "discriminator" not in weights:
+        raise UserError(f"finetune.workdir {workdir} was imported without a discriminator, which goes on learning")
     if len(weights["fixed"]) != record.plan.num_stages:
         raise UserError(f"finetune.workdir {workdir} has not come to its last stage: go on training there first")
     return record.plan

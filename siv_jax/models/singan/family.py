@@ -5,6 +5,7 @@ from siv_jax.errors import UserError
 from siv_jax.models.singan import network
 from siv_jax.models.singan.config import Config
 from siv_jax.models.singan.memory import estimate
+from siv_jax.models.singan.original_weights import import_weights
 from siv_jax.models.singan.plan import Plan, make_plan
 from siv_jax.models.singan.sampler import Sampler
 from siv_jax.models.singan.step import ScaleTraining
@@ -16,7 +17,18 @@ inputs = frozenset({"image"})
 headline = {"G": "loss_g", "D": "loss_d", "reconstruction": "reconstruction"}
 memory = estimate
 
-__all__ = ["Plan", "describe", "headline", "inputs", "memory", "plan", "sampler", "stages", "title"]
+__all__ = [
+    "Plan",
+    "describe",
+    "headline",
+    "import_weights",
+    "inputs",
+    "memory",
+    "plan",
+    "sampler",
+    "stages",
+    "title",
+]
 
 
 def plan(config: Config, source: Source) -> Plan:
