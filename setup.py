@@ -55,6 +55,7 @@ setup(
         "cuda": ["jax[cuda12]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
         "app": ["fastapi>=0.115", "gradio>=6", "uvicorn>=0.30"],
+        "coco": ["pycocotools>=2.0.11"],
         "heic": ["pillow-heif>=1.0"],
         "notebook": ["ipywidgets>=8.1"],
         "test": [
@@ -66,6 +67,7 @@ setup(
             "nbclient>=0.10",
             "pillow-heif>=1.0",
             "pip>=24",
+            "pycocotools>=2.0.11",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.9",

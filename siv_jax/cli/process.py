@@ -13,6 +13,11 @@ import platformdirs
 
 from siv_jax.errors import DivergedError, UserError
 
+# The option --labels, which two commands have.
+LABELS = {
+    "choices": ("coco", "voc"),
+    "help": "of samples with masks: as a data set in COCO's form (annotations.json) or Pascal VOC's (folders)",
+}
 STOPPED_BY = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}
 
 

@@ -18,7 +18,8 @@ from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.report import charts, html
 from siv_jax.sampling import pictures
-from siv_jax.sampling.sample_files import MASK, SHEET
+from siv_jax.sampling.pair_files import MASK
+from siv_jax.sampling.sample_files import SHEET
 from siv_jax.workdir import layout as workdir
 from siv_jax.workdir import logs
 from siv_jax.workdir.checkpoint import completed_steps
