@@ -98,7 +98,7 @@ def gather(folder: Path, step: int, ended: bool, seconds: float | None) -> dict:
         "size": size,
         "picture": {"file": PICTURE, "caption": _caption(record.source, record.num_frames)},
         "grids": [{"step": at, "file": file} for at, file in grids(folder) if at <= step],
-        "samples": str(sheet.relative_to(folder)) if sheet.exists() else "",
+        "samples": sheet.relative_to(folder).as_posix() if sheet.exists() else "",
         "first_grid": first_grid,
         "first_log": min(config.log_every, num_steps),
         "charts": [_chart(name, labels, curves) for name, labels in groups(curves, family.headline)],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from siv_jax import system
 from siv_jax.data.masks import MaskFormat
 from siv_jax.data.pixel_format import PixelFormat
 from siv_jax.data.resize import limited, resize
@@ -119,7 +120,7 @@ def _write_array(path: Path, batches: Iterable[np.ndarray], count: int) -> None:
         if done:
             with open(hidden, "r+b") as file:
                 _write_header(file, (done, *shape))
-            hidden.replace(path)
+            system.replace(hidden, path)
         else:
             hidden.unlink(missing_ok=True)
 
