@@ -6,6 +6,7 @@ FOLDER/RUN/.log.txt    what the process said
 FOLDER/RUN/.upload/    the file that was dropped on the page
 """
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import filelock
@@ -51,7 +53,7 @@ def current(folder: Path) -> Training | None:
         claim = json.loads((folder / _CLAIM).read_text(encoding="utf-8"))
         training, command = Training(claim["run"], claim["pid"]), claim["command"]
         # Another process may have got the number since then. The first word is the interpreter, by any of its names.
-        return training if psutil.Process(training.pid).cmdline()[1:] == command[1:] else None
+        return training if command and psutil.Process(training.pid).cmdline()[1:] == command[1:] else None
     except (OSError, ValueError, TypeError, KeyError, psutil.Error):  # none yet, or gone
         return None
 
@@ -161,8 +163,19 @@ def _train(folder: Path, run: str, flags: list[str]) -> None:
         with filelock.FileLock(folder / _LOCK, timeout=_PATIENCE), open(folder / run / LOG, "ab") as log:
             _require_idle(folder)
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **system.apart())
-            claim = {"run": run, "pid": process.pid, "command": command}
+            claim = {"run": run, "pid": process.pid, "command": _shown_command(process)}
             layout.write_text(folder / _CLAIM, json.dumps(claim))
     except filelock.Timeout:
         raise UserError("another training is just being started: try again") from None
     threading.Thread(target=process.wait, daemon=True).start()
+
+
+def _shown_command(process: subprocess.Popen) -> list[str]:
+    """The command of a process as the system shows it, which begins a moment after the start; empty if it has ended."""
+    deadline = time.monotonic() + _PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(psutil.Error):
+            if shown := psutil.Process(process.pid).cmdline():
+                return shown
+        time.sleep(0.005)
+    return []
