@@ -6,13 +6,13 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+)"', (HERE / "siv_jax" / "__init__.py").read_text()).group(1)
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "siv_jax" / "__init__.py").read_text(encoding="utf-8")).group(1)
 
 setup(
     name="siv_jax",
     version=VERSION,
     description="SIV-GAN (One-Shot GAN) in JAX: new scenes from one picture or one clip",
-    long_description=(HERE / "README.md").read_text(),
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
@@ -55,6 +55,7 @@ setup(
         "cuda": ["jax[cuda12]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
         "app": ["fastapi>=0.115", "gradio>=6", "uvicorn>=0.30"],
+        "coco": ["pycocotools>=2.0.11"],
         "heic": ["pillow-heif>=1.0"],
         "notebook": ["ipywidgets>=8.1"],
         "test": [
@@ -66,6 +67,7 @@ setup(
             "nbclient>=0.10",
             "pillow-heif>=1.0",
             "pip>=24",
+            "pycocotools>=2.0.11",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.9",

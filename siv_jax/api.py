@@ -13,14 +13,14 @@ from siv_jax.apply import tasks
 from siv_jax.cli import command_text, config_file, process
 from siv_jax.config import Config, DataConfig
 from siv_jax.data import open_source
-from siv_jax.data.mask_file import read_masks
+from siv_jax.data.mask_file import read_masks, with_classes
 from siv_jax.errors import UserError
 from siv_jax.experiments.make import make as make_table
 from siv_jax.metrics.evaluation import evaluate
 from siv_jax.models import registry
 from siv_jax.models.interface import Samples
 from siv_jax.patches.render import DEFAULT_FIDELITY
-from siv_jax.sampling import pictures, rendering, sample_files
+from siv_jax.sampling import label_files, pictures, rendering, sample_files
 from siv_jax.sampling.latents_file import read_latents
 from siv_jax.sampling.trained_model import TrainedModel
 from siv_jax.sampling.walk import walk
@@ -224,6 +224,7 @@ def write_samples(
     size: str | None = None,
     fidelity: float | None = None,
     start_scale: int | None = None,
+    labels: str | None = None,
 ) -> list[str]:
     """Draws samples into files as `python -m siv_jax.sample` does, with its options; returns lines for people.
 
@@ -235,9 +236,11 @@ def write_samples(
     for name, given in (("--num", num), ("--seed", seed), ("--interpolate", interpolate)):
         if latents is not None and given is not None:
             raise UserError(f"{name} does not go with --latents, which gives the samples itself")
-    for name, given in (("--num", num), ("--format", format)):
+    for name, given in (("--num", num), ("--format", format), ("--labels", labels)):
         if interpolate is not None and given is not None:
             raise UserError(f"{name} does not go with --interpolate, which writes a GIF and an MP4")
+    if labels is not None and format == "npy":
+        raise UserError("--labels does not go with --format npy, which writes one array and no pictures")
     if fidelity is not None and size is None:
         raise UserError("--fidelity is of rendered samples: add --size photo")
     model = load(workdir)
@@ -246,7 +249,9 @@ def write_samples(
             if given is not None:
                 raise UserError(f"{name} does not go with --size, which renders pictures")
         fidelity = DEFAULT_FIDELITY if fidelity is None else fidelity
-        return render(workdir, num=num, seed=seed, size=size, fidelity=fidelity, latents=latents, out=out)
+        return render(
+            workdir, num=num, seed=seed, size=size, fidelity=fidelity, latents=latents, out=out, labels=labels
+        )
     if fidelity is not None:
         raise UserError("--fidelity is of rendered samples, and this model draws any size itself: see siv_jax.render")
     model, seed = model.at(size, start_scale or 0), seed or 0
@@ -254,9 +259,13 @@ def write_samples(
     if interpolate:
         frames = model.generate(walk(model.latents(interpolate, seed), _FRAMES_BETWEEN))
         return list(map(str, sample_files.write_animation(out, frames, _FRAMES_PER_SECOND)))
-    z = read_latents(latents) if latents else model.latents(num or 20, seed)
     record = model.record
-    sheet = sample_files.write_samples(out, model.batches(z), len(z), record.format, format or "png", record.masks)
+    if labels is not None:
+        label_files.require(labels, out, record.format, record.masks)
+    z = read_latents(latents) if latents else model.latents(num or 20, seed)
+    sheet = sample_files.write_samples(
+        out, model.batches(z), len(z), record.format, format or "png", record.masks, labels
+    )
     return [f"{len(z)} samples after {model.step} training steps in {out}, all together in {sheet}"]
 
 
@@ -271,6 +280,7 @@ def render(
     latents: Path | None = None,
     mask: Path | None = None,
     out: Path | None = None,
+    labels: str | None = None,
     progress: Callable[[Iterable, int], Iterable] = lambda samples, count: samples,
 ) -> list[str]:
     """Renders pictures from a photo's own patches as `python -m siv_jax.render` does; returns lines for people.
@@ -286,6 +296,7 @@ def render(
       mask: of the photo, or a folder of masks of the clip's frames: every rendered picture gets one. Without it those
         of a run that learnt from masks get theirs.
       out: folder for the files; WORKDIR/rendered_seedN if not given.
+      labels: "coco" or "voc", to write pictures and masks in that form, see siv_jax.sampling.label_files.
       progress: wraps the samples as they are made, such as in a progress bar.
 
     Raises:
@@ -307,21 +318,23 @@ def render(
     else:
         model = load(workdir) if rough is None else None
         source = layout.load_source(workdir)
-    masks = read_masks(mask, source) if mask else source.masks
-    labels = masks.labels if masks else None
-    wanted = rendering.Rendering(rendering.parse_size(size, source.size), fidelity, labels)
+    masks, out = read_masks(mask, source) if mask else source.masks, out or workdir / f"rendered_seed{seed}"
+    if labels is not None:
+        masks = with_classes(masks) if mask else masks
+        label_files.require(labels, out, source.format, masks and masks.format)
+    classes = masks.labels if masks else None
+    wanted = rendering.Rendering(rendering.parse_size(size, source.size), fidelity, classes)
     if model is not None:
         z = read_latents(latents) if latents else None
         num = num if z is None else len(z)
-        made = model.rendered(num, seed, size, fidelity, z, labels)
+        made = model.rendered(num, seed, size, fidelity, z, classes)
     elif rough == "noise":
         made = rendering.of_noise(source, seed, num, wanted)
     else:
         picture = open_source(DataConfig(path=str(rough)))
         num, made = picture.num_frames, rendering.of_picture(picture, source, wanted)
-    out = out or workdir / f"rendered_seed{seed}"
-    mask_format = masks.format if masks else None
-    sheet = sample_files.write_samples(out, progress(made, num), num, source.format, mask_format=mask_format)
+    made, mask_format = progress(made, num), masks.format if masks else None
+    sheet = sample_files.write_samples(out, made, num, source.format, mask_format=mask_format, labels=labels)
     height, width = wanted.size
     return [f"{num} pictures of {width}x{height} in {out}, all together in {sheet}"]
 

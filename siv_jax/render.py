@@ -41,6 +41,7 @@ def _parse(argv: list[str]) -> dict:
     parser.add_argument("--fidelity", type=_fidelity, default=argparse.SUPPRESS, help=fidelity)
     parser.add_argument("--latents", type=Path, help="a file of latents, see siv_jax.sample")
     parser.add_argument("--mask", type=Path, help="of the photo: every rendered picture gets one")
+    parser.add_argument("--labels", **process.LABELS)
     parser.add_argument("--out", type=Path, help="folder for the files (WORKDIR/rendered_seedN)")
     return vars(parser.parse_args(argv))
 

@@ -36,6 +36,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--start_scale", type=process.whole_number(0, 100), help="of a pyramid: scales below reconstruct the photo (0)"
     )
+    parser.add_argument("--labels", **process.LABELS)
     parser.add_argument("--fidelity", type=float, help="of rendering, see siv_jax.render")
     return parser.parse_args(argv)
 

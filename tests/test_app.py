@@ -220,7 +220,7 @@ def test_from_a_dropped_photo_to_a_download_with_the_server_killed_in_between(tm
         browser.close()
         if served.process.poll() is None:
             served.end(signal.SIGKILL)
-        if (training := trainer.current(folder)) and training.pid:
+        if training := trainer.current(folder):
             os.kill(training.pid, signal.SIGKILL)
 
 

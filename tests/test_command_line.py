@@ -111,7 +111,7 @@ def test_a_stop_while_starting_leaves_nothing_half_done(tmp_path):
     assert process.returncode == 130 and "Traceback" not in err, err
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGHUP", 129), ("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("name", "code"), [("SIGHUP", 129), ("SIGINT", 130), ("SIGTERM", 143), ("SIGBREAK", 149)])
 def test_a_run_that_a_signal_stopped_has_the_signals_exit_code(monkeypatch, tmp_path, name, code):
     from siv_jax import api, main
 

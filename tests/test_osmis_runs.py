@@ -8,7 +8,7 @@ import pytest
 import toy_runs
 from PIL import Image
 
-from siv_jax import api
+from siv_jax import api, render, sample
 from siv_jax import config as config_lib
 from siv_jax.data import drawn
 from siv_jax.errors import UserError
@@ -115,6 +115,36 @@ def test_the_command_writes_masks(run, tmp_path):
     assert names == ["contact_sheet.png", "mask_00000.png", "mask_00001.png", "sample_00000.png", "sample_00001.png"]
     with Image.open(tmp_path / "out" / "sample_00000.png") as one, Image.open(tmp_path / "out" / names[0]) as sheet:
         assert sheet.width >= 2 * one.width  # each sample and its overlay
+
+
+def test_labelled_samples_agree_with_their_masks_drawn_and_rendered(run, files, tmp_path):
+    """And a photo's own mask, an object in gray, labels what is rendered from it."""
+    gray = Image.fromarray(np.where(drawn.draw_masks("example:balloons")[0] > 0, 255, 0).astype(np.uint8))
+    gray.resize((128, 96), Image.Resampling.NEAREST).save(tmp_path / "gray.png")
+    workdir = ["--workdir", str(run[0]), "--num", "2"]
+    for number, (command, flags, names) in enumerate(
+        [
+            (sample, workdir, ["class_1", "class_2"]),
+            (render, [*workdir, "--size", "40x30"], ["class_1", "class_2"]),
+            (sample, [*workdir, "--size", "40x30"], ["class_1", "class_2"]),
+            (render, [*workdir, "--mask", str(tmp_path / "gray.png"), "--size", "40x30"], ["object"]),
+        ]
+    ):
+        for labels in ("coco", "voc"):
+            assert not command.main([*flags, "--labels", labels, "--out", str(tmp_path / f"{labels}{number}")])
+        coco, voc = tmp_path / f"coco{number}", tmp_path / f"voc{number}"
+        found = json.loads((coco / "annotations.json").read_text())
+        assert [one["name"] for one in found["categories"]] == names and len(found["images"]) == 2
+        for image in found["images"]:
+            stem = image["file_name"].removesuffix(".png")
+            with Image.open(coco / f"{stem.replace('sample', 'mask')}.png") as file:
+                mask = np.asarray(file) // (255 if names == ["object"] else 1)
+            with Image.open(voc / "SegmentationClass" / f"{stem}.png") as file:
+                np.testing.assert_array_equal(np.asarray(file), mask)
+            own = {one["category_id"]: one["area"] for one in found["annotations"] if one["image_id"] == image["id"]}
+            counts = np.bincount(mask.ravel())
+            assert own == {label: counts[label] for label in np.unique(mask) if label} and mask.shape[0] > 20
+    assert own  # something of the object was drawn
 
 
 def test_the_page_lays_masks_over_rendered_samples(run):

@@ -296,11 +296,11 @@ def test_why_a_process_failed_is_one_line_and_is_kept(tmp_path, code, log, expec
 
 def test_a_signal_ends_those_under_way_and_starts_no_more(tmp_path, monkeypatch):
     stop, ended, three = StopSignal(), [], [Asked(tmp_path / name) for name in "abc"]
-    code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(143)); print(flush=True); time.sleep(600)"
-    started = []
+    code = "import sys; print(flush=True); sys.stdin.read(); sys.exit(143)"
+    started, pipes = [], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
 
     def launch(cell, environment):
-        started.append(subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE))
+        started.append(subprocess.Popen([sys.executable, "-c", code], **pipes))
         started[-1].stdout.readline()
         if len(started) == 2:
             stop.name = "SIGINT"

@@ -8,7 +8,7 @@ import numpy as np
 from siv_jax.apply.made import Made
 from siv_jax.data import PixelFormat
 from siv_jax.models.interface import Samples
-from siv_jax.sampling import pictures, sample_files
+from siv_jax.sampling import pair_files, pictures, sample_files
 
 SOFT_MASK, WHOLE = "feathered_mask.png", "unblended"
 
@@ -23,7 +23,7 @@ def write(folder: Path, made: Made, name: str, pixel_format: PixelFormat, progre
     folder.mkdir(parents=True, exist_ok=True)
     if made.frames_per_second is not None:
         return [*made.notes, *_write_animation(folder, made, name, progress)]
-    whole, suffix = folder / WHOLE, sample_files.suffix_of(pixel_format)
+    whole, suffix = folder / WHOLE, pair_files.suffix_of(pixel_format)
     for left in (folder / SOFT_MASK, *whole.glob("sample_*")):  # of an earlier edit
         left.unlink(missing_ok=True)
 
@@ -31,7 +31,7 @@ def write(folder: Path, made: Made, name: str, pixel_format: PixelFormat, progre
         for number, (image, blended) in enumerate(progress(made.finished(), made.count)):
             if made.soft is not None:
                 native = pixel_format.to_source(image)
-                sample_files.write_native(whole / f"sample_{number:05d}.{suffix}", native, pixel_format)
+                pair_files.write_native(whole / f"sample_{number:05d}.{suffix}", native, pixel_format)
             yield Samples(blended[None])
 
     if made.soft is not None:

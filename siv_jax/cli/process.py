@@ -13,7 +13,12 @@ import platformdirs
 
 from siv_jax.errors import DivergedError, UserError
 
-STOPPED_BY = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}
+# The option --labels, which two commands have.
+LABELS = {
+    "choices": ("coco", "voc"),
+    "help": "of samples with masks: as a data set in COCO's form (annotations.json) or Pascal VOC's (folders)",
+}
+STOPPED_BY = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143, "SIGBREAK": 149}
 
 
 def run(main: Callable[[list[str]], int | None]) -> None:

@@ -1,5 +1,6 @@
 """Masks from files: 8-bit gray or palette pictures, or .npy, a label for every pixel of a picture."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from siv_jax.data import drawn
 from siv_jax.data.decoding import decoding, one_line
 from siv_jax.data.files import FRAME_SUFFIXES, resolve
 from siv_jax.data.folders import entries
-from siv_jax.data.masks import MaskFormat, Masks, nearest
+from siv_jax.data.masks import UNLABELLED, MaskFormat, Masks, nearest
 from siv_jax.data.notes import Notes
 from siv_jax.data.pictures import turned_upright
 from siv_jax.data.selection import choose
@@ -40,6 +41,23 @@ def read_masks(path: Path, source: Source) -> Masks:
     """
     files = _files(str(path), source, None)
     return Masks(one_line(path), _stacked(files, source), MaskFormat(False, 255, palette=files[0].palette))
+
+
+def with_classes(masks: Masks) -> Masks:
+    """Masks of `read_masks` with the classes that their values tell apart.
+
+    As in training gray masks that go up to white are of one object; of ids 255 marks unlabelled pixels.
+
+    Raises UserError: they label the background alone.
+    """
+    found = np.unique(masks.values)
+    ids = found[found != UNLABELLED]
+    if masks.format.palette is None and found[-1] >= _LIGHT and _fits_object(found):
+        return dataclasses.replace(masks, format=MaskFormat(True, 2))
+    if not ids.any():
+        raise UserError(f"{masks.name} labels nothing but the background: its pixels are 0 or {UNLABELLED}")
+    kept = MaskFormat(False, int(ids[-1]) + 1, UNLABELLED, masks.format.palette)
+    return dataclasses.replace(masks, format=kept)
 
 
 def training_masks(data: DataConfig, source: Source) -> Masks:
@@ -74,14 +92,19 @@ def _is_object(name: str, found: np.ndarray, data: DataConfig) -> bool:
     """Whether gray masks with these values are of one object, not of ids."""
     if data.mask_classes not in (0, 2) or found[-1] < _FIRST_GRAY:
         return False
-    between = found[(found >= _FIRST_GRAY) & (found < _LIGHT)]
-    if found[-1] < _LIGHT or (not len(between) and ((found > 0) & (found < _FIRST_GRAY)).any()):
+    if found[-1] < _LIGHT or not _fits_object(found):
         raise UserError(
             f"{name} holds values up to {found[-1]} and fits no kind of mask: ids lie below {_FIRST_GRAY}, an object's "
             f"mask goes from 0 to 255; set data.mask_ignore {found[-1]} if that marks unlabelled pixels, or "
             "data.mask_classes for more ids"
         )
     return True
+
+
+def _fits_object(found: np.ndarray) -> bool:
+    """Whether gray values that go up to white can be an object's: those near black are soft edges among others."""
+    between = (found >= _FIRST_GRAY) & (found < _LIGHT)
+    return bool(between.any() or not ((found > 0) & (found < _FIRST_GRAY)).any())
 
 
 def _require_ids(name: str, found: np.ndarray, data: DataConfig) -> None:

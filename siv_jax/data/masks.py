@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -51,13 +52,13 @@ class MaskFormat:
         own = np.array(self.palette, np.uint8).reshape(-1, 3)
         return np.concatenate([own, np.zeros((256 - len(own), 3), np.uint8)])
 
-    def save(self, path: Path, labels: np.ndarray) -> None:
+    def save(self, file: Path | BinaryIO, labels: np.ndarray) -> None:
         """Writes labels [h, w] as a PNG like those that were read."""
         image = Image.fromarray(self.values(labels))
         if self.palette is not None:
             # Pillow gives pixels no more bits than the palette has colours.
             image.putpalette([*self.palette, *bytes(768 - len(self.palette))])
-        image.save(path, format="PNG")
+        image.save(file, format="PNG")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

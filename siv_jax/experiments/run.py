@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import filelock
 
+from siv_jax import system
 from siv_jax.experiments import cells, probe
 from siv_jax.experiments.cells import Cell
 from siv_jax.train.stop_signal import StopSignal
@@ -60,7 +61,7 @@ def run(
             time.sleep(_GLANCE)
     finally:
         for started in running:
-            started.child.terminate()
+            started.child.stdin.close()  # as when this process is gone: it saves and ends
         for started in running:
             started.child.wait()
 
@@ -74,7 +75,7 @@ def launch(cell: Cell, environment: dict[str, str]) -> subprocess.Popen:
             stdin=subprocess.PIPE,  # closed when this process is gone
             stdout=log,
             stderr=log,
-            start_new_session=True,
+            **system.apart(),
         )
 
 

@@ -82,7 +82,7 @@ def _train(cell: Cell, config: Config) -> str | None:
     if cell.cost() is not None:
         return None
     file, begun = cell.run / _USAGE, time.process_time()
-    before = json.loads(file.read_text()) if file.exists() else {"peak_bytes": 0, "cpu_seconds": 0.0}
+    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"peak_bytes": 0, "cpu_seconds": 0.0}
     usage = {"peak_bytes": None, "cpu_seconds": None}
 
     def note(_: int) -> None:
@@ -99,7 +99,7 @@ def _train(cell: Cell, config: Config) -> str | None:
         "size": f"{record.plan.width}x{record.plan.height}",
         "steps": record.num_steps,
         "seconds": round(logs.seconds_trained(logs.entries(cell.run)), 2),
-        **(json.loads(file.read_text()) if file.exists() else usage),
+        **(json.loads(file.read_text(encoding="utf-8")) if file.exists() else usage),
     }
     layout.write_text(cell.run / cells.COST, cells.dump(cost))
     return None
@@ -172,7 +172,7 @@ def _stop_when_alone() -> None:
     """Ends training, which saves, when the process that started this one is gone: its end of stdin is closed then."""
     while os.read(sys.stdin.fileno(), 1):
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
 
 
 if __name__ == "__main__":

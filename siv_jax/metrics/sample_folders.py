@@ -15,7 +15,8 @@ from siv_jax.data.pictures import picture_stills
 from siv_jax.data.source import Still
 from siv_jax.errors import UserError
 from siv_jax.metrics.cases import Case, PendingCase, Size, brought_to, check_size, make_case, shown
-from siv_jax.sampling.sample_files import MASK, SHEET
+from siv_jax.sampling.pair_files import MASK
+from siv_jax.sampling.sample_files import SHEET
 
 _LOSSY = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".jp2", ".j2k", ".jpx"))
 _WHITE = (255, 255, 255)

@@ -18,7 +18,8 @@ from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.report import charts, html
 from siv_jax.sampling import pictures
-from siv_jax.sampling.sample_files import MASK, SHEET
+from siv_jax.sampling.pair_files import MASK
+from siv_jax.sampling.sample_files import SHEET
 from siv_jax.workdir import layout as workdir
 from siv_jax.workdir import logs
 
@@ -96,7 +97,7 @@ def gather(folder: Path, step: int, ended: bool, seconds: float | None) -> dict:
         "size": size,
         "picture": {"file": PICTURE, "caption": _caption(record.source, record.num_frames)},
         "grids": [{"step": at, "file": file} for at, file in grids(folder) if at <= step],
-        "samples": str(sheet.relative_to(folder)) if sheet.exists() else "",
+        "samples": sheet.relative_to(folder).as_posix() if sheet.exists() else "",
         "first_grid": first_grid,
         "first_log": min(config.log_every, num_steps),
         "charts": [_chart(name, labels, curves) for name, labels in groups(curves, family.headline)],

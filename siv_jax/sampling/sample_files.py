@@ -1,28 +1,25 @@
 """Samples as files: pictures in the input's own type, a contact sheet, arrays, and walks between samples."""
 
-import json
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from siv_jax import system
 from siv_jax.data.masks import MaskFormat
 from siv_jax.data.pixel_format import PixelFormat
 from siv_jax.data.resize import limited, resize
-from siv_jax.data.tiffs import write_tiff
 from siv_jax.models.interface import Samples
-from siv_jax.sampling import pictures
-from siv_jax.workdir.layout import write_atomically, write_text
+from siv_jax.sampling import label_files, manifest, pictures
+from siv_jax.sampling.pair_files import PairFiles
 
 SHEET = "contact_sheet.png"
-MASK = "mask_"  # how the files of masks begin
-# Names of the files that a draw wrote, so that the next one into the same folder can replace them and nothing else.
-_MANIFEST = ".samples.json"
+_ARRAY = "samples.npy"
 # Most pictures on one contact sheet.
 _ON_SHEET = 100
 # Longer side of a picture on it, in pixels, at most.
 _SHEET_SIDE = 400
-_SUFFIXES = {"picture": "png", "npy": "npy", "tiff": "tif"}
 
 
 def write_samples(
@@ -32,6 +29,7 @@ def write_samples(
     pixel_format: PixelFormat,
     file_format: str = "png",
     mask_format: MaskFormat | None = None,
+    labels: str | None = None,
 ) -> Path:
     """Writes samples as they come, and a contact sheet of the first of them.
 
@@ -45,42 +43,55 @@ def write_samples(
       file_format: "png" writes a file per sample; "npy" one float32 array, samples.npy, as it is.
       mask_format: of the training input's masks, for samples that have masks: they are written as those came in, and
         stand beside the samples on the sheet.
+      labels: "coco" or "voc" to write samples and masks in that form; see label_files.require, which comes before.
 
     Returns:
       The contact sheet's path.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _remove_earlier(folder)
-    suffix = suffix_of(pixel_format)
-    names = ["samples.npy"] if file_format == "npy" else [f"sample_{i:05d}.{suffix}" for i in range(count)]
-    masks = [f"{MASK}{i:05d}.png" for i in range(count)] if mask_format else []
-    write_text(folder / _MANIFEST, json.dumps([*names, *masks, SHEET]))
-    on_sheet: list[np.ndarray] = []
-    waiting = iter(masks)
+    manifest.remove(folder)
+    kind = label_files.FORMATS[labels] if labels else PairFiles
+    files, on_sheet = kind(folder, pixel_format, mask_format), []
+    names = [_ARRAY, *files.mask_names(count)] if file_format == "npy" else files.names(count)
+    manifest.note(folder, [*names, SHEET])
 
-    def images() -> Iterator[np.ndarray]:
-        """Those of each batch, whose masks are written and whose first ones go on the sheet."""
+    def seen() -> Iterator[Samples]:
+        """The batches, whose first samples go on the sheet."""
         for batch in batches:
-            for mask in batch.masks if mask_format else ():
-                mask_format.save(folder / next(waiting), mask)
             room = max(0, _ON_SHEET - len(on_sheet))
             shown = pictures.to_uint8(batch.images[:room])
             if mask_format:
                 shown = pictures.with_overlays(shown, batch.masks[:room], mask_format.colours())
             on_sheet.extend(resize(image, *limited(image.shape[:2], _SHEET_SIDE)) for image in shown)
-            yield batch.images
+            yield batch
 
     try:
         if file_format == "npy":
-            _write_array(folder / names[0], images(), count)
+            _write_array(folder / _ARRAY, _without_masks(seen(), files), count)
         else:
-            samples = (sample for batch in images() for sample in pixel_format.to_source(batch))
-            for sample, name in zip(samples, names, strict=False):  # so that `batches` comes to its end
-                write_native(folder / name, sample, pixel_format)
+            for number, (sample, mask) in enumerate(_pairs(seen(), files)):
+                files.write(number, sample, mask)
     finally:  # an interrupted draw keeps what is done
+        files.finish()
         if on_sheet:
             pictures.save_png(folder / SHEET, pictures.grid(np.stack(on_sheet)))
     return folder / SHEET
+
+
+def _pairs(batches: Iterable[Samples], files: PairFiles) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """Samples in their input's own type, each with its mask, or None."""
+    for batch in batches:
+        masks = batch.masks if files.mask_format else itertools.repeat(None)
+        yield from zip(files.pixel_format.to_source(batch.images), masks, strict=False)
+
+
+def _without_masks(batches: Iterable[Samples], files: PairFiles) -> Iterator[np.ndarray]:
+    """The images of the batches, whose masks are written."""
+    numbers = itertools.count()
+    for batch in batches:
+        for mask in batch.masks if files.mask_format else ():
+            files.write_mask(next(numbers), mask)
+        yield batch.images
 
 
 def write_animation(folder: Path, images: np.ndarray, frames_per_second: int) -> list[Path]:
@@ -109,7 +120,7 @@ def _write_array(path: Path, batches: Iterable[np.ndarray], count: int) -> None:
         if done:
             with open(hidden, "r+b") as file:
                 _write_header(file, (done, *shape))
-            hidden.replace(path)
+            system.replace(hidden, path)
         else:
             hidden.unlink(missing_ok=True)
 
@@ -118,27 +129,3 @@ def _write_header(file, shape: tuple[int, ...]) -> None:
     """The header of an .npy file, in which numpy leaves room for another length."""
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
-
-
-def suffix_of(pixel_format: PixelFormat) -> str:
-    """Ending of the files that `write_native` writes, without a dot."""
-    return _SUFFIXES[pixel_format.kind]
-
-
-def write_native(path: Path, sample: np.ndarray, pixel_format: PixelFormat) -> None:
-    """Writes one sample [H, W, C], of `pixel_format.to_source`, as its input came in: PNG, .npy or TIFF."""
-    if pixel_format.kind == "picture":
-        pictures.save_png(path, sample)
-    elif pixel_format.kind == "npy":
-        write_atomically(path, lambda file: np.save(file, sample))
-    else:
-        write_atomically(path, lambda file: write_tiff(file, sample, pixel_format))
-
-
-def _remove_earlier(folder: Path) -> None:
-    try:
-        names = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return
-    for name in names:
-        (folder / Path(str(name)).name).unlink(missing_ok=True)

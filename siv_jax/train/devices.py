@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
+from siv_jax import system
 from siv_jax.errors import UserError
 from siv_jax.models.interface import AXIS, Stage
 from siv_jax.nn.compilation import compiler_options
@@ -47,7 +48,7 @@ def peak_memory() -> int:
     stats = jax.local_devices()[0].memory_stats() or {}
     if "peak_bytes_in_use" in stats:
         return stats["peak_bytes_in_use"]
-    return system_memory.peak()
+    return system.peak_memory()
 
 
 def kind() -> str:

@@ -1,12 +1,8 @@
-"""The memory that this system, or the container that the process runs in, can still give, and what was used."""
+"""The memory that this system, or the container that the process runs in, can still give."""
 
-import sys
 from pathlib import Path
 
 import psutil
-
-if sys.platform != "win32":
-    import resource
 
 # Where the two versions of Linux's control groups keep a container's limit, its use, and the part of its use that is
 # files in the cache, which the system takes back when asked for memory.
@@ -26,17 +22,9 @@ def available(groups: Path = Path("/sys/fs/cgroup")) -> int:
     free = psutil.virtual_memory().available
     for limit_file, used_file, stat_file, cached in _GROUPS:
         try:
-            limit, used = (int((groups / name).read_text()) for name in (limit_file, used_file))
-            stat = dict(line.split() for line in (groups / stat_file).read_text().splitlines())
+            limit, used = (int((groups / name).read_text(encoding="ascii")) for name in (limit_file, used_file))
+            stat = dict(line.split() for line in (groups / stat_file).read_text(encoding="ascii").splitlines())
         except (OSError, ValueError):  # no container of this version, or one without a limit, which reads "max"
             continue
         free = min(free, max(0, limit - used + int(stat.get(cached, 0))))
     return free
-
-
-def peak() -> int:
-    """Bytes that this process has had in use at most."""
-    if sys.platform == "win32":
-        return psutil.Process().memory_info().peak_wset
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024

@@ -44,7 +44,7 @@ def names(folder: Path) -> list[str]:
     """Runs in the folder, those of a fleet as FLEET/NAME, in natural order."""
     patterns = (f"*/{layout.CONFIG}", f"*/*/{layout.CONFIG}", f"*/{trainer.LOG}")
     found = {path.parent.relative_to(folder) for pattern in patterns for path in folder.glob(pattern)}
-    shown = [str(run) for run in found if not any(part.startswith(".") for part in run.parts)]
+    shown = [run.as_posix() for run in found if not any(part.startswith(".") for part in run.parts)]
     return sorted(shown, key=natural_key)
 
 

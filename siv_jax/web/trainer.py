@@ -1,24 +1,27 @@
 """Training as a process of its own, which the page starts, finds again and stops.
 
-FOLDER/.training       locked by the process that trains, with its run and process number
+FOLDER/.training       run, number and command of the process that was started last
+FOLDER/.training.lock  held while one is being started
 FOLDER/RUN/.log.txt    what the process said
 FOLDER/RUN/.upload/    the file that was dropped on the page
 """
 
+import contextlib
 import dataclasses
-import fcntl
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
+import filelock
+import psutil
+
 from siv_jax import config as config_lib
+from siv_jax import system
 from siv_jax.cli import config_file
 from siv_jax.data import open_source
 from siv_jax.data.files import CLIP_SUFFIXES
@@ -27,10 +30,9 @@ from siv_jax.train import devices, memory, single
 from siv_jax.workdir import layout
 
 LOG = ".log.txt"
-_CLAIM, _UPLOAD = ".training", ".upload"
+_CLAIM, _LOCK, _UPLOAD = ".training", ".training.lock", ".upload"
 _NAME = re.compile(r"[^/\\:\0\n.][^/\\:\0\n]{0,99}")
-# Looks at the claim last microseconds: a start that meets one tries again for so long.
-_PATIENCE = 1.0
+_PATIENCE = 10.0  # seconds for another page that is just starting a training
 QUICK, PAPER = "two minutes", "the paper's setting"
 # What may be chosen beside the configs' own names -> their config, for a photo.
 CHOICES = {QUICK: "quick", PAPER: "single_image"}
@@ -39,7 +41,7 @@ _FOR_CLIPS = {"single_image": "single_video"}
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """A process that trains `run`; pid 0: it is just being started."""
+    """A process that trains `run`."""
 
     run: str
     pid: int
@@ -47,18 +49,13 @@ class Training:
 
 def current(folder: Path) -> Training | None:
     """What is in training in `folder`, whoever started it from a page."""
-    if not (folder / _CLAIM).exists():
+    try:
+        claim = json.loads((folder / _CLAIM).read_text(encoding="utf-8"))
+        training, command = Training(claim["run"], claim["pid"]), claim["command"]
+        # Another process may have got the number since then. The first word is the interpreter, by any of its names.
+        return training if command and psutil.Process(training.pid).cmdline()[1:] == command[1:] else None
+    except (OSError, ValueError, TypeError, KeyError, psutil.Error):  # none yet, or gone
         return None
-    with open(folder / _CLAIM, "rb") as claim:
-        try:
-            fcntl.flock(claim, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return None
-        except BlockingIOError:
-            pass
-        try:
-            return Training(**json.loads(claim.read()))
-        except (ValueError, TypeError):  # not written yet
-            return Training("", 0)
 
 
 def configs() -> list[str]:
@@ -106,11 +103,16 @@ def resume(folder: Path, run: str) -> None:
 
 
 def stop(folder: Path) -> None:
-    """Has the run in training save and end. Raises UserError: none is."""
+    """Has the run in training save and end. Raises UserError: none is, or it cannot be reached from here."""
     training = current(folder)
-    if training is None or not training.pid:
-        raise UserError("nothing is in training" if training is None else "training is just being started: try again")
-    os.kill(training.pid, signal.SIGTERM)
+    if training is None:
+        raise UserError("nothing is in training")
+    try:
+        system.ask_to_stop(training.pid)
+    except psutil.NoSuchProcess:
+        raise UserError("nothing is in training") from None
+    except (psutil.Error, OSError) as error:
+        raise UserError(f"{training.run} cannot be stopped from here ({error}): stop process {training.pid}") from None
 
 
 def said(folder: Path, run: str, lines: int = 12) -> list[str]:
@@ -142,7 +144,7 @@ def _require_trainable(config: str, dropped: Path) -> None:
 def _require_idle(folder: Path) -> None:
     training = current(folder)
     if training is not None:
-        raise UserError(f"{training.run or 'another run'} is in training: stop it first, or wait until it is done")
+        raise UserError(f"{training.run} is in training: stop it first, or wait until it is done")
 
 
 def _free_name(folder: Path, wanted: str) -> str:
@@ -155,35 +157,25 @@ def _free_name(folder: Path, wanted: str) -> str:
 
 
 def _train(folder: Path, run: str, flags: list[str]) -> None:
-    """Starts the process. It holds the lock of the claim until it ends, however it or this process ends."""
+    """Starts the process, which goes on when this one ends. Raises UserError: another one is in training."""
     command = [sys.executable, "-m", "siv_jax.main", *flags, "--workdir", str(folder / run)]
-    with open(folder / _CLAIM, "ab+") as claim, open(folder / run / LOG, "ab") as log:
-        _lock(claim, folder)
-        _write(claim, Training(run, 0))
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=[claim.fileno()],
-            start_new_session=True,  # Ctrl-C ends the page, not the training
-        )
-        _write(claim, Training(run, process.pid))
+    try:
+        with filelock.FileLock(folder / _LOCK, timeout=_PATIENCE), open(folder / run / LOG, "ab") as log:
+            _require_idle(folder)
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **system.apart())
+            claim = {"run": run, "pid": process.pid, "command": _shown_command(process)}
+            layout.write_text(folder / _CLAIM, json.dumps(claim))
+    except filelock.Timeout:
+        raise UserError("another training is just being started: try again") from None
     threading.Thread(target=process.wait, daemon=True).start()
 
 
-def _lock(claim, folder: Path) -> None:
+def _shown_command(process: subprocess.Popen) -> list[str]:
+    """The command of a process as the system shows it, which begins a moment after the start; empty if it has ended."""
     deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            return fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                _require_idle(folder)
-            time.sleep(0.02)
-
-
-def _write(claim, training: Training) -> None:
-    claim.truncate(0)
-    claim.write(json.dumps(dataclasses.asdict(training)).encode())
-    claim.flush()
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(psutil.Error):
+            if shown := psutil.Process(process.pid).cmdline():
+                return shown
+        time.sleep(0.005)
+    return []

@@ -14,7 +14,6 @@ index.html         all this as a page, with training.png, what the run learns fr
 
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 import filelock
 
 from siv_jax import config as config_lib
+from siv_jax import system
 from siv_jax.data import PixelFormat, Source, stored
 from siv_jax.data.folders import natural_key
 from siv_jax.data.masks import MaskFormat
@@ -67,7 +67,7 @@ def default_workdir(data_path: str) -> Path:
     """runs/NAME with NAME from the input's, without its ending."""
     kind, colon, name = data_path.partition(":")
     if colon and kind in ("tfds", "example"):
-        return Path("runs") / name.strip("/").replace("/", "-")
+        return Path("runs") / name.strip("/").replace("/", "-").replace(":", "-")
     # A colon cannot stand in the name of a folder on Windows.
     return Path("runs") / (Path(data_path).expanduser().resolve().stem.replace(":", "-") or "run")
 
@@ -205,7 +205,7 @@ def write_atomically(path: Path, write: Callable) -> None:
     try:
         with open(hidden, "wb") as file:
             write(file)
-        os.replace(hidden, path)
+        system.replace(hidden, path)
     except OSError:
         hidden.unlink(missing_ok=True)
         raise
