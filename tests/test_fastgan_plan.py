@@ -10,7 +10,7 @@ from siv_jax.models.fastgan import family, network, sampler
 from siv_jax.models.fastgan.config import SIZES, Config, LossConfig, ModelConfig
 from siv_jax.models.fastgan.memory import parameters
 from siv_jax.models.fastgan.plan import make_plan
-from siv_jax.train import single
+from siv_jax.train import description, single
 
 
 def config(**changes) -> Config:
@@ -86,7 +86,7 @@ def test_lpips_needs_three_channels_and_its_weights(tmp_path, monkeypatch):
 
 def test_people_are_told_what_to_expect():
     task = single.make_task(config(data__max_size=64), open_source(config().data), 1)
-    lines = "\n".join(single.describe(task, 1))
+    lines = "\n".join(description.of(task, 1))
     assert "FastGAN at 64x48" in lines and "from 4x3 to 64x48" in lines
     assert "64 is our own" in lines and "mostly draws copies" in lines
 

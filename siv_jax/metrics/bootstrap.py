@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-import scipy.stats
 
 RESAMPLES = 1000
 SMALLEST_COUNT = 5  # fewer values say too little about their own spread
@@ -60,7 +59,9 @@ def _interval(count: int, seed: int, statistic: Callable[[np.ndarray], np.ndarra
         counts = np.apply_along_axis(np.bincount, -1, np.atleast_2d(numbers), minlength=count)
         return statistic(counts.astype(np.float64)).reshape(numbers.shape[:-1])
 
-    found = scipy.stats.bootstrap(
+    from scipy import stats  # takes a second to import, which commands that measure nothing do without
+
+    found = stats.bootstrap(
         (np.arange(count),), of_numbers, n_resamples=RESAMPLES, batch=50, method="percentile", rng=seed
     )
     return float(found.confidence_interval.low), float(found.confidence_interval.high)

@@ -15,16 +15,13 @@ from siv_jax import config as config_lib
 from siv_jax.cli import command_text
 from siv_jax.config import Config
 from siv_jax.data import Source, open_source
-from siv_jax.data.masks import UNLABELLED, Masks
 from siv_jax.errors import DivergedError, UserError
 from siv_jax.models import registry
-from siv_jax.models.interface import Plan
 from siv_jax.nn import spread
 from siv_jax.report.run_page import PAGE, RunPage
 from siv_jax.sampling import rendering, sample_files, variety
-from siv_jax.sampling.drawer import sample_size
+from siv_jax.train import description, estimate, loop, memory, processes, progress
 from siv_jax.train import devices as devices_lib
-from siv_jax.train import estimate, loop, memory, processes, progress
 from siv_jax.train.profile import recorded
 from siv_jax.train.run import Output, Run, Task
 from siv_jax.train.stop_signal import StopSignal
@@ -80,7 +77,7 @@ def train(
         say(config_lib.to_json(config).rstrip())
     with processes.together():
         task = make_task(config, open_input(config, folder), len(used))
-        for line in describe(task, len(used)):
+        for line in description.of(task, len(used)):
             say(line)
         memory.require(task, len(used))
     without_path = dataclasses.replace(config, data=dataclasses.replace(config.data, path=""))
@@ -237,41 +234,6 @@ def what_is_left(run: Run, folder: Path) -> str:
     last = run.last_checkpoint()
     kept = f"the checkpoint after step {last} in {folder} is good" if last is not None else "no checkpoint was made"
     return f"training diverged: {run.error}; {kept}; begin again with lower learning rates in another --workdir"
-
-
-def describe(task: Task, num_devices: int) -> list[str]:
-    """What the plan made of the input, for people."""
-    source, plan, config = task.source, task.plan, task.config
-    is_clip = source.num_frames > 1
-    kind = f"{source.num_frames} of {source.frames_found} frames" if is_clip else "1 picture"
-    height, width = source.size
-    needed = task.family.memory(config, plan, source.num_frames, num_devices)
-    return [
-        f"input     {source.name}: {kind}, {width}x{height}, {plan.channels} channels",
-        *([] if source.masks is None else [_of_masks(source.masks)]),
-        f"training  {task.family.title} at {plan.width}x{plan.height} (width x height), "
-        f"batch {config.batch_size} on {num_devices} {jax.default_backend()} device(s)",
-        *task.family.describe(config, plan, source),
-        f"memory    about {needed / 1e6:,.0f} MB of {devices_lib.available_memory() / 1e6:,.0f} MB on each device",
-        *_shape_note(plan, source),
-        *(f"note      {note}" for note in source.notes.lines()),
-        *(["note      samples of a clip are still pictures, not clips"] if is_clip else []),
-    ]
-
-
-def _of_masks(masks: Masks) -> str:
-    """Which masks were found, and how much of the pictures each class has."""
-    kind = "an object on its background" if masks.format.is_object else f"{masks.format.num_classes} classes"
-    shares = ", ".join(f"{label}: {share:.1%}" for label, share in enumerate(masks.shares()))
-    rest = float(np.mean(masks.labels == UNLABELLED))
-    return f"masks     {masks.name}: {kind} ({shares})" + (f", {rest:.1%} unlabelled" if rest else "")
-
-
-def _shape_note(plan: Plan, source: Source) -> list[str]:
-    height, width = sample_size(plan, source.size)
-    if (height, width) == (plan.height, plan.width):
-        return []
-    return [f"note      samples are brought from {plan.width}x{plan.height} to the picture's shape, {width}x{height}"]
 
 
 def _output(folder: Path, task: Task, stack: contextlib.ExitStack, watch: Callable[[int], None] | None) -> Output:
