@@ -1,6 +1,6 @@
 """What choosing among draws and rendering change, on trained models: one JSON line a run and choice.
 
-    python benchmarks/choices.py --runs DIR/runs/quick --data FOLDER [--candidates 1,4,6] [--fidelity 4.5,7] \\
+    python benchmarks/choices.py --runs DIR/runs/quick --data FOLDER [--candidates 1,4] [--fidelity 4.5,7] \\
         [--seed 1] [--num 16] [--out FILE]
 
 DIR is that of a finished recipes.py with the same --data. Nothing is trained, so that choices compare on equal models.
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--runs", required=True, help="folder of PICTURE/SEED workdirs")
     parser.add_argument("--data", required=True, help="as of recipes.py")
     parser.add_argument("--pictures", default="", help="names without suffix; all if not given")
-    parser.add_argument("--candidates", default="1,6")
+    parser.add_argument("--candidates", default="1,4")
     parser.add_argument("--fidelity", default="7")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--num", type=int, default=16)

@@ -4,7 +4,7 @@
 
 The network learns the composition alone, at 32 pixels; rendering brings the detail from the photo. Small networks, a
 higher learning rate, more feature augmentation than the paper's, a diversity regularization that steers itself, and
-samples that are each the one of six draws that differs most from the samples before it.
+samples that are each the one of four draws that differs most from the samples before it.
 """
 
 from siv_jax import config as config_lib
@@ -28,5 +28,5 @@ def get_config():
     config.loss.diversity_target = 0.95
     config.loss.diversity_scale = "relative"
     config.ema.decay = 0.995
-    config.candidates = 6
+    config.candidates = 4
     return config
