@@ -38,22 +38,12 @@ def _parse(argv: list[str]) -> dict:
     parser.add_argument("--seed", type=process.whole_number(0, 2**32 - 1), help="of the samples (0)")
     parser.add_argument("--size", default="photo", help="photo, WIDTHxHEIGHT or a factor such as 2x (photo)")
     fidelity = "how strongly every part of the photo must be used, 0 to 8 (7)"
-    parser.add_argument("--fidelity", type=_fidelity, default=argparse.SUPPRESS, help=fidelity)
+    parser.add_argument("--fidelity", type=float, default=argparse.SUPPRESS, help=fidelity)
     parser.add_argument("--latents", type=Path, help="a file of latents, see siv_jax.sample")
     parser.add_argument("--mask", type=Path, help="of the photo: every rendered picture gets one")
     parser.add_argument("--labels", **process.LABELS)
     parser.add_argument("--out", type=Path, help="folder for the files (WORKDIR/rendered_seedN)")
     return vars(parser.parse_args(argv))
-
-
-def _fidelity(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 8:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 8")
-    return value
 
 
 if __name__ == "__main__":

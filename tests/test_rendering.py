@@ -120,7 +120,7 @@ def test_large_photos_are_rendered_smaller():
         (["--photo", "PHOTO", "--from", "nowhere.png", "--out", "x"], "nowhere.png does not exist"),
         (["--photo", "PHOTO", "--from", "PHOTO", "--num", "3", "--out", "x"], "--num does not go with"),
         (["--workdir", "RUN", "--from", "noise", "--latents", "z.npy"], "--latents does not go with --from"),
-        (["--workdir", "RUN", "--fidelity", "9"], "'9' is not a number from 0 to 8"),
+        (["--workdir", "RUN", "--fidelity", "9"], "fidelity 9 is not a number from 0 to 8"),
         (["--workdir", "RUN", "--size", "huge"], "--size 'huge'"),
         (["--workdir", "RUN", "--mask", "PHOTO"], "is a RGB picture: a mask has one label a pixel"),
         (["--workdir", "missing"], "missing does not exist"),

@@ -19,6 +19,7 @@ Size = tuple[int, int]  # height, width
 # Longer side of the rough pictures that patch synthesis without a model starts from.
 _SMALLEST_ROUGH = 32
 _LARGEST = 16_384
+_MOST_FIDELITY = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Rendering:
     """What to render.
 
     size: (height, width).
-    fidelity: how strongly every part of the photo must be used, see Renderer.
+    fidelity: how strongly every part of the photo must be used, 0 to 8, see Renderer.
     masks: uint8 [N, H, W] of the source's frames, which ride along; None: no masks.
     settings: of the renderer.
     """
@@ -35,6 +36,11 @@ class Rendering:
     fidelity: float = DEFAULT_FIDELITY
     masks: np.ndarray | None = None
     settings: Settings = dataclasses.field(default_factory=Settings)
+
+    def __post_init__(self):
+        """Raises UserError: a fidelity out of its range."""
+        if not 0 <= self.fidelity <= _MOST_FIDELITY:
+            raise UserError(f"fidelity {self.fidelity:g} is not a number from 0 to {_MOST_FIDELITY}")
 
 
 def parse_size(text: str, photo: Size) -> Size:
