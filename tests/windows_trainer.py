@@ -8,7 +8,6 @@ from pathlib import Path
 from siv_jax.errors import UserError
 from siv_jax.web import runs, trainer
 from siv_jax.workdir import layout
-from siv_jax.workdir.checkpoint import completed_steps
 
 
 def main(folder: Path, photo: str, config: str) -> dict:
@@ -17,8 +16,8 @@ def main(folder: Path, photo: str, config: str) -> dict:
     folder.mkdir()
     run = trainer.start(folder, photo, trainer.QUICK)
     first = trainer.current(folder)
-    checkpoints = folder / run / layout.CHECKPOINTS
-    wait_until(lambda: completed_steps(checkpoints) > 0, folder, run)
+    workdir = folder / run
+    wait_until(lambda: layout.completed_steps(workdir) > 0, folder, run)
     states = [runs.status(folder, run).state]
     try:
         trainer.start(folder, photo, trainer.QUICK)
@@ -28,13 +27,13 @@ def main(folder: Path, photo: str, config: str) -> dict:
     trainer.stop(folder)
     wait_until(lambda: trainer.current(folder) is None, folder, run)
     states.append(runs.status(folder, run).state)
-    steps = [completed_steps(checkpoints)]
+    steps = [layout.completed_steps(workdir)]
     trainer.resume(folder, run)
     second = trainer.current(folder)
-    wait_until(lambda: completed_steps(checkpoints) > steps[0], folder, run)
+    wait_until(lambda: layout.completed_steps(workdir) > steps[0], folder, run)
     trainer.stop(folder)
     wait_until(lambda: trainer.current(folder) is None, folder, run)
-    steps.append(completed_steps(checkpoints))
+    steps.append(layout.completed_steps(workdir))
     return {"runs": runs.names(folder), "pids": [first.pid, second.pid], "states": states, "refusal": refusal} | {
         "steps": steps,
         "said": trainer.said(folder, run, 100),

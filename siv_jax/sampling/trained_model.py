@@ -165,13 +165,13 @@ class TrainedModel:
 
         Args:
           size: "photo", "WIDTHxHEIGHT" or a factor such as "2x".
-          fidelity: how strongly every part of the photo must be used, see siv_jax.patches.
+          fidelity: how strongly every part of the photo must be used, 0 to 8, see siv_jax.patches.
           latents: [n, ...] to render instead.
           masks: uint8 [N, H, W] of the photo, or of the clip's frames; then the samples have masks, too. None: those
             that a model of masks learnt from.
 
         Raises:
-          UserError: a size that cannot be made, or latents that do not fit.
+          UserError: a size that cannot be made, a fidelity out of its range, or latents that do not fit.
         """
         source = self.source()
         if masks is None and source.masks is not None:

@@ -29,7 +29,7 @@ _HEARTBEAT_SECONDS = 30
 # The first process draws the samples while the others wait to leave.
 _SECONDS_TO_LEAVE = 3600
 TIME_UP = "time limit"
-_REASONS = (None, TIME_UP, "SIGINT", "SIGTERM", "SIGHUP")
+_REASONS = (None, TIME_UP, *process.STOPPED_BY)
 
 
 @contextlib.contextmanager

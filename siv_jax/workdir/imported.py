@@ -51,9 +51,11 @@ def import_weights(
     if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
         raise UserError(f"{workdir} exists and is not empty: choose a new --workdir")
     lock = layout.lock(workdir)
-    checkpoint.save_weights(workdir / layout.CHECKPOINTS, found)
-    _save(workdir, config, plan, source, next(iter(weights.values())).name)
-    lock.release()
+    try:
+        checkpoint.save_weights(workdir / layout.CHECKPOINTS, found)
+        _save(workdir, config, plan, source, next(iter(weights.values())).name)
+    finally:
+        lock.release()
     return plan
 
 

@@ -107,8 +107,8 @@ def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
 def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, source: Source, digest: str) -> Record:
     """Writes into a locked workdir what a run of `config` on `source` needs; of an older run there, checks it.
 
-    Raises UserError: the workdir holds a run that differs, one after more steps than `num_steps`, a run of another
-      input, or one of another version.
+    Raises UserError: the workdir holds imported weights, a run that differs, one after more steps than `num_steps`, a
+      run of another input, or one of another version.
     """
     if (workdir / CONFIG).exists():
         record = load_record(workdir)
