@@ -110,6 +110,8 @@ class Config:
             raise ValueError("profile records a run of one model: set profile 0, or train one picture of the fleet")
         if self.time_limit and not _TIME.fullmatch(self.time_limit):
             raise ValueError(f"config key time_limit is {self.time_limit!r}; it must be a time such as 90s, 2m or 1.5h")
+        if not self.seconds:
+            raise ValueError(f"config key time_limit is {self.time_limit!r}, no time at all; empty is no limit")
         return self
 
     @property
@@ -139,7 +141,7 @@ def from_dict(values: dict) -> Config:
     try:
         return pydantic.TypeAdapter(kind).validate_python(values)
     except pydantic.ValidationError as error:
-        raise UserError(_explained(error.errors()[0], kind)) from None
+        raise UserError(explained(error, kind)) from None
 
 
 def model_name(values: dict) -> str:
@@ -219,8 +221,9 @@ def _walk(values: Any, prefix: str) -> Iterator[tuple[str, object, Any]]:
             yield prefix + name, value, field
 
 
-def _explained(problem: dict, kind: type) -> str:
-    """One line about pydantic's first complaint."""
+def explained(error: pydantic.ValidationError, kind: type) -> str:
+    """One line about the first complaint that settings of a `kind` of Config met."""
+    problem = error.errors()[0]
     key, given = ".".join(map(str, problem["loc"])), problem["input"]
     if problem["type"] == "unexpected_keyword_argument":
         return f"unknown config key {key}{_suggestion(key, flatten(kind()))}"

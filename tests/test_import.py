@@ -68,6 +68,7 @@ def test_fastgan_refusals(name, tmp_path):
     refused(tmp_path, changed(own, "to_128.weight_v", None), "fastgan", "to_128.weight_v is missing")
     refused(tmp_path, changed(own, "to_big.weight_orig", wide), "fastgan", "to_big.*do not fit")
     refused(tmp_path, changed(own, "to_big.weight", np.ones(3)), "fastgan", "to_big.weight has no place")
+    refused(tmp_path, {key: value for key, value in own.items() if "to_big" not in key}, "fastgan", r"no to_big\.\*")
     refused(tmp_path, changed(own, "feat_8.2.weight", np.ones(5)), "fastgan", "map_8/noise_0/weight")
     refused(tmp_path, {key: value for key, value in own.items() if "feat_256" not in key}, "fastgan", "128 pixels")
     refused(tmp_path, own | {f"g.{key}": value for key, value in own.items()}, "fastgan", "there should be .* one")
@@ -139,5 +140,9 @@ def test_osmis(name, tmp_path):
     assert model.record.plan.num_classes == golden.classes
     drawn(model, tmp_path)
     assert (tmp_path / "run" / "samples_seed0" / "mask_00001.png").exists()
+    photo = picture_file(tmp_path, np.zeros((1, 64, 112, 3), np.float32))
+    (tmp_path / "with_photo").mkdir()
+    kept = imported(tmp_path / "with_photo", own, "osmis", image=photo)
+    assert kept.source().masks is None and kept.source().size == (64, 112)
     refused(tmp_path, own, "siv_gan", "mask_converter.* has no place")
     refused(tmp_path, changed(own, "mask_converter.bias", np.ones(7)), "osmis", "to_mask/")

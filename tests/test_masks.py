@@ -8,7 +8,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from siv_jax.config import DataConfig
-from siv_jax.data import drawn, open_source, stored
+from siv_jax.data import drawn, mask_file, open_source, stored
 from siv_jax.data.masks import UNLABELLED, MaskFormat, Masks
 from siv_jax.errors import UserError
 
@@ -212,3 +212,17 @@ def test_standard_colours():
     colours = MaskFormat(False, 9).colours()
     assert list(map(tuple, colours[:7])) == expected and tuple(colours[8]) == (64, 0, 0)
     assert len(set(map(tuple, colours))) == 256
+
+
+def test_classes_of_masks_that_no_config_describes():
+    def classes(values, palette=None):
+        masks = Masks("mask.png", values[None], MaskFormat(False, 255, palette=palette))
+        return mask_file.with_classes(masks).format
+
+    assert classes(ids()).num_classes == int(ids().max()) + 1
+    assert classes(np.where(ids() > 0, 255, 0).astype(np.uint8)).is_object
+    assert classes(with_id(200), PALETTE).num_classes == 201
+    with pytest.raises(UserError, match="values up to 200 and fits no kind of mask"):
+        classes(with_id(200))
+    with pytest.raises(UserError, match="labels nothing but the background"):
+        classes(all_of(0))

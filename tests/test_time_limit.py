@@ -35,6 +35,11 @@ def test_times(text, seconds):
     assert toy_runs.config(time_limit=text).seconds == seconds
 
 
+def test_no_time_at_all_is_refused():
+    with pytest.raises(UserError, match="no time at all; empty is no limit"):
+        toy_runs.config(time_limit="0.0m")
+
+
 @pytest.mark.parametrize("text", ["2", "m", "-2m", "2 m", "2d"])
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(UserError, match=r"a time such as 90s, 2m or 1\.5h"):

@@ -48,12 +48,18 @@ def with_classes(masks: Masks) -> Masks:
 
     As in training gray masks that go up to white are of one object; of ids 255 marks unlabelled pixels.
 
-    Raises UserError: they label the background alone.
+    Raises UserError: they label the background alone, or fit no kind of mask.
     """
     found = np.unique(masks.values)
     ids = found[found != UNLABELLED]
-    if masks.format.palette is None and found[-1] >= _LIGHT and _fits_object(found):
+    gray = masks.format.palette is None
+    if gray and found[-1] >= _LIGHT and _fits_object(found):
         return dataclasses.replace(masks, format=MaskFormat(True, 2))
+    if gray and len(ids) and ids[-1] >= _FIRST_GRAY:
+        raise UserError(
+            f"{masks.name} holds values up to {ids[-1]} and fits no kind of mask: ids lie below {_FIRST_GRAY}, an "
+            "object's mask goes from 0 to 255"
+        )
     if not ids.any():
         raise UserError(f"{masks.name} labels nothing but the background: its pixels are 0 or {UNLABELLED}")
     kept = MaskFormat(False, int(ids[-1]) + 1, UNLABELLED, masks.format.palette)

@@ -16,7 +16,7 @@ from siv_jax.data.resize import limited, resize
 from siv_jax.data.source import MAX_CHANNELS, Source
 from siv_jax.errors import UserError
 
-_MASKS = "masks"
+MASKS = "masks"
 # Pixels of the longer side that are kept, of a single frame and of the frames of a clip.
 MAX_SIDE, MAX_CLIP_SIDE = 4096, 1080
 # Most levels, of 255, by which versions of a decoder may differ in what they make of one file.
@@ -47,9 +47,9 @@ def store(source: Source, folder: Path) -> tuple[int, int]:
                 # Level 1 takes a third of the time of Pillow's own choice.
                 Image.fromarray(frame).save(path, compress_level=1)
         if source.masks is not None:
-            (partial / _MASKS).mkdir()
+            (partial / MASKS).mkdir()
             for number, mask in enumerate(source.masks.resized(height, width).values, start=1):
-                Image.fromarray(mask).save(partial / _MASKS / f"{number:06d}-of-{source.num_frames:06d}.png")
+                Image.fromarray(mask).save(partial / MASKS / f"{number:06d}-of-{source.num_frames:06d}.png")
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -91,7 +91,7 @@ def stored(
     if mask_format is None:
         return source
     masks = Masks(
-        name, _read_masks([folder / _MASKS / f"{path.stem}.png" for path in paths], (height, width)), mask_format
+        name, _read_masks([folder / MASKS / f"{path.stem}.png" for path in paths], (height, width)), mask_format
     )
     return dataclasses.replace(source, masks=masks)
 

@@ -144,7 +144,7 @@ def named(root: object) -> Iterator[tuple[str, Tensor | np.float64]]:
         seen += 1
         # A file can put a container into itself, or each of a few twice into the next.
         if len(path) > _DEEPEST or seen > _MOST:
-            raise Refused("its dictionaries and lists hold one another without end")
+            raise Refused("its dictionaries and lists hold too much, or one another without end")
         if isinstance(value, Tensor):
             yield ".".join(path), value
         elif isinstance(value, int | float) and not isinstance(value, bool):

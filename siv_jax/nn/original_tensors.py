@@ -117,6 +117,8 @@ def listed(tensors: Tensors, name: str) -> list[np.ndarray]:
         if not numbered or set(numbered) != {str(i) for i in range(len(numbered))}:
             raise UserError(f"{name}.0, {name}.1, ... are missing or not complete")
         found = [numbered[str(i)] for i in range(len(numbered))]
+    if any(one.dtype.kind not in "fiu" for one in found):
+        raise UserError(f"{name} holds something else than numbers")
     found = [np.asarray(one, np.float32) for one in found]
     if not all(np.isfinite(one).all() for one in found):
         raise UserError(f"{name} holds values that are not finite")

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from siv_jax.workdir.layout import write_text
 
@@ -17,12 +17,12 @@ def note(folder: Path, names: list[str]) -> None:
 def noted(folder: Path) -> list[str]:
     """The names of the last draw into the folder, but those that lead out of it; none where there was no draw."""
     try:
-        names = [PurePosixPath(str(name)) for name in json.loads((folder / _FILE).read_text(encoding="utf-8"))]
+        names = [Path(str(name)) for name in json.loads((folder / _FILE).read_text(encoding="utf-8"))]
+        root = folder.resolve()
+        inside = {parent: (root / parent).resolve().is_relative_to(root) for parent in {name.parent for name in names}}
     except (OSError, ValueError, TypeError):
         return []
-    root = folder.resolve()
-    inside = {parent: (root / parent).resolve().is_relative_to(root) for parent in {name.parent for name in names}}
-    return [str(name) for name in names if inside[name.parent] and name.name not in ("", "..")]
+    return [name.as_posix() for name in names if inside[name.parent] and name.name not in ("", "..")]
 
 
 def remove(folder: Path) -> None:
@@ -30,7 +30,7 @@ def remove(folder: Path) -> None:
     names = noted(folder)
     for name in names:
         (folder / name).unlink(missing_ok=True)
-    below = {parent for name in names for parent in PurePosixPath(name).parents if parent.name}
+    below = {parent for name in names for parent in Path(name).parents if parent.name}
     for parent in sorted(below, key=lambda path: len(path.parts), reverse=True):
         with contextlib.suppress(OSError):  # not empty, or gone
             (folder / parent).rmdir()

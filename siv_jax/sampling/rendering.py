@@ -90,9 +90,8 @@ def of_model(drawer: Drawer, weights: Any, z: np.ndarray, source: Source, render
       UserError: the source is too small to be rendered from.
     """
     renderer = _renderer(source, drawer.size, rendering)
-    for i in range(0, len(z), drawer.batch):
-        for image in require_finite(drawer(weights, z[i : i + drawer.batch]), i).images:
-            yield _made(renderer, image[None], rendering)
+    batches = (require_finite(drawer(weights, z[i : i + drawer.batch]), i) for i in range(0, len(z), drawer.batch))
+    return (_made(renderer, image[None], rendering) for batch in batches for image in batch.images)
 
 
 def of_picture(picture: Source, source: Source, rendering: Rendering) -> Iterator[Samples]:
@@ -128,8 +127,9 @@ def of_noise(source: Source, seed: int, count: int, rendering: Rendering) -> Ite
     shrink = _SMALLEST_ROUGH / max(source.size)
     rough = tuple(max(8, round(side * shrink)) for side in source.size)
     photos, renderer = _photos(source, rough), _renderer(source, rough, rendering)
-    for number in range(count):
-        yield _made(renderer, noise(photos, rough, seed=seed, numbers=[number]), rendering)
+    return (
+        _made(renderer, noise(photos, rough, seed=seed, numbers=[number]), rendering) for number in range(count)
+    )
 
 
 def as_float(frames: np.ndarray, pixel_format: PixelFormat) -> np.ndarray:

@@ -87,8 +87,12 @@ def start(folder: Path, dropped: str | None, choice: str, name: str = "") -> str
     _require_trainable(config, Path(dropped))
     upload = folder / run / _UPLOAD / Path(dropped).name
     upload.parent.mkdir(parents=True)
-    shutil.copyfile(dropped, upload)
-    _train(folder, run, ["--config", config, f"--config.data.path={upload}"])
+    try:
+        shutil.copyfile(dropped, upload)
+        _train(folder, run, ["--config", config, f"--config.data.path={upload}"])
+    except UserError:  # another page was faster
+        shutil.rmtree(folder / run, ignore_errors=True)
+        raise
     return run
 
 

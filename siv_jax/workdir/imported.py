@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pydantic
 
 from siv_jax import config as config_lib
 from siv_jax.config import Config
@@ -44,8 +45,9 @@ def import_weights(
     source = open_source(config.data) if image is not None else None
     try:
         config, plan, found = convert(tensors, config, source)
-    except UserError as error:
-        raise UserError(f"{', '.join(map(str, weights.values()))}: {error}") from None
+    except (UserError, pydantic.ValidationError) as error:
+        reason = error if isinstance(error, UserError) else config_lib.explained(error, type(config))
+        raise UserError(f"{', '.join(map(str, weights.values()))}: {reason}") from None
     if source is not None and source.channels != plan.channels:
         raise UserError(f"{image} has {source.channels} channels, and the weights make pictures of {plan.channels}")
     if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):

@@ -196,7 +196,9 @@ def load_source(workdir: Path) -> Source:
     record = load_record(workdir)
     if not record.num_frames:
         raise UserError(f"{workdir} holds imported weights, which have no training picture")
-    return stored.stored(workdir / SOURCE, record.source, record.frames_found, record.format, record.masks)
+    # Imported weights of a model of masks come without the photo's own.
+    masks = record.masks if (workdir / SOURCE / stored.MASKS).is_dir() or record.num_steps else None
+    return stored.stored(workdir / SOURCE, record.source, record.frames_found, record.format, masks)
 
 
 def write_atomically(path: Path, write: Callable) -> None:

@@ -58,6 +58,8 @@ def import_weights(tensors: Tensors, config: Config, source: Source | None) -> t
     Raises UserError: these are not the weights of one FastGAN generator.
     """
     params, before = trees(_chosen(tensors))
+    if "to_image" not in params:
+        raise UserError("there is no to_big.*, the layer that makes the images of a FastGAN generator")
     size, channels = _size(params), params["to_image"]["kernel"].shape[-1]
     inputs, *_, outputs = params["map_4"]["project"]["kernel"].shape
     model = dataclasses.replace(config.model, ch_g=max(1, outputs // 32), noise_dim=inputs, tanh="as_run")
