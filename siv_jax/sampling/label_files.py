@@ -35,11 +35,14 @@ class CocoFiles(PairFiles):
         super().write(number, sample, mask)
         height, width = mask.shape
         image = {"id": number + 1, "file_name": f"sample_{number:05d}.png", "width": width, "height": height}
+        present = [int(label) for label in np.unique(mask) if label not in (0, UNLABELLED)]
+        first = len(self._annotations) + 1
+        found = [
+            {"id": first + i, "image_id": image["id"]} | _annotation(mask, label) for i, label in enumerate(present)
+        ]
+        # Together, so that an interruption leaves no picture without its labels.
         self._images.append(image)
-        for label in np.unique(mask):
-            if label not in (0, UNLABELLED):
-                ids = {"id": len(self._annotations) + 1, "image_id": image["id"]}
-                self._annotations.append(ids | _annotation(mask, int(label)))
+        self._annotations += found
 
     def finish(self) -> None:
         if not self._images:
