@@ -217,7 +217,7 @@ def test_refusals():
         config(transform__max_shift=0.5)
     with pytest.raises(UserError, match=r"optim\.decay_end is 10, not after optim\.decay_start"):
         config(optim__decay_start=20, optim__decay_end=10)
-    with pytest.raises(UserError, match="batch_size 1 does not divide over 2 devices: set batch_size 2"):
+    with pytest.raises(UserError, match="batch_size 1 does not divide over 2 devices: the nearest that does is 2;"):
         family.stages(config(), plan_of(), shards=2)
 
 

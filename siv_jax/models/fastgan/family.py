@@ -6,9 +6,10 @@ from siv_jax.metrics import network_weights
 from siv_jax.models.fastgan.config import Config
 from siv_jax.models.fastgan.memory import estimate, parameters
 from siv_jax.models.fastgan.original_weights import import_weights
-from siv_jax.models.fastgan.plan import Plan, make_plan, require_equal_shares
+from siv_jax.models.fastgan.plan import Plan, make_plan
 from siv_jax.models.fastgan.sampler import Sampler
 from siv_jax.models.fastgan.step import Training
+from siv_jax.nn import shared_batch
 
 title = "FastGAN"
 inputs = frozenset({"image"})
@@ -33,7 +34,7 @@ def plan(config: Config, source: Source) -> Plan:
 
 def stages(config: Config, plan: Plan, shards: int = 1) -> list[Training]:
     """The one stage of training. Raises UserError: the batch cannot be shared out, or LPIPS has no weights."""
-    require_equal_shares(config, shards)
+    shared_batch.require_equal_shares(config.batch_size, shards)
     if config.loss.reconstruction == "lpips":
         try:
             network_weights.require(["vgg"])

@@ -1,10 +1,8 @@
 """From the shape of the pictures to the shapes of the networks."""
 
 import dataclasses
-import math
 
-from siv_jax.errors import UserError
-from siv_jax.models.fastgan.config import Config, ModelConfig
+from siv_jax.models.fastgan.config import ModelConfig
 
 _START = 4  # cells of the longer side of the first map
 _SHORTEST_START = 2  # with 1 the discriminator's last map would be smaller than its last kernel
@@ -94,16 +92,4 @@ def make_plan(height: int, width: int, channels: int, size: int) -> Plan:
         channels=channels,
         start_height=start_height,
         start_width=start_width,
-    )
-
-
-def require_equal_shares(config: Config, shards: int) -> None:
-    """Checks that the batch can be shared out over so many devices. Raises UserError: it does not divide."""
-    batch = config.batch_size
-    if batch % shards == 0:
-        return
-    nearest = " or ".join(map(str, sorted({max(1, batch // shards) * shards, math.ceil(batch / shards) * shards})))
-    raise UserError(
-        f"batch_size {batch} does not divide over {shards} devices: the nearest that does is {nearest}; "
-        "or use fewer devices with --devices"
     )

@@ -5,10 +5,10 @@ from siv_jax.models.ingan import network, transform
 from siv_jax.models.ingan.config import Config
 from siv_jax.models.ingan.memory import estimate
 from siv_jax.models.ingan.original_weights import import_weights
-from siv_jax.models.ingan.plan import Plan, make_plan, require_equal_shares
+from siv_jax.models.ingan.plan import Plan, make_plan
 from siv_jax.models.ingan.sampler import Sampler
 from siv_jax.models.ingan.step import Training
-from siv_jax.nn import flat
+from siv_jax.nn import flat, shared_batch
 
 title = "InGAN"
 inputs = frozenset({"image"})
@@ -25,7 +25,7 @@ def plan(config: Config, source: Source) -> Plan:
 
 def stages(config: Config, plan: Plan, shards: int = 1) -> list[Training]:
     """The one stage of training. Raises UserError where the batch cannot be shared out."""
-    require_equal_shares(config, shards)
+    shared_batch.require_equal_shares(config.batch_size, shards)
     return [Training(plan, config, shards)]
 
 

@@ -92,16 +92,3 @@ def _canvases(crop: int, config: Config) -> tuple[int, ...]:
         return (largest,)
     steps = [crop + (largest - crop) * i / (count - 1) for i in range(count)]
     return tuple(sorted({output_side(step, multiple) for step in steps}))
-
-
-def require_equal_shares(config: Config, shards: int) -> None:
-    """Checks that the batch can be shared out over so many devices.
-
-    Raises:
-      UserError: it does not divide.
-    """
-    if config.batch_size % shards:
-        raise UserError(
-            f"batch_size {config.batch_size} does not divide over {shards} devices: set batch_size {shards}, or use "
-            "fewer devices with --devices"
-        )

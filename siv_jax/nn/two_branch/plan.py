@@ -4,6 +4,7 @@ import dataclasses
 
 from siv_jax.config import Config
 from siv_jax.errors import UserError
+from siv_jax.nn import shared_batch
 from siv_jax.nn.two_branch.settings import ModelConfig
 
 # Sides that the paper's plans fit. Smaller pictures, which only rendering makes worth training, take four generator
@@ -129,15 +130,9 @@ def require_equal_shares(config: Config, shards: int) -> None:
       UserError: it does not divide, or leaves each a single sample where pairs are compared.
     """
     batch, fewest = config.batch_size, 1 if config.loss.diversity in ("none", "zcr") else 2
-    if batch % shards == 0 and batch // shards >= fewest:
-        return
-    fitting = {max(fewest, batch // shards) * shards, max(fewest, batch // shards + 1) * shards}
-    nearest = " or ".join(map(str, sorted(fitting)))
-    if batch % shards:
-        problem = f"does not divide over {shards} devices: the nearest that does is {nearest}"
-    else:
-        problem = (
-            f"leaves 1 sample to each of {shards} devices, and loss.diversity {config.loss.diversity} compares "
-            f"pairs: take {fewest * shards}"
+    shared_batch.require_equal_shares(batch, shards, fewest)
+    if batch // shards < fewest:
+        raise UserError(
+            f"batch_size {batch} leaves 1 sample to each of {shards} devices, and loss.diversity "
+            f"{config.loss.diversity} compares pairs: take {fewest * shards}; or use fewer devices with --devices"
         )
-    raise UserError(f"batch_size {batch} {problem}; or use fewer devices with --devices")
