@@ -1,4 +1,4 @@
-"""SinGAN for a CPU: up to 128 pixels, six scales, one turn of each player in a step. Not timed yet.
+"""SinGAN for a CPU: up to 128 pixels, six scales, one turn of each player in a step.
 
     python -m siv_jax.main --config singan_small --config.data.path photo.jpg
 
