@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from siv_jax.data.pixel_format import PICTURE
 from siv_jax.workdir.layout import write_atomically
 
 # How much of a mask's colour its overlay shows.
@@ -13,8 +14,8 @@ _GAP = 2  # pixels between the pictures of a grid
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """float32 in [-1, 1] to uint8 0..255, rounded; any shape."""
-    return np.rint((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+    """float32 in [-1, 1] to uint8 0..255, rounded as in the files of samples; any shape."""
+    return PICTURE.to_source(images)
 
 
 def viewable(images: np.ndarray) -> np.ndarray:
