@@ -86,8 +86,6 @@ class TrainedModel:
 
     def latents(self, count: int, seed: int = 0, start: int = 0) -> np.ndarray:
         """The sampler's noise float32 [count, ...], numbers `start` on of `seed`, chosen as config.candidates says."""
-        if self.config.candidates == 1:
-            return self._drawer.noise(seed, start, count)
         return variety.latents(self._drawer, self._weights, self.config.candidates, seed, start, count)
 
     def generate(self, z: np.ndarray) -> np.ndarray:

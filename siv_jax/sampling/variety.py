@@ -23,6 +23,8 @@ def latents(drawer: Drawer, weights: Any, candidates: int, seed: int, start: int
     Sample i is one of draws `i * candidates` to `(i + 1) * candidates` of the seed: the first one of the first sample
     of a group, and then the one whose nearest sample of the group so far is farthest away. float32 [count, ...].
     """
+    if candidates == 1:
+        return drawer.noise(seed, start, count)
     first = start - start % _GROUP
     groups = [
         _of_group(drawer, weights, candidates, seed, number, min(_GROUP, start + count - number))
