@@ -56,10 +56,7 @@ def with_classes(masks: Masks) -> Masks:
     if gray and found[-1] >= _LIGHT and _fits_object(found):
         return dataclasses.replace(masks, format=MaskFormat(True, 2))
     if gray and len(ids) and ids[-1] >= _FIRST_GRAY:
-        raise UserError(
-            f"{masks.name} holds values up to {ids[-1]} and fits no kind of mask: ids lie below {_FIRST_GRAY}, an "
-            "object's mask goes from 0 to 255"
-        )
+        raise UserError(_no_kind(masks.name, ids[-1]))
     if not ids.any():
         raise UserError(f"{masks.name} labels nothing but the background: its pixels are 0 or {UNLABELLED}")
     kept = MaskFormat(False, int(ids[-1]) + 1, UNLABELLED, masks.format.palette)
@@ -100,11 +97,17 @@ def _is_object(name: str, found: np.ndarray, data: DataConfig) -> bool:
         return False
     if found[-1] < _LIGHT or not _fits_object(found):
         raise UserError(
-            f"{name} holds values up to {found[-1]} and fits no kind of mask: ids lie below {_FIRST_GRAY}, an object's "
-            f"mask goes from 0 to 255; set data.mask_ignore {found[-1]} if that marks unlabelled pixels, or "
+            f"{_no_kind(name, found[-1])}; set data.mask_ignore {found[-1]} if that marks unlabelled pixels, or "
             "data.mask_classes for more ids"
         )
     return True
+
+
+def _no_kind(name: str, highest: int) -> str:
+    return (
+        f"{name} holds values up to {highest} and fits no kind of mask: ids lie below {_FIRST_GRAY}, an object's mask "
+        "goes from 0 to 255"
+    )
 
 
 def _fits_object(found: np.ndarray) -> bool:
