@@ -7,6 +7,7 @@ from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
 
 from siv_jax import config
 from siv_jax.config import DataConfig, section, setting
+from siv_jax.nn import adam_settings
 
 MODES = Literal["generation", "retarget", "animation", "harmonization", "editing"]
 
@@ -36,15 +37,12 @@ class LossConfig:
 
 
 @section
-class OptimConfig:
+class OptimConfig(adam_settings.OptimConfig):
     lr_g: StrictFloat = setting(5e-4, "learning rate of the newest body of the generator", 0.0, 1.0)
     lr_d: StrictFloat = setting(5e-4, "learning rate of the discriminator", 0.0, 1.0)
     lr_scale: StrictFloat = setting(
         0.1, "each older body learns at this share of the next one's rate; 0.5 is nearer to the picture", 0.0, 1.0
     )
-    beta1: StrictFloat = setting(0.5, "of Adam", 0.0, 0.999999)
-    beta2: StrictFloat = setting(0.999, "of Adam", 0.0, 0.999999)
-    eps: StrictFloat = setting(1e-8, "of Adam", 1e-30, 1.0)
     updates_d: StrictInt = setting(3, "updates of the discriminator in a step", 1, 100)
     updates_g: StrictInt = setting(3, "Adam updates of the generator in a step, all with one gradient", 1, 100)
 

@@ -8,6 +8,7 @@ from pydantic import StrictFloat, StrictInt
 
 from siv_jax import config
 from siv_jax.config import DataConfig, section, setting
+from siv_jax.nn import adam_settings
 
 # Shifts of twice this reach 0.9, where the far corner is seen at a tenth of its size; at 1 a picture folds over.
 LARGEST_SHIFT = 0.45
@@ -70,14 +71,11 @@ class LossConfig:
 
 
 @section
-class OptimConfig:
+class OptimConfig(adam_settings.OptimConfig):
     lr_g: StrictFloat = setting(5e-5, "learning rate of the generator", 0.0, 1.0)
     lr_d: StrictFloat = setting(5e-5, "learning rate of the discriminators", 0.0, 1.0)
     decay_start: StrictInt = setting(20_000, "from this step on both learning rates fall in a line", 0, 10**9)
     decay_end: StrictInt = setting(75_000, "the step when they reach zero", 1, 10**9)
-    beta1: StrictFloat = setting(0.5, "of Adam", 0.0, 0.999999)
-    beta2: StrictFloat = setting(0.999, "of Adam", 0.0, 0.999999)
-    eps: StrictFloat = setting(1e-8, "of Adam", 1e-30, 1.0)
 
 
 @section

@@ -6,6 +6,7 @@ from pydantic import StrictBool, StrictFloat, StrictInt
 
 from siv_jax import config
 from siv_jax.config import section, setting
+from siv_jax.nn import adam_settings
 
 
 @section
@@ -52,12 +53,9 @@ class LossConfig:
 
 
 @section
-class OptimConfig:
+class OptimConfig(adam_settings.OptimConfig):
     lr_g: StrictFloat = setting(5e-4, "learning rate of the generator", 0.0, 1.0)
     lr_d: StrictFloat = setting(5e-4, "learning rate of the discriminator", 0.0, 1.0)
-    beta1: StrictFloat = setting(0.5, "of Adam", 0.0, 0.999999)
-    beta2: StrictFloat = setting(0.999, "of Adam", 0.0, 0.999999)
-    eps: StrictFloat = setting(1e-8, "of Adam", 1e-30, 1.0)
     turns_g: StrictInt = setting(3, "updates of the generator in a step", 1, 100)
     turns_d: StrictInt = setting(3, "updates of the discriminator in a step, before the generator's", 1, 100)
     decay_from: StrictFloat = setting(
