@@ -1,12 +1,13 @@
 """Rendering: seconds a sample, compilation, peak memory and distance to the exact search, as JSON lines.
 
-    python benchmarks/render.py --photo photo.jpg [--width 250 1152 2304] [--count 3] [--out FILE]
+    python benchmarks/render.py --photo photo.jpg [--width 250 1152 2304] [--count 3] [--exact_pairs N] [--out FILE]
 
 Every width is measured in a process of its own, so that compilation is cold and peak memory is that size's. The photo
 is enlarged to the width where it is smaller. Rough pictures are the photo at 32 pixels, mirrored and rolled.
 `over_exact` is the mean distance of 1,024 of the rendered picture's patches to their matches, over that to their
-nearest neighbours in the photo; null for large pictures, whose patches do not fit in memory. Results that FILE already
-holds are not measured again.
+nearest neighbours in the photo; null for large pictures, whose patches do not fit in memory. --exact_pairs is up to how
+many pairs of patches a level is searched exactly, if not the device's own limit. Results that FILE already holds are not
+measured again.
 """
 
 import argparse
@@ -26,23 +27,25 @@ def main() -> None:
     parser.add_argument("--photo", type=Path, required=True)
     parser.add_argument("--width", type=int, nargs="+", default=[250, 1152, 2304])
     parser.add_argument("--count", type=int, default=3, help="samples that are timed")
+    parser.add_argument("--exact_pairs", type=int, help="pairs of patches up to which the search is exact")
     parser.add_argument("--out", default="", help="file to append the lines to")
     given = parser.parse_args()
     lines = Path(given.out).read_text().splitlines() if given.out and Path(given.out).exists() else []
-    done = {(line["photo"], line["size"][0], line["samples"]) for line in map(json.loads, lines)}
+    found = map(json.loads, lines)
+    done = {(line["photo"], line["size"][0], line["samples"], line.get("exact_pairs")) for line in found}
     context = multiprocessing.get_context("spawn")
     for width in given.width:
-        if (given.photo.name, width, given.count) not in done:
+        if (given.photo.name, width, given.count, given.exact_pairs) not in done:
             with context.Pool(1) as pool:
-                emit(pool.apply(measure, (given.photo, width, given.count)), given.out)
+                emit(pool.apply(measure, (given.photo, width, given.count, given.exact_pairs)), given.out)
 
 
-def measure(path: Path, width: int, count: int) -> dict:
+def measure(path: Path, width: int, count: int, exact_pairs: int | None) -> dict:
     """One line: the photo rendered at `width`."""
     import jax
 
     from siv_jax.patches.pyramid import resize
-    from siv_jax.patches.render import Renderer
+    from siv_jax.patches.render import Renderer, Settings
 
     jax.config.update("jax_enable_compilation_cache", False)
     picture = Image.open(path).convert("RGB")
@@ -50,7 +53,8 @@ def measure(path: Path, width: int, count: int) -> dict:
     photo = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), np.float32)[None] / 127.5 - 1
     rough_size = max(8, round(32 * height / width)), 32
     begun = time.perf_counter()
-    renderer = Renderer(photo, (height, width), rough_size=rough_size)
+    settings = Settings(exact_pairs=exact_pairs)
+    renderer = Renderer(photo, (height, width), rough_size=rough_size, settings=settings)
     mirrored = resize(photo, rough_size)[:, :, ::-1]
     rough = np.concatenate([np.roll(mirrored, 5 * number, axis=2) for number in range(count + 1)])
     renderer(rough[:1])
@@ -71,6 +75,7 @@ def measure(path: Path, width: int, count: int) -> dict:
         "size": [width, height],
         "samples": count,
         "levels": [list(level.output) for level in renderer.levels],
+        "exact_pairs": exact_pairs,
         "exact_levels": sum(map(renderer.exact_at, renderer.levels)),
         "first_sample_seconds": round(cold, 2),
         "seconds": summary(seconds),
