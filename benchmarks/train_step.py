@@ -94,7 +94,8 @@ def arithmetic(stage, state, data) -> float:
     with forced_form("fused"):
         # A function of its own, since jax.jit would give back what it traced of the step in another form.
         step = jax.jit(lambda *arguments: stage.step(*arguments))
-        return step.lower(state, data, jax.random.key(0, impl="threefry2x32"), 0).cost_analysis()["flops"]
+        lowered = step.lower(state, data, jax.random.key(0, impl="threefry2x32"), 0)
+        return (lowered.cost_analysis() or lowered.compile().cost_analysis())["flops"]
 
 
 if __name__ == "__main__":

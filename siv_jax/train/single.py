@@ -107,6 +107,8 @@ def train(
             limit = f", the time limit of {config.time_limit}" if run.num_steps < task.num_steps else ""
             say(f"done      {run.num_steps} steps{limit}")
             write_samples(run, folder, stop, say)
+            if stop.name:
+                return stop.name
             say(f"more      {command_text.shell('siv_jax.sample', '--workdir', folder, '--num', 100, '--out', 'DIR')}")
             say(f"look at   {folder / PAGE}")
     if config.profile and (folder / layout.PROFILE).exists():
@@ -210,7 +212,10 @@ def write_samples(run: Run, folder: Path, stop: StopSignal, say: Callable[[str],
         made = rendering.of_model(run.drawer, weights, noise, source, wanted)
         made = itertools.takewhile(lambda _: stop.name is None, made)
         sheet = sample_files.write_samples(folder / layout.RENDERED, made, len(noise), source.format, mask_format=masks)
-        say(f"rendered  {sheet}: from the photo's own patches, {size[1]}x{size[0]}")
+        if stop.name:
+            say(f"stopped by {stop.name} while rendering; the model is saved. The same command renders all samples")
+        else:
+            say(f"rendered  {sheet}: from the photo's own patches, {size[1]}x{size[0]}")
     except UserError as error:  # a picture too small to have patches
         say(f"note      not rendered: {error}")
 
@@ -252,7 +257,7 @@ def _output(folder: Path, task: Task, stack: contextlib.ExitStack, watch: Callab
 
 def _advance(run: Run, devices: list[jax.Device], folder: Path, stop: StopSignal, say: Callable[[str], None]) -> None:
     begun = time.monotonic()
-    say("compiling (under a minute on first use of a shape, seconds after that)")
+    say("compiling (a minute or two on first use of a shape, seconds after that)")
     run.begin()
     say(f"training  in {folder}, compiled in {time.monotonic() - begun:.0f} s; Ctrl-C saves and stops")
     if jax.process_count() == 1:  # the processes of a job would measure different speeds
