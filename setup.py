@@ -53,6 +53,7 @@ setup(
     ],
     extras_require={
         "cuda": ["jax[cuda12]>=0.10"],
+        "cuda13": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
         "app": ["fastapi>=0.115", "gradio>=6", "uvicorn>=0.30"],
         "coco": ["pycocotools>=2.0.11"],

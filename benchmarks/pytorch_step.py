@@ -5,7 +5,8 @@
 
 Needs torch, which siv_jax does not. Written from the paper as one would by hand, with torch's own layers, spectral
 norm and Adam: reals and fakes in passes of their own, one affine warp per sample as augmentation, nothing fused.
-float32 with torch's own defaults, which on a GPU let convolutions round to TF32, as JAX's do. Feature augmentation is left out, which only makes it faster.
+Feature augmentation is left out, which only makes it faster. float32 with torch's own defaults, which on a GPU let
+convolutions round to TF32, as JAX's do.
 """
 
 import itertools

@@ -5,9 +5,9 @@
 Every width is measured in a process of its own, so that compilation is cold and peak memory is that size's. The photo
 is enlarged to the width where it is smaller. Rough pictures are the photo at 32 pixels, mirrored and rolled.
 `over_exact` is the mean distance of 1,024 of the rendered picture's patches to their matches, over that to their
-nearest neighbours in the photo; null for large pictures, whose patches do not fit in memory. --exact_pairs is up to how
-many pairs of patches a level is searched exactly, if not the device's own limit. Results that FILE already holds are not
-measured again.
+nearest neighbours in the photo; null for large pictures, whose patches do not fit in memory. --exact_pairs is the
+number of pairs of patches up to which a level is searched exactly; the device's own limit if not given. Results that
+FILE already holds are not measured again.
 """
 
 import argparse

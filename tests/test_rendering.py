@@ -1,6 +1,8 @@
 """Rendered pictures: of a run's samples, of a rough picture and of noise, as files and from Python."""
 
+import os
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from PIL import Image
 
 from siv_jax import api, render, sample
 from siv_jax.errors import UserError
+from siv_jax.sampling import rendering
 from siv_jax.sampling.rendering import parse_size, shrunk_size
 from siv_jax.workdir import layout
 
@@ -47,6 +50,26 @@ def test_training_ends_with_rendered_samples_beside_the_raw_ones(run):
     assert [image.shape for image in rendered] == [(*SIZE, 3)] * 4
     page = (run / "index.html").read_text()
     assert "the photo's own patches" in page.replace("&#39;", "'") and "rendered/sample_00000.png" in page
+
+
+def test_a_stop_while_rendering_keeps_what_is_done_and_names_no_sheet_of_all(photo, tmp_path, monkeypatch):
+    of_model = rendering.of_model
+
+    def interrupted(*given):
+        for number, samples in enumerate(of_model(*given)):
+            if number == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield samples
+
+    monkeypatch.setattr(rendering, "of_model", interrupted)
+    settings = {"data__path": str(photo / "photo.png"), "data__max_size": 16, "rendered_size": 1024}
+    stopped, lines = toy_runs.train(tmp_path / "run", **settings)
+    assert stopped == "SIGTERM"
+    assert lines[-1] == "stopped by SIGTERM while rendering; the model is saved. The same command renders all samples"
+    assert len(pictures_in(tmp_path / "run" / layout.RENDERED)) == 1
+    monkeypatch.undo()
+    assert toy_runs.train(tmp_path / "run", **settings)[0] is None
+    assert len(pictures_in(tmp_path / "run" / layout.RENDERED)) == 4
 
 
 def test_the_same_seed_gives_the_same_pictures_everywhere(run, tmp_path):

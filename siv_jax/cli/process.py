@@ -75,7 +75,7 @@ def prepare_jax() -> None:
         reason = f" ({' '.join(str(error).split())[:200]})" if str(error) else ""
         raise UserError(
             f"JAX finds no device{f' for JAX_PLATFORMS={asked}' if asked else ''}{reason}: install its plugin, such as "
-            "jax[cuda12] or jax[tpu], or set JAX_PLATFORMS=cpu"
+            "jax[cuda13] or jax[tpu], or set JAX_PLATFORMS=cpu"
         ) from None
 
 

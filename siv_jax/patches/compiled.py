@@ -12,7 +12,8 @@ def compiled(*static: str) -> Callable[[Callable], Callable]:
     """Decorates a function with jit under options that keep compilation short: on a CPU they nearly halve its time.
 
     On a GPU matrix products go straight to cuBLAS: by default XLA tries dozens of kernels for each, and on an H200 the
-    first picture of 250x188 was not done after 107 seconds. The backend is asked for at the first call, so that an import does not start it.
+    first picture of 250x188 was not done after 107 seconds. The backend is asked for at the first call, so that an
+    import does not start it.
 
     Args:
       static: names of arguments that are part of the program.
