@@ -16,7 +16,7 @@ import numpy as np
 from siv_jax import config as config_lib
 from siv_jax.data import open_source
 from siv_jax.train import devices, single
-from siv_jax.train.run import Task
+from siv_jax.train.task import Task
 
 KEY = np.zeros(2, np.uint32)  # of all randomness
 

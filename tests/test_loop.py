@@ -12,6 +12,7 @@ import toy_runs
 
 from siv_jax.errors import DivergedError
 from siv_jax.train.devices import Program
+from siv_jax.train.output import Output
 from siv_jax.train.run import Run
 from siv_jax.train.stop_signal import StopSignal
 from siv_jax.workdir import layout
@@ -79,13 +80,13 @@ def test_everything_happens_at_its_steps(tmp_path, counting, calls):
 
 
 def test_samples_are_waited_for_when_the_next_steps_are_under_way(tmp_path, calls, monkeypatch):
-    written, write = [], Run._write_grid
+    written, write = [], Output.write_grid
 
-    def noted(self, step, images):
+    def noted(self, step, *given):
         written.append((step, len(calls)))
-        write(self, step, images)
+        write(self, step, *given)
 
-    monkeypatch.setattr(Run, "_write_grid", noted)
+    monkeypatch.setattr(Output, "write_grid", noted)
     every = {"log_every": 40, "sample_every": 5, "checkpoint_every": 40}
     toy_runs.train(tmp_path / "run", **every)
     assert written[0] == (0, 1), "the first grid is written while the first call is under way"

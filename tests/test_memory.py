@@ -10,7 +10,7 @@ from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.siv_gan.config import Config
 from siv_jax.train import devices, memory, system_memory
-from siv_jax.train.run import Task
+from siv_jax.train.task import Task
 
 FAMILY = registry.get("siv_gan")
 

@@ -8,7 +8,7 @@ import tiny
 
 from siv_jax.data import open_source
 from siv_jax.train import single
-from siv_jax.train.run import Task
+from siv_jax.train.task import Task
 from siv_jax.workdir import layout
 from siv_jax.workdir.checkpoint import Checkpoints
 

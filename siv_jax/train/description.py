@@ -8,7 +8,7 @@ from siv_jax.data.masks import UNLABELLED, Masks
 from siv_jax.models.interface import Plan
 from siv_jax.sampling.drawer import sample_size
 from siv_jax.train import devices as devices_lib
-from siv_jax.train.run import Task
+from siv_jax.train.task import Task
 
 
 def of(task: Task, num_devices: int) -> list[str]:

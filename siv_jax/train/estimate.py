@@ -7,7 +7,7 @@ import numpy as np
 
 from siv_jax.train import speed
 from siv_jax.train.devices import Program
-from siv_jax.train.run import Task
+from siv_jax.train.task import Task
 
 _LONG = 3600.0  # seconds from which a CPU's user is told what is quicker
 _UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))

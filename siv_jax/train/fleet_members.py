@@ -13,8 +13,8 @@ from siv_jax.data.folders import entries
 from siv_jax.errors import UserError
 from siv_jax.sampling import sample_files
 from siv_jax.train import memory
-from siv_jax.train.run import Task
 from siv_jax.train.single import make_task
+from siv_jax.train.task import Task
 from siv_jax.workdir import layout
 
 

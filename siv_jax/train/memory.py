@@ -4,7 +4,7 @@ import dataclasses
 
 from siv_jax.errors import UserError
 from siv_jax.train import devices
-from siv_jax.train.run import Task
+from siv_jax.train.task import Task
 
 
 def require(task: Task, num_devices: int) -> None:

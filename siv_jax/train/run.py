@@ -1,68 +1,30 @@
 """One model in training: where it stands, and what is logged, drawn and saved as it goes on."""
 
 import contextlib
-import dataclasses
 import functools
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from siv_jax.config import Config
-from siv_jax.data import Source
 from siv_jax.errors import DivergedError, UserError
-from siv_jax.models.interface import Family, Plan, Samples, Stage
-from siv_jax.sampling import pictures
 from siv_jax.sampling.drawer import Drawer
 from siv_jax.train import processes, speed
 from siv_jax.train.devices import Program
 from siv_jax.train.mean_metrics import MeanMetrics
+from siv_jax.train.output import Output
 from siv_jax.train.pace import Pace
 from siv_jax.train.profile import Profile
+from siv_jax.train.task import Task
 from siv_jax.workdir import layout
-from siv_jax.workdir.checkpoint import Checkpoints, Saved, require_finite
-from siv_jax.workdir.logs import Logs, entries, seconds_trained
+from siv_jax.workdir.checkpoint import Saved, require_finite
+from siv_jax.workdir.logs import entries, seconds_trained
 
 # A grid is drawn before the first step and after so many, so that something is to be seen soon.
 _EARLY = 50
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """What is trained: a family's model of one source, shared out over so many devices.
-
-    digest: of the source, which has therefore been decoded once.
-    """
-
-    config: Config
-    family: Family
-    plan: Plan
-    source: Source
-    digest: str
-    stages: list[Stage]
-
-    @property
-    def num_steps(self) -> int:
-        """Steps of all stages."""
-        return sum(stage.num_steps for stage in self.stages)
-
-
-@dataclasses.dataclass(frozen=True)
-class Output:
-    """Where a run leaves its traces; only the first process of a job has one.
-
-    logs: not open yet.
-    report: called with the completed steps at the start, after each new sample grid, and at the end with `ended` true.
-    """
-
-    folder: Path
-    checkpoints: Checkpoints
-    logs: Logs
-    report: Callable[..., None]
 
 
 class Run:
@@ -199,10 +161,7 @@ class Run:
 
     def last_checkpoint(self) -> int | None:
         """Steps of the newest checkpoint, once everything begun is on disk; None without one."""
-        if self._output is None:
-            return None
-        self._output.checkpoints.wait()
-        return self._output.checkpoints.latest_step()
+        return self._output.last_checkpoint() if self._output else None
 
     def weights(self) -> Any:
         """What sampling needs, after `finish` or before `begin`."""
@@ -290,7 +249,7 @@ class Run:
             return
         step = self.step
         samples = self.drawer.start(self.task.stages[self._stage].weights(state), self._noise)
-        self._due.append(lambda: self._write_grid(step, samples()))
+        self._due.append(lambda: self._output.write_grid(step, samples(), self.task.source))
 
     def _flush(self) -> None:
         """Writes what is due, once it has arrived.
@@ -302,19 +261,6 @@ class Run:
         due, self._due = self._due, []
         for write in due:
             write()
-
-    def _write_grid(self, step: int, samples: Samples) -> None:
-        if not np.isfinite(samples.images).all():
-            raise DivergedError(f"the samples are not finite after step {step}")
-        folder = self._output.folder / layout.GRIDS
-        folder.mkdir(exist_ok=True)
-        shown, masks = pictures.to_uint8(samples.images), self.task.source.masks
-        if masks is not None and samples.masks is not None:
-            shown = pictures.with_overlays(shown, samples.masks, masks.format.colours())
-        sheet = pictures.grid(shown)
-        pictures.save_png(folder / f"step_{step:08d}.png", sheet)
-        self._output.logs.image(step, sheet)
-        self._output.report(step)
 
     def _save(self, total: int, stage: int, at: int, state: Any) -> None:
         # Every process of a job looks, so that all of them end alike.

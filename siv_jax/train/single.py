@@ -22,9 +22,11 @@ from siv_jax.report.run_page import PAGE, RunPage
 from siv_jax.sampling import rendering, sample_files, variety
 from siv_jax.train import description, estimate, loop, memory, processes, progress
 from siv_jax.train import devices as devices_lib
+from siv_jax.train.output import Output
 from siv_jax.train.profile import recorded
-from siv_jax.train.run import Output, Run, Task
+from siv_jax.train.run import Run
 from siv_jax.train.stop_signal import StopSignal
+from siv_jax.train.task import Task
 from siv_jax.workdir import layout
 from siv_jax.workdir.checkpoint import Checkpoints
 from siv_jax.workdir.logs import Logs
