@@ -33,6 +33,7 @@ from siv_jax.workdir import layout
 pytest.importorskip("gradio", reason="the app needs Gradio: pip install 'siv_jax[app]'")
 
 from siv_jax.web import canvas, places, runs, samples_tab, trainer
+from siv_jax.web import labels as web_labels
 from siv_jax.web.favourites import Favourites
 from siv_jax.web.places import STEPS, Place
 from siv_jax.web.studio import Studio
@@ -294,6 +295,71 @@ def test_the_page_fits_its_window(address, tmp_path, width, dark):
         assert (max(map(int, re.findall(r"\d+", light)[:3])) < 60) == dark
     finally:
         browser.close()
+
+
+def test_a_mask_is_painted_on_the_photo_and_learnt_with_it(address, trained, tmp_path, photo):
+    browser = Browser(tmp_path / "profile")
+    try:
+        open_page(browser, address)
+        browser.upload("#drop input[type=file]", photo)
+        browser.wait_for("document.querySelector('#drop').innerText.includes('.png')")
+        browser.value("document.querySelector('#labels button').click()")
+        press(browser, "#paint")
+        browser.wait_for("document.querySelector('#classes canvas') !== null")
+        browser.wait_for("document.querySelector('#classes').innerText.includes('%')")
+        for _ in range(8):  # strokes count once the editor has loaded the photo, of which the page shows nothing
+            browser.drag("#classes canvas", 0.4, 0.6)
+            time.sleep(1)
+        browser.fill("#name textarea, #name input", "with mask")
+        press(browser, "#start")
+        wait_until(lambda: (trained / "with mask" / trainer.LOG).exists() and trainer.current(trained))
+        with Image.open(trained / "with mask" / ".upload" / "mask" / "painted.png") as mask:
+            labels = np.asarray(mask)
+            assert mask.mode == "P" and labels.shape == (48, 64) and set(labels.flat) == {0, 1}
+            assert tuple(mask.getpalette()[3:6]) in web_labels.COLOURS
+        browser.wait_for("document.querySelector('#classes canvas') === null")  # emptied for the next run
+    finally:
+        browser.close()
+        if training := trainer.current(trained):
+            os.kill(training.pid, signal.SIGKILL)
+            wait_until(lambda: trainer.current(trained) is None)
+        shutil.rmtree(trained / "with mask", ignore_errors=True)
+
+
+def test_colours_of_a_painted_mask_become_its_classes():
+    red, _, blue, *_ = web_labels.COLOURS
+    below, above = np.zeros((2, 4, 6, 4), np.uint8)
+    below[:, :4] = (*blue, 255)
+    above[0, 0] = (*np.array(red) - 9, 200)  # the soft inside of a stroke
+    above[1, 0] = (*red, 60)  # its edge
+    mask = web_labels.mask({"layers": [below, above]})
+    expected = np.zeros((4, 6), np.uint8)
+    expected[:, :4], expected[0, 0] = 2, 1
+    np.testing.assert_array_equal(np.asarray(mask), expected)
+    assert mask.getpalette()[:9] == [0, 0, 0, *red, *blue]
+    assert web_labels.mask(None) is None and web_labels.mask({"layers": [np.zeros_like(below)]}) is None
+
+
+def test_a_photo_with_a_mask_is_trained_by_a_model_of_both(tmp_path, photo, monkeypatch):
+    started = []
+    monkeypatch.setattr(trainer, "_train", lambda folder, run, flags: started.append(flags))
+    mask = tmp_path / "mask.png"
+    Image.fromarray(np.repeat([0, 1], [20, 28]).astype(np.uint8)[:, None].repeat(64, axis=1)).save(mask)
+    run = tmp_path / "runs" / trainer.start(tmp_path / "runs", str(photo), trainer.QUICK, "both", str(mask))
+    upload = run / ".upload"
+    flags = [
+        "--config",
+        "masks",
+        f"--config.data.path={upload / photo.name}",
+        f"--config.data.mask={upload}/mask/mask.png",
+    ]
+    assert started == [flags]
+    with pytest.raises(UserError, match="masks learns from a photo and its mask: drop or paint a mask, too"):
+        trainer.start(tmp_path / "runs", str(photo), "masks", "alone")
+    Image.fromarray(np.zeros((30, 30), np.uint8)).save(mask)
+    with pytest.raises(UserError, match=r"mask\.png is 30x30; the picture that it belongs to is 64x48"):
+        trainer.start(tmp_path / "runs", str(photo), trainer.QUICK, "alone", str(mask))
+    assert not (tmp_path / "runs" / "alone").exists()
 
 
 def test_runs_and_members_of_fleets_are_found(address, trained):

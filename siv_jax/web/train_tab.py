@@ -1,5 +1,6 @@
 """Training on the page: drop a file, choose, start, watch, stop, resume."""
 
+import tempfile
 from pathlib import Path
 
 import gradio as gr
@@ -9,7 +10,7 @@ from PIL import Image
 from siv_jax.data.files import CLIP_SUFFIXES, FRAME_SUFFIXES
 from siv_jax.errors import UserError
 from siv_jax.report import html, run_page
-from siv_jax.web import runs, trainer
+from siv_jax.web import labels, runs, trainer
 from siv_jax.web.studio import PREVIEWS, Studio, enlarged
 from siv_jax.web.told import told
 
@@ -17,6 +18,7 @@ _SECONDS = 2.0  # between two looks at the run
 _MOST_RENDERED = 20
 _GRID_SIDE = 1000  # of an enlarged grid, in pixels
 _OTHER = "another config"
+_BRUSHES = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in labels.COLOURS]
 
 
 def add(folder: Path, studio: Studio, run: gr.Dropdown) -> dict:
@@ -33,6 +35,16 @@ def add(folder: Path, studio: Studio, run: gr.Dropdown) -> dict:
             )  # fmt: skip
             config = gr.Dropdown(trainer.configs(), value="quick", label="Config", visible=False, elem_id="config")
             name = gr.Textbox(label="Name of the run", placeholder="after the file", max_length=100, elem_id="name")
+            with gr.Accordion("A mask, to learn labels too", open=False, elem_id="labels"):
+                mask = gr.File(
+                    label="A mask of the photo: a label for every pixel", file_types=[".png", ".npy"], elem_id="mask",
+                    height=120,
+                )  # fmt: skip
+                paint = gr.Button("Or paint it on the photo", size="sm", elem_id="paint")
+                canvas = gr.ImageEditor(
+                    label="Each colour is a class", elem_id="classes", sources=[], transforms=[], format="png",
+                    brush=gr.Brush(default_size=12, colors=_BRUSHES, color_mode="fixed"), visible=False,
+                )  # fmt: skip
             start = gr.Button("Train", variant="primary", elem_id="start")
             with gr.Row():
                 stop = gr.Button("Stop and save", interactive=False, elem_id="stop", min_width=120)
@@ -58,7 +70,9 @@ def add(folder: Path, studio: Studio, run: gr.Dropdown) -> dict:
     look = {"fn": tab.look, "inputs": [run, shown], "outputs": outputs, "show_progress": "hidden"}
     sharpen = {"fn": tab.sharpen, "inputs": [run, previewed], "outputs": [preview, previewed]}
     choice.change(lambda chosen: gr.update(visible=chosen == _OTHER), choice, config, show_progress="hidden")
-    start.click(tab.start, [dropped, choice, config, name], [run, dropped, name]).success(**look)
+    paint.click(tab.paint, dropped, canvas, show_progress="hidden")
+    started = start.click(tab.start, [dropped, choice, config, name, mask, canvas], [run, dropped, name, mask, canvas])
+    started.success(**look)
     stop.click(tab.stop, show_progress="hidden").success(**look)
     resume.click(tab.resume, run, show_progress="hidden").success(**look)
     run.change(**look).then(**sharpen, show_progress="hidden")
@@ -81,11 +95,22 @@ class _Tab:
         self._folder, self._studio = folder, studio
 
     @told
-    def start(self, dropped: str | None, choice: str, config: str, name: str):
-        """Trains on a dropped file: the run, shown from now on; the fields are emptied."""
+    def start(self, dropped: str | None, choice: str, config: str, name: str, mask: str | None, canvas: dict | None):
+        """Trains on a dropped file, and its mask if there is one: the run, shown from now on; empties the fields."""
         chosen = config if choice == _OTHER else choice
-        run = trainer.start(self._folder, dropped, chosen, name.strip())
-        return gr.update(choices=runs.names(self._folder), value=run), None, ""
+        with tempfile.TemporaryDirectory() as scratch:
+            painted = labels.write(canvas, Path(scratch))
+            if mask and painted:
+                raise UserError("there is a mask in a file and a painted one: remove one of them")
+            run = trainer.start(self._folder, dropped, chosen, name.strip(), mask or painted)
+        shown = gr.update(choices=runs.names(self._folder), value=run)
+        return shown, None, "", None, gr.update(value=None, visible=False)
+
+    @told
+    def paint(self, dropped: str | None):
+        """Lays the dropped photo under the brush."""
+        image = labels.photo(dropped)
+        return gr.update(value={"background": image, "layers": [], "composite": image}, visible=True)
 
     @told
     def stop(self):

@@ -3,7 +3,7 @@
 FOLDER/.training       run, number and command of the process that was started last
 FOLDER/.training.lock  held while one is being started
 FOLDER/RUN/.log.txt    what the process said
-FOLDER/RUN/.upload/    the file that was dropped on the page
+FOLDER/RUN/.upload/    the file that was dropped on the page; its mask, if one was, in mask/
 """
 
 import contextlib
@@ -26,6 +26,7 @@ from siv_jax.cli import config_file
 from siv_jax.data import open_source
 from siv_jax.data.files import CLIP_SUFFIXES
 from siv_jax.errors import UserError
+from siv_jax.models import registry
 from siv_jax.train import devices, memory, single
 from siv_jax.workdir import layout
 
@@ -36,6 +37,7 @@ _PATIENCE = 10.0  # seconds for another page that is just starting a training
 QUICK, PAPER = "two minutes", "the paper's setting"
 # What may be chosen beside the configs' own names -> their config, for a photo.
 CHOICES = {QUICK: "quick", PAPER: "single_image"}
+CHOICES_WITH_MASK = {QUICK: "masks", PAPER: "masks_paper"}
 _FOR_CLIPS = {"single_image": "single_video"}
 
 
@@ -64,7 +66,7 @@ def configs() -> list[str]:
     return sorted(inside)
 
 
-def start(folder: Path, dropped: str | None, choice: str, name: str = "") -> str:
+def start(folder: Path, dropped: str | None, choice: str, name: str = "", mask: str | Path | None = None) -> str:
     """Starts training on a dropped file; returns the name of the new run.
 
     Args:
@@ -72,6 +74,7 @@ def start(folder: Path, dropped: str | None, choice: str, name: str = "") -> str
       dropped: path of the file.
       choice: QUICK, PAPER or the name of a config.
       name: of the run; after the file if empty.
+      mask: path of a mask of the photo, for a model that learns both.
 
     Raises UserError: nothing, or nothing usable, was dropped, or another run is in training.
     """
@@ -83,13 +86,14 @@ def start(folder: Path, dropped: str | None, choice: str, name: str = "") -> str
             f"{name[:80]!r} cannot be the name of a run: it has / \\ or :, begins with a dot or is too long"
         )
     run = _free_name(folder, name or Path(dropped).stem.lstrip(".")[:80] or "run")
-    config = _config_name(choice, Path(dropped))
-    _require_trainable(config, Path(dropped))
-    upload = folder / run / _UPLOAD / Path(dropped).name
-    upload.parent.mkdir(parents=True)
+    config = _config_name(choice, Path(dropped), mask is not None)
+    _require_trainable(config, dropped, mask)
+    upload = folder / run / _UPLOAD
     try:
-        shutil.copyfile(dropped, upload)
-        _train(folder, run, ["--config", config, f"--config.data.path={upload}"])
+        flags = ["--config", config, f"--config.data.path={_copied(Path(dropped), upload)}"]
+        if mask is not None:
+            flags.append(f"--config.data.mask={_copied(Path(mask), upload / 'mask')}")
+        _train(folder, run, flags)
     except UserError:  # another page was faster
         shutil.rmtree(folder / run, ignore_errors=True)
         raise
@@ -128,21 +132,30 @@ def said(folder: Path, run: str, lines: int = 12) -> list[str]:
     return [line for line in text.splitlines() if line.strip()][-lines:]
 
 
-def _config_name(choice: str, dropped: Path) -> str:
+def _config_name(choice: str, dropped: Path, with_mask: bool) -> str:
     if choice not in CHOICES:
         if choice not in configs():
             raise UserError(f"there is no config {choice[:80]!r} to choose; there are {', '.join(configs())}")
         return choice
+    if with_mask:
+        return CHOICES_WITH_MASK[choice]
     name = CHOICES[choice]
     return _FOR_CLIPS.get(name, name) if dropped.suffix.lower() in CLIP_SUFFIXES else name
 
 
-def _require_trainable(config: str, dropped: Path) -> None:
-    """Raises UserError: the file or the config cannot be used, or the run would not fit into memory."""
+def _require_trainable(config: str, dropped: str, mask: str | Path | None) -> None:
+    """Raises UserError: a file or the config cannot be used, or the run would not fit into memory."""
     typed = config_lib.from_config_dict(config_file.load(config))
-    typed = config_lib.with_overrides(typed, {"data.path": str(dropped)})
-    used = len(devices.use(0))
-    memory.require(single.make_task(typed, open_source(typed.data), used), used)
+    if mask is None and "mask" in registry.get(typed.model.name).inputs:
+        raise UserError(f"{config} learns from a photo and its mask: drop or paint a mask, too")
+    typed = config_lib.with_overrides(typed, {"data.path": dropped} | ({"data.mask": str(mask)} if mask else {}))
+    devices.use(1)
+    memory.require(single.make_task(typed, open_source(typed.data), 1), 1)
+
+
+def _copied(file: Path, folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return Path(shutil.copyfile(file, folder / file.name))
 
 
 def _require_idle(folder: Path) -> None:
@@ -161,8 +174,11 @@ def _free_name(folder: Path, wanted: str) -> str:
 
 
 def _train(folder: Path, run: str, flags: list[str]) -> None:
-    """Starts the process, which goes on when this one ends. Raises UserError: another one is in training."""
-    command = [sys.executable, "-m", "siv_jax.main", *flags, "--workdir", str(folder / run)]
+    """Starts the process, which goes on when this one ends. Raises UserError: another one is in training.
+
+    It uses one device: the batch of most configs cannot be shared out.
+    """
+    command = [sys.executable, "-m", "siv_jax.main", *flags, "--workdir", str(folder / run), "--devices", "1"]
     try:
         with filelock.FileLock(folder / _LOCK, timeout=_PATIENCE), open(folder / run / LOG, "ab") as log:
             _require_idle(folder)

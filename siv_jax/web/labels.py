@@ -1,0 +1,60 @@
+"""A mask painted on the page: each colour is a class, and what is not painted is the background."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from siv_jax.config import DataConfig
+from siv_jax.data import open_source
+from siv_jax.data.resize import limited
+from siv_jax.errors import UserError
+from siv_jax.sampling import pictures
+from siv_jax.web.canvas import SIDE
+
+COLOURS = ((200, 30, 30), (30, 140, 50), (30, 80, 200), (230, 160, 20), (140, 40, 180))
+_SOLID = 128  # paint that is less opaque is the soft edge of a stroke
+
+
+def photo(dropped: str | None) -> np.ndarray:
+    """The dropped photo to paint on, or the first frame: uint8 [H, W, 3], at most SIDE pixels a side.
+
+    Raises UserError: nothing was dropped, it cannot be read, or has other than 3 channels.
+    """
+    if not dropped:
+        raise UserError("drop a photo first")
+    source = open_source(DataConfig(path=str(dropped)))
+    if source.channels != 3:
+        raise UserError(f"only colour pictures can be painted on: {source.name} has {source.channels} channels")
+    frame = source.resized(*limited(source.size, SIDE))[0]
+    return frame if frame.dtype == np.uint8 else pictures.to_uint8(frame)
+
+
+def mask(canvas: dict | None) -> Image.Image | None:
+    """What is painted, as a palette picture of the labels 0 (background) to the number of colours in use.
+
+    Args:
+      canvas: of Gradio's editor: `layers`, each RGBA uint8 [H, W, 4].
+
+    Returns None where nothing is painted.
+    """
+    layers = canvas["layers"] if canvas else []
+    if not any((layer[..., 3] >= _SOLID).any() for layer in layers):
+        return None
+    labels = np.zeros(layers[0].shape[:2], np.uint8)
+    for layer in layers:
+        away = np.square(layer[..., None, :3].astype(np.int32) - np.asarray(COLOURS)).sum(axis=-1)
+        labels = np.where(layer[..., 3] >= _SOLID, away.argmin(axis=-1) + 1, labels).astype(np.uint8)
+    used = [0, *(label for label in np.unique(labels) if label)]
+    made = Image.fromarray(np.searchsorted(used, labels).astype(np.uint8))
+    made.putpalette([0, 0, 0, *(value for label in used[1:] for value in COLOURS[label - 1])])
+    return made
+
+
+def write(canvas: dict | None, folder: Path) -> Path | None:
+    """The painted mask as a file in `folder`; None where nothing is painted."""
+    made = mask(canvas)
+    if made is None:
+        return None
+    made.save(folder / "painted.png")
+    return folder / "painted.png"
