@@ -28,6 +28,7 @@ from siv_jax.report import html
 from siv_jax.sampling import pictures
 from siv_jax.sampling.latents_file import read_latents
 from siv_jax.sampling.walk import walk
+from siv_jax.train import fleet
 from siv_jax.workdir import layout
 
 pytest.importorskip("gradio", reason="the app needs Gradio: pip install 'siv_jax[app]'")
@@ -345,7 +346,7 @@ def test_a_photo_with_a_mask_is_trained_by_a_model_of_both(tmp_path, photo, monk
     monkeypatch.setattr(trainer, "_train", lambda folder, run, flags: started.append(flags))
     mask = tmp_path / "mask.png"
     Image.fromarray(np.repeat([0, 1], [20, 28]).astype(np.uint8)[:, None].repeat(64, axis=1)).save(mask)
-    run = tmp_path / "runs" / trainer.start(tmp_path / "runs", str(photo), trainer.QUICK, "both", str(mask))
+    run = tmp_path / "runs" / trainer.start(tmp_path / "runs", [str(photo)], trainer.QUICK, "both", str(mask))
     upload = run / ".upload"
     flags = [
         "--config",
@@ -355,10 +356,10 @@ def test_a_photo_with_a_mask_is_trained_by_a_model_of_both(tmp_path, photo, monk
     ]
     assert started == [flags]
     with pytest.raises(UserError, match="masks learns from a photo and its mask: drop or paint a mask, too"):
-        trainer.start(tmp_path / "runs", str(photo), "masks", "alone")
+        trainer.start(tmp_path / "runs", [str(photo)], "masks", "alone")
     Image.fromarray(np.zeros((30, 30), np.uint8)).save(mask)
     with pytest.raises(UserError, match=r"mask\.png is 30x30; the picture that it belongs to is 64x48"):
-        trainer.start(tmp_path / "runs", str(photo), trainer.QUICK, "alone", str(mask))
+        trainer.start(tmp_path / "runs", [str(photo)], trainer.QUICK, "alone", str(mask))
     assert not (tmp_path / "runs" / "alone").exists()
 
 
@@ -400,12 +401,52 @@ def test_what_cannot_be_trained_on_is_refused_and_leaves_nothing(tmp_path, photo
         (photo, "fleet", "", "there is no config"),
     ):
         with pytest.raises(UserError, match=said):
-            trainer.start(folder, dropped and str(dropped), choice, name)
+            trainer.start(folder, [str(dropped)] if dropped else [], choice, name)
     with pytest.raises(UserError, match="nothing is in training"):
         trainer.stop(folder)
     with pytest.raises(UserError, match="is not the workdir of a run"):
         trainer.resume(folder, "none")
     assert not list(folder.iterdir())
+
+
+def test_several_photos_become_a_fleet_or_one_model(tmp_path, photo, config, monkeypatch):
+    short = tmp_path / "short.json"
+    short.write_text(json.dumps(json.loads(config.read_text()) | {"num_steps": 2, "rendered_size": 64}))
+    monkeypatch.setitem(trainer.CHOICES, trainer.QUICK, str(short))
+    (tmp_path / "more").mkdir()
+    shutil.copy(photo, tmp_path / "more" / photo.name)  # of the same name
+    folder, dropped = tmp_path / "runs", [str(photo), str(tmp_path / "more" / photo.name)]
+    assert trainer.start(folder, dropped, trainer.QUICK, "two") == "two"
+    wait_until(lambda: (folder / "two" / fleet.SETTINGS).exists() or trainer.current(folder) is None)
+    assert trainer.current(folder) is None or runs.status(folder, "two").state == runs.TRAINING
+    wait_until(lambda: trainer.current(folder) is None)
+    found = runs.status(folder, "two")
+    assert (found.state, found.step, found.num_steps, found.is_fleet) == (runs.FINISHED, 2, 2, True), found
+    assert [path.parts[-4:-1] for path in found.rendered] == [("two", name, "rendered") for name in members_of(folder)]
+    assert runs.names(folder) == ["two", *(f"two/{name}" for name in members_of(folder))]
+    assert "2 of 2 photos learnt" in html.render("status.html.j2", status=found, problem="")
+
+    started = []
+    monkeypatch.setattr(trainer, "_train", lambda folder, run, flags: started.append(flags))
+    monkeypatch.setattr(trainer.memory, "require", lambda task, devices: None)
+    trainer.start(folder, dropped, trainer.QUICK, "all", each=False)
+    trainer.resume(folder, "two")
+    upload = folder / "all" / ".upload"
+    assert started == [
+        ["--config", "fastgan_small", f"--config.data.path={upload}"],
+        ["--config", str(folder / "two" / fleet.SETTINGS)],
+    ]
+    assert len(list(upload.iterdir())) == 2
+    with pytest.raises(UserError, match="a mask belongs to one photo"):
+        trainer.start(folder, dropped, trainer.QUICK, "masked", str(photo))
+    (tmp_path / "x.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    with pytest.raises(UserError, match="neither a picture nor a clip"):
+        trainer.start(folder, [str(tmp_path / "x.jpg")] * 2, trainer.QUICK, "broken")
+    assert not (folder / "masked").exists() and not (folder / "broken").exists()
+
+
+def members_of(folder: Path) -> list[str]:
+    return sorted(path.parent.name for path in folder.glob(f"two/*/{layout.CONFIG}"))
 
 
 def test_names_of_runs_are_never_taken_twice(tmp_path, photo, monkeypatch):
@@ -416,7 +457,7 @@ def test_names_of_runs_are_never_taken_twice(tmp_path, photo, monkeypatch):
     clip = tmp_path / "clip.mp4"
     clip.touch()
     for dropped, choice in ((photo, trainer.QUICK), (photo, trainer.PAPER), (clip, trainer.PAPER), (clip, "quick")):
-        trainer.start(tmp_path, str(dropped), choice)
+        trainer.start(tmp_path, [str(dropped)], choice)
     assert [run for run, _ in trained_with] == ["a <b> photo", "a <b> photo-2", "clip", "clip-2"]
     assert [flags[1] for _, flags in trained_with] == ["quick", "single_image", "single_video", "quick"]
     upload = tmp_path / "a <b> photo" / ".upload" / photo.name

@@ -14,13 +14,13 @@ def main(folder: Path, photo: str, config: str) -> dict:
     """What came of a start, a second start, a stop and another go."""
     trainer.CHOICES[trainer.QUICK] = config
     folder.mkdir()
-    run = trainer.start(folder, photo, trainer.QUICK)
+    run = trainer.start(folder, [photo], trainer.QUICK)
     first = trainer.current(folder)
     workdir = folder / run
     wait_until(lambda: layout.completed_steps(workdir) > 0, folder, run)
     states = [runs.status(folder, run).state]
     try:
-        trainer.start(folder, photo, trainer.QUICK)
+        trainer.start(folder, [photo], trainer.QUICK)
         refusal = ""
     except UserError as error:
         refusal = str(error)

@@ -35,12 +35,7 @@ def survey(config: Config, folder: Path) -> list[Member]:
 
     Raises UserError: no folder there, or no picture in it.
     """
-    source = Path(os.path.expanduser(config.data.path))
-    if not source.is_dir():
-        raise UserError(f"{config.data.path or 'data.path'} is not a folder: a fleet needs a folder of pictures")
-    names = [path.name for path in entries(source) if _named_as_picture(path)]
-    if not names:
-        raise UserError(f"{config.data.path} holds no picture: a fleet needs a folder of pictures")
+    source, names = Path(os.path.expanduser(config.data.path)), picture_names(config)
     folders = name_folders(names, folder)
     members = []
     for name in names:
@@ -49,6 +44,17 @@ def survey(config: Config, folder: Path) -> list[Member]:
         members.append(Member(source / name, folder / folders[name], alone))
         _look_at(members[-1])
     return members
+
+
+def picture_names(config: Config) -> list[str]:
+    """Names of the pictures in config.data.path. Raises UserError: no folder there, or no picture in it."""
+    source = Path(os.path.expanduser(config.data.path))
+    if not source.is_dir():
+        raise UserError(f"{config.data.path or 'data.path'} is not a folder: a fleet needs a folder of pictures")
+    names = [path.name for path in entries(source) if _named_as_picture(path)]
+    if not names:
+        raise UserError(f"{config.data.path} holds no picture: a fleet needs a folder of pictures")
+    return names
 
 
 def passed_over(config: Config, folder: Path) -> dict[str, str]:

@@ -16,14 +16,16 @@ COLOURS = ((200, 30, 30), (30, 140, 50), (30, 80, 200), (230, 160, 20), (140, 40
 _SOLID = 128  # paint that is less opaque is the soft edge of a stroke
 
 
-def photo(dropped: str | None) -> np.ndarray:
-    """The dropped photo to paint on, or the first frame: uint8 [H, W, 3], at most SIDE pixels a side.
+def photo(dropped: list[str] | None) -> np.ndarray:
+    """The dropped photo to paint on: uint8 [H, W, 3], at most SIDE pixels a side.
 
-    Raises UserError: nothing was dropped, it cannot be read, or has other than 3 channels.
+    Raises UserError: not one file was dropped, it is no single picture, cannot be read or has other than 3 channels.
     """
-    if not dropped:
-        raise UserError("drop a photo first")
-    source = open_source(DataConfig(path=str(dropped)))
+    if not dropped or len(dropped) > 1:
+        raise UserError("drop one photo first")
+    source = open_source(DataConfig(path=str(dropped[0])))
+    if source.num_frames > 1:
+        raise UserError(f"{source.name} is a clip: labels can be painted on one photo")
     if source.channels != 3:
         raise UserError(f"only colour pictures can be painted on: {source.name} has {source.channels} channels")
     frame = source.resized(*limited(source.size, SIDE))[0]

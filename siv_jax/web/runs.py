@@ -5,9 +5,11 @@ from pathlib import Path
 
 import filelock
 
+from siv_jax import config as config_lib
 from siv_jax.data.folders import natural_key
 from siv_jax.errors import UserError
 from siv_jax.report import run_page
+from siv_jax.train import fleet, fleet_members
 from siv_jax.web import trainer
 from siv_jax.workdir import layout, logs
 
@@ -26,6 +28,7 @@ class Status:
     grid: newest sample grid, with its step; None before the first.
     rendered: files of the final samples.
     problem: why it failed, or the last line that was said of a run that starts.
+    is_fleet: `step` and `num_steps` count photos, of which `rendered` has the first sample each.
     """
 
     run: str
@@ -38,11 +41,12 @@ class Status:
     rendered: tuple[Path, ...] = ()
     problem: str = ""
     has_weights: bool = False
+    is_fleet: bool = False
 
 
 def names(folder: Path) -> list[str]:
-    """Runs in the folder, those of a fleet as FLEET/NAME, in natural order."""
-    patterns = (f"*/{layout.CONFIG}", f"*/*/{layout.CONFIG}", f"*/{trainer.LOG}")
+    """Runs and fleets in the folder, and the runs of a fleet as FLEET/NAME, in natural order."""
+    patterns = (f"*/{layout.CONFIG}", f"*/*/{layout.CONFIG}", f"*/{trainer.LOG}", f"*/{fleet.SETTINGS}")
     found = {path.parent.relative_to(folder) for pattern in patterns for path in folder.glob(pattern)}
     shown = [run.as_posix() for run in found if not any(part.startswith(".") for part in run.parts)]
     return sorted(shown, key=natural_key)
@@ -68,8 +72,10 @@ def status(folder: Path, run: str) -> Status:
     """How far the run is. Raises UserError: its files cannot be read."""
     workdir = folder / run
     training = trainer.current(folder)
-    ours = training is not None and training.run == run
+    ours = training is not None and (training.run == run or (_is_of(run, training.run) and _in_use(workdir)))
     lines = trainer.said(folder, run)
+    if (workdir / fleet.SETTINGS).exists():
+        return _of_fleet(workdir, run, ours, lines)
     if not (workdir / layout.CONFIG).exists():
         last = lines[-1] if lines else ""
         return Status(run, STARTING if ours else FAILED, problem=last)
@@ -91,6 +97,28 @@ def status(folder: Path, run: str) -> Status:
         rendered=tuple(sorted((workdir / layout.RENDERED).glob("sample_*.png"))),
         problem=_problem(lines, bool(going), step),
         has_weights=saved > 0 or not record.num_steps,
+    )
+
+
+def _is_of(run: str, other: str) -> bool:
+    """Whether a run is one of those of the fleet `other`."""
+    return run.startswith(f"{other}/")
+
+
+def _of_fleet(workdir: Path, run: str, ours: bool, lines: list[str]) -> Status:
+    total = len(fleet_members.picture_names(config_lib.load(workdir / fleet.SETTINGS)))
+    members = [path.parent for path in sorted(workdir.glob(f"*/{layout.CONFIG}"))]
+    done = [member for member in members if layout.completed_steps(member) >= layout.load_record(member).num_steps]
+    going = TRAINING if ours else ELSEWHERE if _in_use(workdir) else ""
+    first = [member / layout.RENDERED / "sample_00000.png" for member in done]
+    return Status(
+        run=run,
+        state=going or (FINISHED if len(done) >= total else STOPPED),
+        step=len(done),
+        num_steps=total,
+        rendered=tuple(path for path in first if path.exists()),
+        problem=_problem(lines, bool(going), 1),
+        is_fleet=True,
     )
 
 

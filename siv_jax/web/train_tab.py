@@ -18,6 +18,7 @@ _SECONDS = 2.0  # between two looks at the run
 _MOST_RENDERED = 20
 _GRID_SIDE = 1000  # of an enlarged grid, in pixels
 _OTHER = "another config"
+_EACH, _ALL = "a model of each", "one model of all"
 _BRUSHES = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in labels.COLOURS]
 
 
@@ -27,12 +28,17 @@ def add(folder: Path, studio: Studio, run: gr.Dropdown) -> dict:
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             dropped = gr.File(
-                label="A photo or a clip", file_types=sorted(FRAME_SUFFIXES | CLIP_SUFFIXES), elem_id="drop", height=150
+                label="Photos or a clip",
+                file_count="multiple",
+                file_types=sorted(FRAME_SUFFIXES | CLIP_SUFFIXES),
+                elem_id="drop",
+                height=150,
             )
             choice = gr.Radio(
                 [trainer.QUICK, trainer.PAPER, _OTHER], value=trainer.QUICK, label="How", elem_id="how",
                 info="Two minutes on two CPU cores give a first look; the paper's setting is for a GPU.",
             )  # fmt: skip
+            several = gr.Radio([_EACH, _ALL], value=_EACH, label="Several photos", visible=False, elem_id="several")
             config = gr.Dropdown(trainer.configs(), value="quick", label="Config", visible=False, elem_id="config")
             name = gr.Textbox(label="Name of the run", placeholder="after the file", max_length=100, elem_id="name")
             with gr.Accordion("A mask, to learn labels too", open=False, elem_id="labels"):
@@ -70,8 +76,12 @@ def add(folder: Path, studio: Studio, run: gr.Dropdown) -> dict:
     look = {"fn": tab.look, "inputs": [run, shown], "outputs": outputs, "show_progress": "hidden"}
     sharpen = {"fn": tab.sharpen, "inputs": [run, previewed], "outputs": [preview, previewed]}
     choice.change(lambda chosen: gr.update(visible=chosen == _OTHER), choice, config, show_progress="hidden")
+    dropped.change(
+        lambda files: gr.update(visible=bool(files) and len(files) > 1), dropped, several, show_progress="hidden"
+    )
     paint.click(tab.paint, dropped, canvas, show_progress="hidden")
-    started = start.click(tab.start, [dropped, choice, config, name, mask, canvas], [run, dropped, name, mask, canvas])
+    given, emptied = [dropped, several, choice, config, name, mask, canvas], [dropped, name, mask, canvas]
+    started = start.click(tab.start, given, [run, *emptied])
     started.success(**look)
     stop.click(tab.stop, show_progress="hidden").success(**look)
     resume.click(tab.resume, run, show_progress="hidden").success(**look)
@@ -95,19 +105,19 @@ class _Tab:
         self._folder, self._studio = folder, studio
 
     @told
-    def start(self, dropped: str | None, choice: str, config: str, name: str, mask: str | None, canvas: dict | None):
-        """Trains on a dropped file, and its mask if there is one: the run, shown from now on; empties the fields."""
+    def start(self, dropped: list[str] | None, several: str, choice: str, config: str, name: str, mask, canvas):
+        """Trains on dropped files, or on a photo and its mask: the run, shown from now on; empties the fields."""
         chosen = config if choice == _OTHER else choice
         with tempfile.TemporaryDirectory() as scratch:
             painted = labels.write(canvas, Path(scratch))
             if mask and painted:
                 raise UserError("there is a mask in a file and a painted one: remove one of them")
-            run = trainer.start(self._folder, dropped, chosen, name.strip(), mask or painted)
+            run = trainer.start(self._folder, dropped or [], chosen, name.strip(), mask or painted, several == _EACH)
         shown = gr.update(choices=runs.names(self._folder), value=run)
         return shown, None, "", None, gr.update(value=None, visible=False)
 
     @told
-    def paint(self, dropped: str | None):
+    def paint(self, dropped: list[str] | None):
         """Lays the dropped photo under the brush."""
         image = labels.photo(dropped)
         return gr.update(value={"background": image, "layers": [], "composite": image}, visible=True)
@@ -135,11 +145,11 @@ class _Tab:
         training = trainer.current(self._folder)
         photo = workdir / run_page.PICTURE
         now = (
-            training is not None and training.run == run,
+            training is not None and f"{run}/".startswith(f"{training.run}/"),
             training is None and status.state == runs.STOPPED,
             photo if photo.exists() else None,
             status.grid,
-            () if status.state in runs.GOING else status.rendered[:_MOST_RENDERED],
+            status.rendered[:_MOST_RENDERED] if status.is_fleet or status.state not in runs.GOING else (),
             "\n".join(trainer.said(self._folder, run)),
         )
         ways = (_button, _button, _file, _grid, _gallery, str)

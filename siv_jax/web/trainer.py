@@ -3,7 +3,7 @@
 FOLDER/.training       run, number and command of the process that was started last
 FOLDER/.training.lock  held while one is being started
 FOLDER/RUN/.log.txt    what the process said
-FOLDER/RUN/.upload/    the file that was dropped on the page; its mask, if one was, in mask/
+FOLDER/RUN/.upload/    the files that were dropped on the page; a mask in mask/
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from siv_jax.data import open_source
 from siv_jax.data.files import CLIP_SUFFIXES
 from siv_jax.errors import UserError
 from siv_jax.models import registry
-from siv_jax.train import devices, memory, single
+from siv_jax.train import devices, fleet, fleet_members, memory, single
 from siv_jax.workdir import layout
 
 LOG = ".log.txt"
@@ -37,6 +37,7 @@ _PATIENCE = 10.0  # seconds for another page that is just starting a training
 QUICK, PAPER = "two minutes", "the paper's setting"
 # What may be chosen beside the configs' own names -> their config, for a photo.
 CHOICES = {QUICK: "quick", PAPER: "single_image"}
+CHOICES_OF_ALL = {QUICK: "fastgan_small", PAPER: "fastgan"}
 CHOICES_WITH_MASK = {QUICK: "masks", PAPER: "masks_paper"}
 _FOR_CLIPS = {"single_image": "single_video"}
 
@@ -66,15 +67,18 @@ def configs() -> list[str]:
     return sorted(inside)
 
 
-def start(folder: Path, dropped: str | None, choice: str, name: str = "", mask: str | Path | None = None) -> str:
-    """Starts training on a dropped file; returns the name of the new run.
+def start(
+    folder: Path, dropped: list[str], choice: str, name: str = "", mask: str | Path | None = None, each: bool = True
+) -> str:
+    """Starts training on dropped files; returns the name of the new run.
 
     Args:
       folder: of the runs.
-      dropped: path of the file.
+      dropped: paths of the files.
       choice: QUICK, PAPER or the name of a config.
-      name: of the run; after the file if empty.
+      name: of the run; after the first file if empty.
       mask: path of a mask of the photo, for a model that learns both.
+      each: of several photos, whether each gets a model of its own (a fleet), not all of them one.
 
     Raises UserError: nothing, or nothing usable, was dropped, or another run is in training.
     """
@@ -85,16 +89,21 @@ def start(folder: Path, dropped: str | None, choice: str, name: str = "", mask: 
         raise UserError(
             f"{name[:80]!r} cannot be the name of a run: it has / \\ or :, begins with a dot or is too long"
         )
-    run = _free_name(folder, name or Path(dropped).stem.lstrip(".")[:80] or "run")
-    config = _config_name(choice, Path(dropped), mask is not None)
-    _require_trainable(config, dropped, mask)
-    upload = folder / run / _UPLOAD
+    run = _free_name(folder, name or Path(dropped[0]).stem.lstrip(".")[:80] or "run")
+    several, upload = len(dropped) > 1, folder / run / _UPLOAD
+    if several and mask:
+        raise UserError("a mask belongs to one photo: drop that alone")
+    config = _config_name(choice, Path(dropped[0]), mask is not None, several and not each)
     try:
-        flags = ["--config", config, f"--config.data.path={_copied(Path(dropped), upload)}"]
+        paths = [_copied(Path(path), upload) for path in dropped]
+        flags = {"data.path": str(upload if several else paths[0])}
         if mask is not None:
-            flags.append(f"--config.data.mask={_copied(Path(mask), upload / 'mask')}")
-        _train(folder, run, flags)
-    except UserError:  # another page was faster
+            flags["data.mask"] = str(_copied(Path(mask), upload / "mask"))
+        if several and each:
+            flags["fleet.enabled"] = "True"
+        _require_trainable(config, flags)
+        _train(folder, run, ["--config", config, *(f"--config.{key}={value}" for key, value in flags.items())])
+    except UserError:  # also where another page was faster
         shutil.rmtree(folder / run, ignore_errors=True)
         raise
     return run
@@ -105,9 +114,12 @@ def resume(folder: Path, run: str) -> None:
 
     Raises UserError: it never began, or another one is in training.
     """
-    layout.load_config(folder / run)
+    settings = folder / run / fleet.SETTINGS
+    if not settings.exists():
+        layout.load_config(folder / run)
+        settings = folder / run / layout.CONFIG
     _require_idle(folder)
-    _train(folder, run, ["--config", str(folder / run / layout.CONFIG)])
+    _train(folder, run, ["--config", str(settings)])
 
 
 def stop(folder: Path) -> None:
@@ -132,30 +144,41 @@ def said(folder: Path, run: str, lines: int = 12) -> list[str]:
     return [line for line in text.splitlines() if line.strip()][-lines:]
 
 
-def _config_name(choice: str, dropped: Path, with_mask: bool) -> str:
+def _config_name(choice: str, dropped: Path, with_mask: bool, of_all: bool) -> str:
     if choice not in CHOICES:
         if choice not in configs():
             raise UserError(f"there is no config {choice[:80]!r} to choose; there are {', '.join(configs())}")
         return choice
-    if with_mask:
-        return CHOICES_WITH_MASK[choice]
+    if with_mask or of_all:
+        return (CHOICES_WITH_MASK if with_mask else CHOICES_OF_ALL)[choice]
     name = CHOICES[choice]
     return _FOR_CLIPS.get(name, name) if dropped.suffix.lower() in CLIP_SUFFIXES else name
 
 
-def _require_trainable(config: str, dropped: str, mask: str | Path | None) -> None:
+def _require_trainable(config: str, flags: dict[str, str]) -> None:
     """Raises UserError: a file or the config cannot be used, or the run would not fit into memory."""
     typed = config_lib.from_config_dict(config_file.load(config))
-    if mask is None and "mask" in registry.get(typed.model.name).inputs:
+    if "data.mask" not in flags and "mask" in registry.get(typed.model.name).inputs:
         raise UserError(f"{config} learns from a photo and its mask: drop or paint a mask, too")
-    typed = config_lib.with_overrides(typed, {"data.path": dropped} | ({"data.mask": str(mask)} if mask else {}))
     devices.use(1)
-    memory.require(single.make_task(typed, open_source(typed.data), 1), 1)
+    if "fleet.enabled" in flags:
+        _require_member(config_lib.with_overrides(typed, {"data.path": flags["data.path"]}))
+    else:
+        typed = config_lib.with_overrides(typed, flags)
+        memory.require(single.make_task(typed, open_source(typed.data), 1), 1)
+
+
+def _require_member(config: config_lib.Config) -> None:
+    """Raises UserError: none of the pictures in config.data.path can be trained on."""
+    members = fleet_members.survey(config, Path(config.data.path))
+    if all(member.outcome == "failed" for member in members):
+        raise UserError(members[0].reason)
 
 
 def _copied(file: Path, folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    return Path(shutil.copyfile(file, folder / file.name))
+    """A copy in a folder, under a name that is free there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copyfile(file, folder / _free_file(folder, file)))
 
 
 def _require_idle(folder: Path) -> None:
@@ -170,6 +193,14 @@ def _free_name(folder: Path, wanted: str) -> str:
     while (folder / name).exists():
         number += 1
         name = f"{wanted}-{number}"
+    return name
+
+
+def _free_file(folder: Path, file: Path) -> str:
+    name, number = file.name, 1
+    while (folder / name).exists():
+        number += 1
+        name = f"{file.stem}-{number}{file.suffix}"
     return name
 
 
