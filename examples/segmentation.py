@@ -1,100 +1,95 @@
 """The use that OSMIS was made for: a segmentation network from one labelled frame, with and without generated pairs.
 
+    pip install torch monai
     python -m siv_jax.main frame.jpg --config masks --config.data.mask frame_mask.png --workdir runs/one
     python examples/segmentation.py --workdir runs/one --frames frames/ --masks masks/
 
-Two small U-Nets of the same start learn for as many steps: one from the run's own frame under standard augmentation
-(flips, shifts, crops, rotations), one from batches of which half are rendered samples with their masks, under the same
-augmentation. Both are measured by the mean IoU on the frames and masks that are named, without the run's own frame.
+Two small U-Nets of MONAI, of the same start, learn for as many steps: one from the run's own frame under standard
+augmentation (flips, shifts, crops, rotations), one from batches of which half are rendered samples with their masks,
+under the same augmentation. Both are measured by the mean IoU on the frames and masks that are named, without the run's
+own frame. PyTorch and MONAI are for this example alone: siv_jax does not ask for them.
 """
 
 import argparse
+import functools
 import json
-from pathlib import Path
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 import siv_jax
 from siv_jax.cli import process
 from siv_jax.config import DataConfig
 from siv_jax.data import open_source
 from siv_jax.data.masks import UNLABELLED
+from siv_jax.errors import UserError
 from siv_jax.metrics.masks import mean_iou
 from siv_jax.nn import image_augment
 from siv_jax.sampling import rendering
 from siv_jax.workdir import layout
 
+try:
+    import torch
+    from monai.networks.nets import BasicUNet
+except ImportError as error:
+    MISSING = f"the example's network is MONAI's, on PyTorch: pip install torch monai ({error})"
+else:
+    MISSING = ""
+
 BATCH, PROBABILITY, RATE = 8, 0.5, 1e-3
+FEATURES = (16, 16, 32, 64, 128, 16)  # of its five levels and its last layer: half of MONAI's default, for a CPU
+SMALLEST = 16  # of a side, which the network halves four times
+MAX = 10**6  # of any number that is asked for
 
 
-class UNet(nn.Module):
-    """Images float32 [B, H, W, C] -> logits [B, H, W, num_classes]; two levels, for sides of 16 pixels and more."""
-
-    num_classes: int
-    width: int = 16
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        kept = []
-        for level in range(3):
-            if level:
-                kept.append(x)
-                x = nn.max_pool(x, (2, 2), (2, 2), "SAME")
-            x = self._pair(x, self.width << level)
-        for level in (1, 0):
-            fine = kept[level]
-            x = jax.image.resize(x, (*fine.shape[:3], x.shape[-1]), "nearest")
-            x = self._pair(jnp.concatenate([x, fine], -1), self.width << level)
-        return nn.Conv(self.num_classes, (1, 1))(x)
-
-    def _pair(self, x: jax.Array, features: int) -> jax.Array:
-        for _ in range(2):
-            x = nn.relu(nn.GroupNorm(4)(nn.Conv(features, (3, 3))(x)))
-        return x
+def network(channels: int, num_classes: int, seed: int) -> "BasicUNet":
+    """Images [B, channels, H, W] -> logits [B, num_classes, H, W], for sides from SMALLEST on."""
+    torch.manual_seed(seed)
+    # Batches are small, and at the lowest level a picture may have one pixel left: groups can be normalized even so.
+    return BasicUNet(2, channels, num_classes, FEATURES, norm=("group", {"num_groups": 4}))
 
 
-def trained(net: UNet, params, steps: int, seed: int, real, generated=None):
-    """Parameters after training on pairs (images [N, H, W, C], masks [N, H, W]), half of a batch being generated."""
-    optimizer = optax.adam(RATE)
+@functools.partial(jax.jit, static_argnums=3)
+def augmented(images: jax.Array, masks: jax.Array, uniform: jax.Array, num_classes: int) -> tuple[jax.Array, jax.Array]:
+    """Images [B, H, W, C] and masks [B, H, W] seen through the same random maps."""
+    maps = image_augment.draw(uniform, PROBABILITY, *images.shape[1:3])
+    # The nearest label: a warp of each class, and the largest of them.
+    classes = (masks[..., None] == jnp.array([*range(num_classes), UNLABELLED])).astype(jnp.float32)
+    found = jnp.argmax(image_augment.warp(classes, maps), -1)
+    return image_augment.warp(images, maps), jnp.where(found == num_classes, UNLABELLED, found)
 
-    def loss(params, images, masks):
-        logits = net.apply(params, images)
-        counted = masks != UNLABELLED
-        each = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.where(counted, masks, 0))
-        return jnp.sum(each * counted) / jnp.maximum(jnp.sum(counted), 1)
 
-    @jax.jit
-    def step(params, state, images, masks, uniform):
-        maps = image_augment.draw(uniform, PROBABILITY, *images.shape[1:3])
-        seen = image_augment.warp(images, maps)
-        # The nearest label: a warp of each class, and the largest of them.
-        classes = (masks[..., None] == jnp.array([*range(net.num_classes), UNLABELLED])).astype(jnp.float32)
-        found = jnp.argmax(image_augment.warp(classes, maps), -1)
-        found = jnp.where(found == net.num_classes, UNLABELLED, found)
-        gradients = jax.grad(loss)(params, seen, found)
-        updates, state = optimizer.update(gradients, state, params)
-        return optax.apply_updates(params, updates), state
+def tensors(images: np.ndarray) -> "torch.Tensor":
+    """Images [B, H, W, C] as float32 [B, C, H, W]."""
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
 
-    rng, state = np.random.default_rng(seed), optimizer.init(params)
+
+def trained(net: "BasicUNet", num_classes: int, steps: int, seed: int, real, generated=None) -> "BasicUNet":
+    """`net` after training on pairs (images [N, H, W, C], masks [N, H, W]), half of a batch being generated."""
+    optimizer, rng = torch.optim.Adam(net.parameters(), RATE), np.random.default_rng(seed)
+    sources = [real] * BATCH if generated is None else [real, generated] * (BATCH // 2)
+    net.train()
     for _ in range(steps):
-        sources = [real] * BATCH if generated is None else [real, generated] * (BATCH // 2)
         chosen = [rng.integers(len(images)) for images, _ in sources]
         images = np.stack([images[i] for (images, _), i in zip(sources, chosen, strict=True)])
         masks = np.stack([masks[i] for (_, masks), i in zip(sources, chosen, strict=True)]).astype(np.int32)
         uniform = rng.random((BATCH, image_augment.UNIFORMS), np.float32)
-        params, state = step(params, state, images, masks, uniform)
-    return params
+        seen, wanted = augmented(images, masks, uniform, num_classes)
+        labels = torch.from_numpy(np.array(wanted)).long()
+        total = torch.nn.functional.cross_entropy(net(tensors(seen)), labels, ignore_index=UNLABELLED, reduction="sum")
+        optimizer.zero_grad()
+        (total / (labels != UNLABELLED).sum().clamp(min=1)).backward()
+        optimizer.step()
+    return net
 
 
-def measured(net: UNet, params, images: np.ndarray, masks: np.ndarray) -> float:
+def measured(net: "BasicUNet", images: np.ndarray, masks: np.ndarray, num_classes: int) -> float:
     """Mean IoU over pairs."""
-    predict = jax.jit(lambda images: jnp.argmax(net.apply(params, images), -1))
-    found = [np.asarray(predict(image[None]))[0] for image in images]
-    return float(np.mean([mean_iou(one, wanted, net.num_classes) for one, wanted in zip(found, masks, strict=True)]))
+    net.eval()
+    with torch.no_grad():
+        found = [net(tensors(image[None])).argmax(1)[0].numpy() for image in images]
+    return float(np.mean([mean_iou(one, wanted, num_classes) for one, wanted in zip(found, masks, strict=True)]))
 
 
 def pairs_of(source, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -104,35 +99,48 @@ def pairs_of(source, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     return images, source.masks.resized(height, width).labels
 
 
-def main() -> None:
-    """Runs both trainings for every seed and prints the mean IoU of each as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workdir", type=Path, required=True, help="of a run with masks")
-    parser.add_argument("--frames", required=True, help="folder of frames to measure on")
-    parser.add_argument("--masks", required=True, help="folder of their masks")
-    parser.add_argument("--longest", type=int, default=128, help="longer side of all pictures, in pixels (128)")
-    parser.add_argument("--pairs", type=int, default=100, help="generated pairs (100)")
-    parser.add_argument("--steps", type=int, default=500, help="of each training (500)")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind (3)")
-    given = parser.parse_args()
-    process.prepare_jax()
+def compared(given: argparse.Namespace) -> dict:
+    """The mean IoU of both trainings for every seed, and what they were measured on."""
     model, source = siv_jax.load(given.workdir), layout.load_source(given.workdir)
+    if source.masks is None:
+        raise UserError(f"{given.workdir} is no run with masks: train one with --config masks")
     height, width = rendering.shrunk_size(source.size, given.longest)
+    if min(height, width) < SMALLEST:
+        raise UserError(f"pictures of {width}x{height}: the network needs {SMALLEST} pixels a side, raise --longest")
     rendered = list(model.rendered(given.pairs, size=f"{width}x{height}"))
     generated = [np.concatenate(arrays) for arrays in zip(*rendered, strict=True)]
-    real = pairs_of(source, height, width)
+    real, num_classes = pairs_of(source, height, width), source.masks.format.num_classes
     images, masks = pairs_of(open_source(DataConfig(path=given.frames, mask=given.masks)), height, width)
     others = [not (image == real[0]).all(axis=(1, 2, 3)).any() for image in images]
     images, masks = images[others], masks[others]
-    net, results = UNet(source.masks.format.num_classes), {"one frame": [], "one frame and generated pairs": []}
-    with jax.numpy_dtype_promotion("standard"):
-        for seed in range(given.seeds):
-            start = net.init(jax.random.key(seed), real[0][:1])
-            for name, extra in zip(results, (None, generated), strict=True):
-                params = trained(net, start, given.steps, seed, real, extra)
-                results[name].append(round(measured(net, params, images, masks), 4))
-    print(json.dumps({"mean IoU": results, "frames": len(images), "size": [width, height], "steps": given.steps}))
+    if not len(images):
+        raise UserError(f"{given.frames} holds no frame but the run's own: there is nothing to measure on")
+    results = {"one frame": [], "one frame and generated pairs": []}
+    for seed in range(given.seeds):
+        for name, extra in zip(results, (None, generated), strict=True):
+            net = network(images.shape[-1], num_classes, seed)
+            trained(net, num_classes, given.steps, seed, real, extra)
+            results[name].append(round(measured(net, images, masks, num_classes), 4))
+    return {"mean IoU": results, "frames": len(images), "size": [width, height], "steps": given.steps}
+
+
+def main(argv: list[str]) -> None:
+    """Prints what `compared` finds as JSON."""
+    parser = process.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workdir", type=process.existing_folder, required=True, help="of a run with masks")
+    parser.add_argument("--frames", required=True, help="folder of frames to measure on")
+    parser.add_argument("--masks", required=True, help="folder of their masks")
+    counted = process.whole_number(1, MAX)
+    parser.add_argument("--longest", type=counted, default=128, help="longer side of all pictures, in pixels (128)")
+    parser.add_argument("--pairs", type=counted, default=100, help="generated pairs (100)")
+    parser.add_argument("--steps", type=counted, default=500, help="of each training (500)")
+    parser.add_argument("--seeds", type=counted, default=3, help="trainings of each kind (3)")
+    given = parser.parse_args(argv)
+    if MISSING:
+        raise UserError(MISSING)
+    process.prepare_jax()
+    print(json.dumps(compared(given)))
 
 
 if __name__ == "__main__":
-    main()
+    process.run(main)

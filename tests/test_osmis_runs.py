@@ -1,10 +1,15 @@
 """Runs of OSMIS from their files to their files: masks stay with their pictures all the way."""
 
+import importlib.util
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 import toy_runs
 from PIL import Image
 
@@ -32,6 +37,8 @@ OVERRIDES = {
     "model.num_blocks_low_level": 1,
     "mask.bernoulli_steps": 4,
 }
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "segmentation.py"
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +157,46 @@ def test_labelled_samples_agree_with_their_masks_drawn_and_rendered(run, files, 
 def test_the_page_lays_masks_over_rendered_samples(run):
     page = (run[0] / "index.html").read_text()
     assert 'class="mask" alt="its mask" src="rendered/mask_00000.png"' in page
+
+
+def example(*before: str, run, frames, masks) -> subprocess.CompletedProcess:
+    """examples/segmentation.py as a command, for a few steps, after these lines of Python."""
+    flags = ["--frames", str(frames), "--masks", str(masks), "--longest", "32", "--pairs", "2", "--steps", "3"]
+    code = [*before, "import runpy, sys", "runpy.run_path(sys.argv[0], run_name='__main__')"]
+    code.insert(-1, f"sys.argv = {[str(EXAMPLE), '--workdir', str(run), *flags, '--seeds', '2']}")
+    return subprocess.run(
+        [sys.executable, "-c", "\n".join(code)], env=tiny.environment(), capture_output=True, text=True, timeout=600
+    )
+
+
+@pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("torch", "monai")),
+    reason="the example's network needs PyTorch and MONAI: pip install torch monai",
+)
+def test_the_example_measures_on_frames_that_are_not_the_runs_own(run, files, tmp_path):
+    for name in ("photo", "mask"):
+        (tmp_path / name).mkdir()
+        with Image.open(files / f"{name}.png") as whole:
+            whole.save(tmp_path / name / "0.png")
+            for number in (1, 2):
+                moved = whole.transform(whole.size, Image.Transform.AFFINE, (1, 0, 9 * number, 0, 1, 0))
+                moved.save(tmp_path / name / f"{number}.png")
+    done = example(run=run[0], frames=tmp_path / "photo", masks=tmp_path / "mask")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["frames"] == 2 and found["size"] == [32, 24] and found["steps"] == 3
+    one, pairs = found["mean IoU"].values()
+    assert len(one) == len(pairs) == 2 and one != pairs and all(0 < value < 1 for value in one + pairs)
+    again = example(run=run[0], frames=tmp_path / "photo", masks=tmp_path / "mask")
+    assert again.stdout == done.stdout
+
+
+@pytest.mark.parametrize("library", ["torch", "monai"])
+def test_the_example_says_what_to_install(run, files, library):
+    done = example("import sys", f"sys.modules[{library!r}] = None", run=run[0], frames=files, masks=files)
+    assert done.returncode == 2 and not done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ") and "pip install torch monai" in line
 
 
 def test_families_with_and_without_masks(files, tmp_path):
