@@ -42,7 +42,7 @@ OVERRIDES = {
     "transform.min_scale": 0.7,
     "transform.max_scale": 1.5,
     "transform.growth_steps": 0,
-    "transform.canvases": 1,
+    "transform.canvases": 2,
     "loss.inverse_start": 10,
 }
 
@@ -157,7 +157,8 @@ def test_shards_give_the_state_that_they_were_given():
     [shared] = family.stages(settings, family.plan(settings, source), shards=2)
     data = shared.data(source)
     state, key = shared.init(np.zeros(2, np.uint32), data, None), jax.random.key(0, impl="threefry2x32")
-    mapped = jax.vmap(shared.step, in_axes=None, out_axes=None, axis_name=AXIS, axis_size=2)
+    step = functools.partial(shared.step, shape=(36, 24, 1))
+    mapped = jax.vmap(step, in_axes=None, out_axes=None, axis_name=AXIS, axis_size=2)
     found, metrics = jax.eval_shape(mapped, state, data, key, jnp.int32(0))
     assert jax.tree.map(lambda leaf: leaf.shape, found) == jax.tree.map(lambda leaf: leaf.shape, state)
     assert set(metrics) >= set(family.headline.values())

@@ -43,11 +43,11 @@ class TransformConfig:
         10_000, "over these steps the range of scales and shifts grows to its full width", 0, 10**9
     )
     canvases: StrictInt = setting(
-        2,
-        "how finely output sizes are grouped on either side: more waste less arithmetic, but the step is compiled "
-        "canvases x canvases times",
+        6,
+        "into how many groups of equal steps output sizes fall on either side, beside the crop's own: more waste less "
+        "arithmetic, but a step is compiled for every height and width of a group when it is first met; 1: once",
         1,
-        4,
+        32,
     )
 
 
