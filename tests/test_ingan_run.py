@@ -42,7 +42,7 @@ OVERRIDES = {
     "transform.min_scale": 0.7,
     "transform.max_scale": 1.5,
     "transform.growth_steps": 0,
-    "transform.canvases": 2,
+    "transform.canvases": 1,
     "loss.inverse_start": 10,
 }
 

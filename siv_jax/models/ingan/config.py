@@ -42,6 +42,13 @@ class TransformConfig:
     growth_steps: StrictInt = setting(
         10_000, "over these steps the range of scales and shifts grows to its full width", 0, 10**9
     )
+    swap_probability: StrictFloat = setting(
+        0.0, "how often two rectangles change places in what the generator sees of a crop", 0.0, 1.0
+    )
+    swap_min_side: StrictInt = setting(32, "smallest side of these rectangles", 8, 1024)
+    swap_max_side: StrictInt = setting(
+        256, "largest side of these rectangles, which are smaller than the crop", 8, 1024
+    )
     canvases: StrictInt = setting(
         6,
         "into how many groups of equal steps output sizes fall on either side, beside the crop's own: more waste less "
@@ -49,6 +56,15 @@ class TransformConfig:
         1,
         32,
     )
+
+    @pydantic.model_validator(mode="after")
+    def _check_swap(self):
+        if self.swap_max_side < self.swap_min_side:
+            raise ValueError(
+                f"config key transform.swap_max_side is {self.swap_max_side}, less than transform.swap_min_side, which "
+                f"is {self.swap_min_side}"
+            )
+        return self
 
 
 @section

@@ -9,7 +9,7 @@ import optax
 from flax import struct
 
 from siv_jax.data import Source
-from siv_jax.models.ingan import discriminator, transform
+from siv_jax.models.ingan import crop_swap, discriminator, transform
 from siv_jax.models.ingan.config import Config
 from siv_jax.models.ingan.objectives import Metrics, Players
 from siv_jax.models.ingan.plan import Plan
@@ -78,6 +78,7 @@ class Training:
         players, canvas_size, noise_key = self._players, shape[:2], jax.random.fold_in(key, 1)
         drawn = transform.drawn(_transform_draw(key), step, self._plan, self._config.transform, canvas_size)
         crops = self._crops(data, jax.random.fold_in(key, 2))
+        seen_crops, swap = self._swapped(crops, jax.random.fold_in(key, 3))
         weights = self._scale_weights(drawn, step)
         optim, factor = self._config.optim, learning_rate_factor(step, self._config)
         rates = optim.lr_g * factor, optim.lr_d * factor
@@ -91,17 +92,19 @@ class Training:
             state.params_d,
             vectors_g,
             vectors_d[0],
-            crops,
+            seen_crops,
             noise,
             canvas_size,
             drawn.extent,
             drawn.shifts,
             weights,
+            swap,
         )
         generator = (*self._updated(grads_g, state.opt_g, state.params_g, rates[0]), vectors_g[-1])
         metrics["loss_inverse"] = jnp.float32(0)
         if shape[2]:
-            generator, metrics["loss_inverse"] = self._extra_turn(generator, fakes, drawn, crops, rates[0])
+            way_back = fakes, drawn.extent, drawn.shifts, seen_crops, swap
+            generator, metrics["loss_inverse"] = self._extra_turn(generator, rates[0], way_back)
 
         seen = crops + _noise(jax.random.fold_in(noise_key, 1), crops.shape[1:])
         score = jax.value_and_grad(players.score)
@@ -125,18 +128,18 @@ class Training:
         """The generator, its spectral-norm vectors, and the pictures that samples start from."""
         return {"params_g": state.params_g, "vectors_g": state.vectors_g, "pictures": state.pictures}
 
-    def _extra_turn(self, generator, fakes: jax.Array, drawn: Transform, crops: jax.Array, rate: jax.Array):
+    def _extra_turn(self, generator, rate: jax.Array, way_back: tuple):
         """The generator after a step on the way back alone; and its loss.
 
         Args:
           generator: (params, optimizer state, spectral-norm vectors).
+          way_back: further arguments of `Players.reconstruction`.
         """
         players, (params, opt, vectors) = self._players, generator
         vectors = players.generator.power_step(params, vectors)
 
         def objective(params):
-            back = players.reconstruction(params, vectors, fakes, drawn.extent, drawn.shifts, crops)
-            return self._config.loss.inverse_weight * back
+            return self._config.loss.inverse_weight * players.reconstruction(params, vectors, *way_back)
 
         value, grads = jax.value_and_grad(objective)(params)
         return (*self._updated(grads, opt, params, rate), vectors), value
@@ -155,6 +158,11 @@ class Training:
         size = (plan.crop_height, plan.crop_width, plan.channels)
         crops = [jax.lax.dynamic_slice(frames[i], (corners[i, 0], corners[i, 1], 0), size) for i in range(batch)]
         return to_float(jnp.stack(crops))
+
+    def _swapped(self, crops: jax.Array, key: jax.Array) -> tuple[jax.Array, crop_swap.Swap | None]:
+        """What the generator sees of the crops; the discriminator sees them as they are."""
+        transforms = self._config.transform
+        return crop_swap.drawn(key, crops, transforms) if transforms.swap_probability else (crops, None)
 
     def _scale_weights(self, drawn: Transform, step: jax.Array) -> jax.Array:
         plan, factor = self._plan, self._config.model.scale_factor_d
