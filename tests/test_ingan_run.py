@@ -135,7 +135,7 @@ def test_an_image_is_taken_whole_and_the_learnt_picture_is_held_by_the_weights(u
 
 
 def test_the_memory_estimate_agrees_with_the_compiled_step(undisturbed):
-    """XLA's figure for a step at crop 64, as `benchmarks/ingan_step.py` prints it: 54.5 MB temporary, 4.0 of state."""
+    """XLA's figure for a step at crop 64, of the largest canvas and with the extra step: 52.9 MB temporary, 4.0 of state."""
     settings = config(
         data__max_size=128,
         model__ch_g=16,
@@ -147,7 +147,7 @@ def test_the_memory_estimate_agrees_with_the_compiled_step(undisturbed):
         transform__max_scale=2.0,
     )
     plan = make_plan(188, 250, 3, settings)
-    assert 0.8 < estimate(settings, plan, 1) / 58.5e6 < 1.4
+    assert 0.8 < estimate(settings, plan, 1) / 56.9e6 < 1.4
 
 
 def test_shards_give_the_state_that_they_were_given():

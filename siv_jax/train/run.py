@@ -176,7 +176,7 @@ class Run:
 
     @property
     def time_is_up(self) -> bool:
-        """Whether training has taken config.time_limit, over all resumptions and without compilation."""
+        """Whether training has taken config.time_limit, over all resumptions; the first compilation does not count."""
         return self._trained_before + (time.monotonic() - self._begun_at if self.begun else 0.0) >= self._seconds
 
     def end_here(self) -> None:
