@@ -135,7 +135,7 @@ def test_an_image_is_taken_whole_and_the_learnt_picture_is_held_by_the_weights(u
 
 
 def test_the_memory_estimate_agrees_with_the_compiled_step(undisturbed):
-    """XLA's figure for a step at crop 64, of the largest canvas and with the extra step: 52.9 MB temporary, 4.0 of state."""
+    """XLA's figure for a step at crop 64 on the largest canvas, the extra one too: 52.9 MB temporary, 4.0 of state."""
     settings = config(
         data__max_size=128,
         model__ch_g=16,
