@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from siv_jax.config import DataConfig
-from siv_jax.models.ingan import canvas, discriminator, generator, geometry, original_weights
+from siv_jax.models.ingan import canvas, crop_swap, discriminator, generator, geometry, original_weights
 from siv_jax.models.ingan.config import Config, LossConfig, ModelConfig, TransformConfig
 from siv_jax.models.ingan.objectives import Players
 from siv_jax.models.ingan.plan import make_plan, scales_seen
@@ -194,6 +194,19 @@ def test_golden_ingan_geometric_layer(golden):
     size = expected.shape[1:3]
     ours = jit(lambda x: canvas.resized(x, x.shape[1:3], size, size, corners=False))(x)
     np.testing.assert_allclose(ours, expected, atol=2e-5)
+
+
+def test_golden_ingan_crop_swap(golden):
+    """The draws of its sizes say nothing of their range; what changed and what is left out tells the sizes."""
+    _, *draws = golden.about["swap_draws_in_order"]
+    corners, crop = np.array(draws, np.int32).reshape(2, 2), golden.crops[0, :, :, :1]
+    expected, mask = (golden[f"swap/{name}"][0].transpose(1, 2, 0) for name in ("out", "mask"))
+    rows, columns, _ = np.nonzero(mask == 0)
+    # Bands reach 5 pixels beyond the last edges, of rows those of both rectangles, which stand side by side here.
+    sizes = np.array([rows.max() - 4 - corners[0, 0], columns.max() - 4 - corners[1, 1]], np.int32)
+    np.testing.assert_array_equal(jit(crop_swap.exchanged)(crop, corners, sizes), expected)
+    ours = jit(crop_swap.away_from_edges, static_argnums=0)(crop.shape[:2], corners, sizes)
+    np.testing.assert_array_equal(ours, mask)
 
 
 def test_golden_ingan_features_before_and_after_the_geometric_layer(golden):

@@ -15,8 +15,10 @@ from siv_jax.errors import UserError
 from siv_jax.models.ingan import canvas, discriminator, family, geometry, transform
 from siv_jax.models.ingan.config import Config
 from siv_jax.models.ingan.objectives import Players
-from siv_jax.models.ingan.plan import make_plan, output_side, scales_seen
+from siv_jax.models.ingan.plan import make_plan, scales_seen
+from siv_jax.models.ingan.step import Training
 from siv_jax.nn.compilation import compiler_options
+from siv_jax.train import step_shapes
 
 SMALL = {
     "data.max_size": 48,
@@ -163,27 +165,43 @@ def test_sides_and_shifts_are_those_of_their_uniform_numbers():
     settings = config(transform__growth_steps=0, transform__min_scale=0.5, transform__max_scale=2.0)
     plan = make_plan(40, 48, 3, settings)
     uniform = jnp.array([0.25, 0.9, 0.0, 0.75], jnp.float32)
-    drawn = transform.drawn(uniform, 0, plan, settings.transform)
+    largest = transform.canvases(plan)[-1]
+    drawn = transform.drawn(uniform, 0, plan, settings.transform, largest)
     # ceil(24 * 0.875 / 2) * 2 and ceil(24 * 1.85 / 2) * 2
     assert (int(drawn.height), int(drawn.width)) == (22, 46)
     np.testing.assert_allclose(drawn.shifts, [-0.3, 0.15], atol=1e-6)
-    first = transform.drawn(uniform, 0, plan, config(transform__growth_steps=10).transform)
+    first = transform.drawn(uniform, 0, plan, config(transform__growth_steps=10).transform, largest)
     assert (int(first.height), int(first.width)) == (24, 24) and not np.any(first.shifts)
 
 
-@pytest.mark.parametrize("canvases", [1, 2, 4])
-def test_every_output_is_computed_on_the_smallest_canvas_that_holds_it(canvases):
-    settings = config(transform__canvases=canvases, transform__growth_steps=0)
+@pytest.mark.parametrize(("canvases", "sides"), [(1, (36,)), (2, (18, 24, 26, 36)), (3, (16, 24, 26, 36))])
+def test_every_output_is_computed_on_the_smallest_canvas_that_holds_it(canvases, sides):
+    settings = config(transform__canvases=canvases, transform__growth_steps=0, transform__min_scale=0.6)
     plan = make_plan(32, 48, 3, settings)
     sizes = transform.canvases(plan)
-    assert len(sizes) == canvases**2
-    assert sizes[-1] == (output_side(24 * 1.5, 2),) * 2
-    for uniform in np.random.default_rng(0).random((50, 4), np.float32):
-        drawn = transform.drawn(jnp.asarray(uniform), 0, plan, settings.transform)
+    assert plan.canvas_heights == plan.canvas_widths == sides
+    for uniform in jnp.asarray(np.random.default_rng(0).random((50, 4), np.float32)):
+        drawn = transform.drawn(uniform, 0, plan, settings.transform, sizes[-1])
         side = np.array([drawn.height, drawn.width])
         assert (side % 2 == 0).all() and (side >= 16).all()
         holding = [size for size in sizes if (np.array(size) >= side).all()]
-        assert sizes[int(transform.canvas_number(drawn, plan))] == min(holding, key=math.prod)
+        smallest = tuple(map(int, transform.canvas_of(drawn, plan)))
+        assert smallest == min(holding, key=math.prod)
+        again = transform.drawn(uniform, 0, plan, settings.transform, smallest)
+        assert (int(again.height), int(again.width)) == tuple(side)
+
+
+def test_the_first_step_has_the_crop_s_canvas_and_the_next_ones_hardly_more():
+    settings = Config()
+    plan = make_plan(288, 512, 3, settings)
+    shapes = step_shapes.StepShapes(Training(plan, settings), 1)
+    key = np.array([0, 3], np.uint32)
+    assert shapes.at(key, 0) == (256, 256, 0)
+    early = {shapes.at(key, step) for step in range(1, 250)}
+    assert early == {(height, width, 0) for height in (256, 264) for width in (256, 264)}
+    later = {shapes.at(key, step) for step in range(10_000, 12_000)}
+    assert {extra for *_, extra in later} == {1}
+    assert len(later) <= len(transform.canvases(plan)) == 64
 
 
 def test_weights_of_the_scales():
@@ -204,7 +222,7 @@ def test_plans():
     paper = make_plan(300, 451, 3, Config())
     assert (paper.height, paper.width) == (304, 448)
     assert (paper.crop_height, paper.crop_width, paper.num_nets_d) == (256, 256, 9)
-    assert paper.canvas_heights == paper.canvas_widths == (256, 576)
+    assert paper.canvas_heights == paper.canvas_widths == (96, 192, 256, 264, 288, 384, 480, 576)
     low = make_plan(100, 400, 5, Config())
     assert (low.crop_height, low.crop_width, low.channels) == (96, 256, 5)
     assert low.num_nets_d == math.ceil(math.log(96 / 16) / math.log(1.4))

@@ -135,7 +135,7 @@ def test_an_image_is_taken_whole_and_the_learnt_picture_is_held_by_the_weights(u
 
 
 def test_the_memory_estimate_agrees_with_the_compiled_step(undisturbed):
-    """XLA's figure for a step at crop 64, as `benchmarks/ingan_step.py` prints it: 54.5 MB temporary, 4.0 of state."""
+    """XLA's figure for a step at crop 64 on the largest canvas, the extra one too: 52.9 MB temporary, 4.0 of state."""
     settings = config(
         data__max_size=128,
         model__ch_g=16,
@@ -147,7 +147,7 @@ def test_the_memory_estimate_agrees_with_the_compiled_step(undisturbed):
         transform__max_scale=2.0,
     )
     plan = make_plan(188, 250, 3, settings)
-    assert 0.8 < estimate(settings, plan, 1) / 58.5e6 < 1.4
+    assert 0.8 < estimate(settings, plan, 1) / 56.9e6 < 1.4
 
 
 def test_shards_give_the_state_that_they_were_given():
@@ -157,7 +157,8 @@ def test_shards_give_the_state_that_they_were_given():
     [shared] = family.stages(settings, family.plan(settings, source), shards=2)
     data = shared.data(source)
     state, key = shared.init(np.zeros(2, np.uint32), data, None), jax.random.key(0, impl="threefry2x32")
-    mapped = jax.vmap(shared.step, in_axes=None, out_axes=None, axis_name=AXIS, axis_size=2)
+    step = functools.partial(shared.step, shape=(36, 24, 1))
+    mapped = jax.vmap(step, in_axes=None, out_axes=None, axis_name=AXIS, axis_size=2)
     found, metrics = jax.eval_shape(mapped, state, data, key, jnp.int32(0))
     assert jax.tree.map(lambda leaf: leaf.shape, found) == jax.tree.map(lambda leaf: leaf.shape, state)
     assert set(metrics) >= set(family.headline.values())

@@ -33,7 +33,12 @@ class Samples(NamedTuple):
 
 
 class Stage(Protocol):
-    """One part of training that keeps its shapes: the whole of it, or one scale of a model that grows.
+    """One part of training that keeps the shapes of its state: the whole of it, or one scale of a model that grows.
+
+    A stage whose steps compute on arrays of different shapes also has `shape(key, step)`: int32 [n], from a step's key
+    (of one shard) and number, traced. Its `step` then takes these numbers as `shape`, n Python integers; of several
+    shards each number is the largest. Steps of one shape share a program, which is compiled when first needed, so there
+    should be few.
 
     num_steps: steps of this stage.
     """

@@ -17,8 +17,11 @@ from siv_jax.errors import UserError
 from siv_jax.models.interface import AXIS, Stage
 from siv_jax.nn.compilation import compiler_options
 from siv_jax.train import system_memory
+from siv_jax.train.step_shapes import Shape, StepShapes
 
 Tree = Any
+
+_ANY_KEY = np.zeros(2, np.uint32)
 
 
 def use(count: int) -> list[jax.Device]:
@@ -57,13 +60,14 @@ def kind() -> str:
 
 
 class Program:
-    """Many steps of one stage as one compiled program, on given devices."""
+    """Many steps of one stage, compiled, on given devices: one program, or one for each shape that its steps have."""
 
     def __init__(self, stage: Stage, devices: list[jax.Device]):
         """`stage` was made for as many shards as there are devices."""
         self._stage, self._devices, self._spread = stage, devices, len(devices) > 1
         self._sharding = NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec(AXIS))
-        self._compiled = None
+        self._shapes = StepShapes(stage, len(devices))
+        self._compiled: dict[Shape, jax.stages.Compiled] = {}
         self._zeros: dict[str, np.ndarray] = {}
 
     def put(self, tree: Tree) -> Tree:
@@ -89,9 +93,28 @@ class Program:
         """As `snapshot`, as numpy arrays."""
         return jax.device_get(self.snapshot(tree))
 
-    def compile(self, state: Tree, data: Tree) -> jax.stages.Compiled:
-        """Compiles for numpy arrays like these, or fetches the program from the cache on disk; returns it."""
-        step = jax.jit(self._stage.step)  # so that asking for its metrics and compiling it share one trace
+    def compile(self, state: Tree, data: Tree, key: np.ndarray = _ANY_KEY, start: int = 0) -> jax.stages.Compiled:
+        """Compiles step `start` for numpy arrays like these, or fetches it from the cache on disk; returns it.
+
+        Steps of another shape are compiled when `advance` first meets them. For `key` see there.
+        """
+        shape = self._shapes.at(key, start)
+        step = self._step(shape)
+
+        def metrics(state, data):
+            return step(state, data, jax.random.key(0, impl="threefry2x32"), jnp.int32(0))[1]
+
+        if self._spread:
+            metrics = jax.vmap(metrics, in_axes=None, axis_name=AXIS, axis_size=1)
+        self._zeros = {name: np.zeros((), np.float32) for name in jax.eval_shape(metrics, state, data)}
+        return self._program(shape, step, *map(self._placed_like, (state, self._zeros, data)))
+
+    def _step(self, shape: Shape):
+        """The step of this shape, traced once: its metrics are asked for before it is compiled."""
+        return jax.jit(functools.partial(self._stage.step, shape=shape) if shape else self._stage.step)
+
+    def _program(self, shape: Shape, step, state: Tree, totals: Tree, data: Tree) -> jax.stages.Compiled:
+        """Compiles, and keeps, many steps of `shape` in a row for arrays placed like these."""
 
         def one(state, data, key, at):
             key = jax.random.fold_in(key, at)
@@ -109,21 +132,14 @@ class Program:
             state, totals = jax.lax.fori_loop(start, start + count, body, (state, totals))
             return state, totals, jax.tree.leaves(state)[0]
 
-        def metrics(state, data):
-            return one(state, data, jax.random.key(0, impl="threefry2x32"), jnp.int32(0))[1]
-
-        if self._spread:
-            metrics = jax.vmap(metrics, in_axes=None, axis_name=AXIS, axis_size=1)
-        self._zeros = {name: np.zeros((), np.float32) for name in jax.eval_shape(metrics, state, data)}
         options = {"donate_argnums": (0, 1)}
         if self._spread:
             advance = jax.pmap(advance, AXIS, in_axes=(0, 0, 0, None, None, None), devices=self._devices, **options)
         else:
             advance = jax.jit(advance, **options)
-        one_step = np.zeros(2, np.uint32), np.int32(0), np.int32(1)
-        lowered = advance.lower(*map(self._placed_like, (state, self._zeros, data)), *one_step)
-        self._compiled = lowered.compile(compiler_options=compiler_options())
-        return self._compiled
+        lowered = advance.lower(state, totals, data, _ANY_KEY, np.int32(0), np.int32(1))
+        self._compiled[shape] = lowered.compile(compiler_options=compiler_options())
+        return self._compiled[shape]
 
     def _placed_like(self, tree: Tree) -> Tree:
         """What `put` makes of numpy arrays like these; on one device their shapes alone, which cost nothing."""
@@ -139,11 +155,23 @@ class Program:
     def advance(self, state: Tree, totals: Tree, data: Tree, key: np.ndarray, start: int, count: int):
         """(state, totals, ticket) after steps `start` to `start + count`, whose metrics are added to `totals`.
 
-        Does not wait; the ticket is ready when the steps are done. One program serves every count, so how a
-        run is cut into calls does not change its arithmetic. `state` and `totals` are given up to the call.
-        `key`, uint32 [2], is the root of all randomness of the stage: a step's own key is fold_in(key, step).
+        Does not wait, except for what is yet to be compiled; the ticket is ready when the steps are done. One program
+        serves every count, so how a run is cut into calls does not change its arithmetic. `state` and `totals` are
+        given up to the call. `key`, uint32 [2], is the root of all randomness of the stage: a step's own key is
+        fold_in(key, step).
         """
-        return self._compiled(state, totals, data, key, np.int32(start), np.int32(count))
+        self.prepare(state, totals, data, key, start, count)
+        ticket = None
+        for shape, first, steps in self._shapes.stretches(key, start, count):
+            program = self._compiled[shape]
+            state, totals, ticket = program(state, totals, data, key, np.int32(first), np.int32(steps))
+        return state, totals, ticket
+
+    def prepare(self, state: Tree, totals: Tree, data: Tree, key: np.ndarray, start: int, count: int) -> None:
+        """Compiles what a call of `advance` with these arguments would compile."""
+        for shape, _, _ in self._shapes.stretches(key, start, count):
+            if shape not in self._compiled:
+                self._program(shape, self._step(shape), state, totals, data)
 
 
 @functools.partial(jax.jit, static_argnums=1)

@@ -82,7 +82,7 @@ class Run:
         same = self._stage, self.task.plan, str(shapes), tuple(device.id for device in self._devices)
         if same not in self._programs:
             program = Program(self.task.stages[self._stage], self._devices)
-            program.compile(self._state, self._data)
+            program.compile(self._state, self._data, self._key(self._stage), self._at)
             self._programs[same] = program
         self._program = program = self._programs[same]
         self._state, self._placed_data = program.put(self._state), program.put(self._data)
@@ -95,7 +95,7 @@ class Run:
     def seconds_per_step(self) -> float:
         """Measured with a copy of the state, after `begin`."""
         state, data = map(self._program.fetch, (self._state, self._placed_data))
-        return speed.seconds_per_step(self._program, state, data, self._key(self._stage))
+        return speed.seconds_per_step(self._program, state, data, self._key(self._stage), self._at)
 
     @property
     def _stage_done(self) -> bool:
@@ -138,7 +138,7 @@ class Run:
 
     @property
     def time_is_up(self) -> bool:
-        """Whether training has taken config.time_limit, over all resumptions and without compilation."""
+        """Whether training has taken config.time_limit, over all resumptions; the first compilation does not count."""
         return self._trained_before + (time.monotonic() - self._begun_at if self.begun else 0.0) >= self._seconds
 
     def end_here(self) -> None:

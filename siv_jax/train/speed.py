@@ -13,13 +13,14 @@ _CERTAINLY_LONG = 3.0  # seconds of the first step
 _MOST_STEPS = 16
 
 
-def seconds_per_step(program: Program, state: Any, data: Any, key: np.ndarray) -> float:
-    """Measured with a copy of numpy `state` by calls of 1, 1, 2, 4, ... steps, until one lasts long enough."""
+def seconds_per_step(program: Program, state: Any, data: Any, key: np.ndarray, start: int = 0) -> float:
+    """Measured with a copy of numpy `state` by calls of 1, 1, 2, 4, ... steps from `start` until one lasts."""
     placed, totals, data = program.put(state), program.zero_totals(), program.put(data)
     warm, count = False, 1
     while True:
+        program.prepare(placed, totals, data, key, start, count)
         begun = time.monotonic()
-        placed, totals, ticket = program.advance(placed, totals, data, key, 0, count)
+        placed, totals, ticket = program.advance(placed, totals, data, key, start, count)
         jax.block_until_ready(ticket)
         seconds = time.monotonic() - begun
         # The first call also takes what every program takes once.

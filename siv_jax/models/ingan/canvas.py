@@ -1,8 +1,9 @@
 """Operations on pictures that fill only the upper left part of an array, their canvas.
 
-The size of a random transform's output changes with every step, but shapes of arrays cannot. A picture's `extent`,
-(height, width), is two integers: Python's where the size is fixed, int32 scalars of JAX where a step decides it.
-Results within the extent are those of an array of just this size; what lies outside is of no meaning and finite.
+The size of a random transform's output changes with every step, but programs for all sizes would take too long to
+compile. A picture's `extent`, (height, width), is two integers: Python's where the size is fixed, int32 scalars of JAX
+where a step decides it. Results within the extent are those of an array of just this size; what lies outside is of no
+meaning and finite.
 """
 
 import functools

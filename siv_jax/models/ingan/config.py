@@ -42,13 +42,29 @@ class TransformConfig:
     growth_steps: StrictInt = setting(
         10_000, "over these steps the range of scales and shifts grows to its full width", 0, 10**9
     )
-    canvases: StrictInt = setting(
-        2,
-        "how finely output sizes are grouped on either side: more waste less arithmetic, but the step is compiled "
-        "canvases x canvases times",
-        1,
-        4,
+    swap_probability: StrictFloat = setting(
+        0.0, "how often two rectangles change places in what the generator sees of a crop", 0.0, 1.0
     )
+    swap_min_side: StrictInt = setting(32, "smallest side of these rectangles", 8, 1024)
+    swap_max_side: StrictInt = setting(
+        256, "largest side of these rectangles, which are smaller than the crop", 8, 1024
+    )
+    canvases: StrictInt = setting(
+        6,
+        "into how many groups of equal steps output sizes fall on either side, beside the crop's own: more waste less "
+        "arithmetic, but a step is compiled for every height and width of a group when it is first met; 1: once",
+        1,
+        32,
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _check_swap(self):
+        if self.swap_max_side < self.swap_min_side:
+            raise ValueError(
+                f"config key transform.swap_max_side is {self.swap_max_side}, less than transform.swap_min_side, which "
+                f"is {self.swap_min_side}"
+            )
+        return self
 
 
 @section

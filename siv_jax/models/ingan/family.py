@@ -49,5 +49,5 @@ def describe(config: Config, plan: Plan, source: Source) -> list[str]:
         f"networks  G {config.model.num_blocks_g} blocks, {sizes[0]:,} parameters; D {plan.num_nets_d} scales, "
         f"{sizes[1]:,} parameters",
         f"crops     {plan.crop_width}x{plan.crop_height}, brought to {smallest} up to {largest}{shapes}; computed on "
-        f"{len(transform.canvases(plan))} canvases",
+        f"up to {len(transform.canvases(plan))} canvases, each compiled when first met",
     ]

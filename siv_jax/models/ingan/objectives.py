@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from siv_jax.models.ingan import canvas, discriminator, geometry, network
 from siv_jax.models.ingan.canvas import Extent
 from siv_jax.models.ingan.config import Config
+from siv_jax.models.ingan.crop_swap import Swap
 from siv_jax.models.ingan.generator import generate
 from siv_jax.models.ingan.plan import Plan
 
@@ -66,11 +67,17 @@ class Players:
         extent: Extent,
         shifts: jax.Array | None,
         crops: jax.Array,
+        swap: Swap | None = None,
     ) -> jax.Array:
-        """How far the way back strays from the crops: mean absolute or squared difference."""
-        back, seen = self.way_back(params, vectors, fakes, extent, shifts)
-        difference = jnp.abs(back - crops) if self._config.loss.reconstruction == "l1" else jnp.square(back - crops)
-        return jnp.mean(jnp.mean(difference, axis=(0, 3)) * seen[0, :, :, 0]) / jnp.maximum(jnp.mean(seen), 1e-6)
+        """How far the way back strays from the crops: mean absolute or squared difference, squared of swapped crops."""
+        back, counted = self.way_back(params, vectors, fakes, extent, shifts)
+        difference, square = back - crops, jnp.square(back - crops)
+        difference = jnp.abs(difference) if self._config.loss.reconstruction == "l1" else square
+        if swap is not None:
+            difference = jnp.where(swap.swapped[:, None, None, None], square, difference)
+            counted = counted * swap.counted
+        sums = jnp.mean(jnp.mean(difference, axis=3, keepdims=True) * counted, axis=(1, 2, 3))
+        return jnp.mean(sums / jnp.maximum(jnp.mean(counted, axis=(1, 2, 3)), 1e-6))
 
     def score(
         self, params: jax.Array, vectors: jax.Array, images: jax.Array, extent: Extent, weights: jax.Array, real: bool
@@ -92,6 +99,7 @@ class Players:
         wanted: Extent,
         shifts: jax.Array | None,
         weights: jax.Array,
+        swap: Swap | None = None,
     ) -> tuple[jax.Array, tuple[jax.Array, Metrics]]:
         """Loss of the generator, its fakes [B, *canvas_size, C], and metrics.
 
@@ -99,11 +107,12 @@ class Players:
           vectors_g: spectral-norm vectors of the way there and of the way back.
           crops: [B, h, w, C]; `noise` is added to what the generator sees of them.
           weights: of the scales, see `discriminator.scale_weights`.
+          swap: what was swapped in the crops, if anything ever is.
         """
         there, back = vectors_g
         fakes = self.transformed(params_g, there, crops + noise, canvas_size, wanted, shifts)
         adversarial = self.score(params_d, vectors_d, fakes, wanted, weights, real=True)
-        reconstruction = self.reconstruction(params_g, back, fakes, wanted, shifts, crops)
+        reconstruction = self.reconstruction(params_g, back, fakes, wanted, shifts, crops, swap)
         weighted = self._config.loss.reconstruction_weight * reconstruction
         total = adversarial + weighted
         return total, (fakes, {"loss_g": total, "loss_g/adversarial": adversarial, "loss_g/reconstruction": weighted})

@@ -21,8 +21,8 @@ class Plan:
     multiple: sides of everything that the generator makes are multiples of this.
     crop_height, crop_width: of the crops.
     num_nets_d: discriminators.
-    canvas_heights, canvas_widths: rising. An output is computed on the smallest canvas that holds it, so that a step
-      has few shapes; the last ones hold the largest outputs.
+    canvas_heights, canvas_widths: rising. An output is computed on the smallest canvas that holds it, so that steps
+      have few shapes; the last ones hold the largest outputs.
     """
 
     height: int
@@ -85,10 +85,10 @@ def output_side(side: float, multiple: int) -> int:
 
 
 def _canvases(crop: int, config: Config) -> tuple[int, ...]:
-    """The crop's side, which is all there is at first, and equal steps up to the largest output."""
+    """Equal steps up to the largest output; the crop's side and the next one, which are all there is at first."""
     multiple, count = 2**config.model.num_downscales_g, config.transform.canvases
     largest = output_side(crop * config.transform.max_scale, multiple)
-    if count == 1 or largest == crop:
+    if count == 1:
         return (largest,)
-    steps = [crop + (largest - crop) * i / (count - 1) for i in range(count)]
-    return tuple(sorted({output_side(step, multiple) for step in steps}))
+    sides = {output_side(largest * (i + 1) / count, multiple) for i in range(count)}
+    return tuple(sorted(sides | {crop, min(crop + multiple, largest)}))

@@ -9,7 +9,7 @@ import optax
 from flax import struct
 
 from siv_jax.data import Source
-from siv_jax.models.ingan import discriminator, transform
+from siv_jax.models.ingan import crop_swap, discriminator, transform
 from siv_jax.models.ingan.config import Config
 from siv_jax.models.ingan.objectives import Metrics, Players
 from siv_jax.models.ingan.plan import Plan
@@ -64,12 +64,21 @@ class Training:
             pictures=data,
         )
 
-    def step(self, state: TrainState, data: jax.Array, key: jax.Array, step: jax.Array) -> tuple[TrainState, Metrics]:
-        """One update of both players, or two of the generator; metrics are losses by part."""
-        loss, players = self._config.loss, self._players
-        uniform, noise_key = self._uniform(key, data.shape[0]), jax.random.fold_in(key, 1)
-        drawn = transform.drawn(uniform[:4], step, self._plan, self._config.transform)
-        crops = self._crops(data, uniform[4:])
+    def shape(self, key: jax.Array, step: jax.Array) -> jax.Array:
+        """int32 [3]: height and width of the canvas of a step, and whether the generator takes its extra turn."""
+        loss, transforms = self._config.loss, self._config.transform
+        drawn = transform.drawn(_transform_draw(key), step, self._plan, transforms, transform.canvases(self._plan)[-1])
+        extra = (step >= loss.inverse_start) & (loss.inverse_weight > 0)
+        return jnp.stack([*transform.canvas_of(drawn, self._plan), extra.astype(jnp.int32)])
+
+    def step(
+        self, state: TrainState, data: jax.Array, key: jax.Array, step: jax.Array, shape: tuple[int, int, int]
+    ) -> tuple[TrainState, Metrics]:
+        """One update of both players, or two of the generator; metrics are losses by part. For `shape` see there."""
+        players, canvas_size, noise_key = self._players, shape[:2], jax.random.fold_in(key, 1)
+        drawn = transform.drawn(_transform_draw(key), step, self._plan, self._config.transform, canvas_size)
+        crops = self._crops(data, jax.random.fold_in(key, 2))
+        seen_crops, swap = self._swapped(crops, jax.random.fold_in(key, 3))
         weights = self._scale_weights(drawn, step)
         optim, factor = self._config.optim, learning_rate_factor(step, self._config)
         rates = optim.lr_g * factor, optim.lr_d * factor
@@ -77,28 +86,34 @@ class Training:
         vectors_g = _iterated(players.generator, state.params_g, state.vectors_g, 2)
         vectors_d = _iterated(players.discriminator, state.params_d, state.vectors_d, 3)
 
-        grads_g, grads_d_fake, fakes, metrics = self._on_canvas(
-            state, vectors_g, vectors_d, crops, noise_key, drawn, weights
+        noise = _noise(jax.random.fold_in(noise_key, 0), crops.shape)
+        grads_g, (fakes, metrics) = jax.grad(players.generator_objective, has_aux=True)(
+            state.params_g,
+            state.params_d,
+            vectors_g,
+            vectors_d[0],
+            seen_crops,
+            noise,
+            canvas_size,
+            drawn.extent,
+            drawn.shifts,
+            weights,
+            swap,
         )
-        params_g, opt_g = adam.optimizer_step(
-            self._optimizer(rates[0]), self._averaged(grads_g), state.opt_g, state.params_g
-        )
-        if loss.inverse_weight:
-            params_g, opt_g, last_vectors_g, inverse = self._inverse_step(
-                (params_g, opt_g, vectors_g[-1]), fakes, drawn, crops, rates[0], step
-            )
-            metrics["loss_inverse"] = inverse
-        else:
-            last_vectors_g = vectors_g[-1]
+        generator = (*self._updated(grads_g, state.opt_g, state.params_g, rates[0]), vectors_g[-1])
+        metrics["loss_inverse"] = jnp.float32(0)
+        if shape[2]:
+            way_back = fakes, drawn.extent, drawn.shifts, seen_crops, swap
+            generator, metrics["loss_inverse"] = self._extra_turn(generator, rates[0], way_back)
 
-        reals = crops + _noise(jax.random.fold_in(noise_key, 1), crops.shape[1:])
-        loss_real, grads_d = jax.value_and_grad(players.score)(
-            state.params_d, vectors_d[1], reals, crops.shape[1:3], weights, real=True
-        )
-        grads_d = self._averaged((grads_d + grads_d_fake) / 2)
-        params_d, opt_d = adam.optimizer_step(self._optimizer(rates[1]), grads_d, state.opt_d, state.params_d)
-        metrics["loss_d/real"] = loss_real / 2
-        metrics["loss_d"] = metrics["loss_d/real"] + metrics["loss_d/fake"]
+        seen = crops + _noise(jax.random.fold_in(noise_key, 1), crops.shape[1:])
+        score = jax.value_and_grad(players.score)
+        real, grads_real = score(state.params_d, vectors_d[1], seen, crops.shape[1:3], weights, real=True)
+        seen = fakes + _noise(jax.random.fold_in(noise_key, 2), fakes.shape)
+        fake, grads_fake = score(state.params_d, vectors_d[2], seen, drawn.extent, weights, real=False)
+        params_d, opt_d = self._updated((grads_real + grads_fake) / 2, state.opt_d, state.params_d, rates[1])
+        metrics |= {"loss_d": (real + fake) / 2, "loss_d/real": real / 2, "loss_d/fake": fake / 2}
+        params_g, opt_g, last_vectors_g = generator
         return TrainState(
             params_g=params_g,
             params_d=params_d,
@@ -113,84 +128,41 @@ class Training:
         """The generator, its spectral-norm vectors, and the pictures that samples start from."""
         return {"params_g": state.params_g, "vectors_g": state.vectors_g, "pictures": state.pictures}
 
-    def _on_canvas(self, state, vectors_g, vectors_d, crops, key, drawn: Transform, weights):
-        """What depends on the output's size, in the program of the smallest canvas that holds it.
-
-        Returns:
-          The generator's gradient; the discriminator's for the fakes; the fakes on the largest canvas; metrics.
-        """
-        players, (largest_height, largest_width) = self._players, transform.canvases(self._plan)[-1]
-        noise = _noise(jax.random.fold_in(key, 0), crops.shape)
-        largest = (crops.shape[0], largest_height, largest_width, self._plan.channels)
-        fake_noise = _noise(jax.random.fold_in(key, 2), largest)  # the same whatever the canvas
-
-        def turns(canvas_size, drawn, weights):
-            grads_g, (fakes, metrics) = jax.grad(players.generator_objective, has_aux=True)(
-                state.params_g,
-                state.params_d,
-                vectors_g[:2],
-                vectors_d[0],
-                crops,
-                noise,
-                canvas_size,
-                drawn.extent,
-                drawn.shifts,
-                weights,
-            )
-            seen = fakes + fake_noise[:, : canvas_size[0], : canvas_size[1]]
-            loss_fake, grads_d = jax.value_and_grad(players.score)(
-                state.params_d, vectors_d[2], seen, drawn.extent, weights, real=False
-            )
-            rest = (0, largest_height - canvas_size[0]), (0, largest_width - canvas_size[1])
-            return grads_g, grads_d, jnp.pad(fakes, ((0, 0), *rest, (0, 0))), metrics | {"loss_d/fake": loss_fake / 2}
-
-        sizes = transform.canvases(self._plan)
-        branches = [lambda *given, size=size: turns(size, *given) for size in sizes]
-        return jax.lax.switch(transform.canvas_number(drawn, self._plan), branches, drawn, weights)
-
-    def _inverse_step(self, generator, fakes, drawn: Transform, crops, rate, step):
-        """The generator after a step on the way back alone, once these are due; then its loss, 0 before.
+    def _extra_turn(self, generator, rate: jax.Array, way_back: tuple):
+        """The generator after a step on the way back alone; and its loss.
 
         Args:
           generator: (params, optimizer state, spectral-norm vectors).
+          way_back: further arguments of `Players.reconstruction`.
         """
-        loss, players = self._config.loss, self._players
+        players, (params, opt, vectors) = self._players, generator
+        vectors = players.generator.power_step(params, vectors)
 
-        def stepped(generator):
-            params, _, vectors = generator
-            vectors = players.generator.power_step(params, vectors)
+        def objective(params):
+            return self._config.loss.inverse_weight * players.reconstruction(params, vectors, *way_back)
 
-            def objective(params):
-                return loss.inverse_weight * players.reconstruction(
-                    params, vectors, fakes, drawn.extent, drawn.shifts, crops
-                )
+        value, grads = jax.value_and_grad(objective)(params)
+        return (*self._updated(grads, opt, params, rate), vectors), value
 
-            value, grads = jax.value_and_grad(objective)(params)
-            return grads, vectors, value
+    def _updated(self, grads: jax.Array, opt: optax.OptState, params: jax.Array, rate: jax.Array):
+        """(params, optimizer state) after a step along the gradients of all shards."""
+        return adam.optimizer_step(self._optimizer(rate), self._averaged(grads), opt, params)
 
-        def waiting(generator):
-            return jnp.zeros_like(generator[0]), generator[2], jnp.float32(0)
-
-        params, opt, vectors = generator
-        due = step >= loss.inverse_start
-        grads, vectors, value = jax.lax.cond(due, stepped, waiting, generator)
-        new = adam.optimizer_step(self._optimizer(rate), self._averaged(grads), opt, params)
-        params, opt = jax.tree.map(lambda new, old: jnp.where(due, new, old), new, (params, opt))
-        return params, opt, vectors, value
-
-    def _uniform(self, key: jax.Array, num_frames: int) -> jax.Array:
-        """The uniform numbers of a step: 4 of the transform, 2 of each crop, and the order of the frames."""
-        return jax.random.uniform(jax.random.fold_in(key, 0), (4 + 2 * self._config.batch_size + num_frames,))
-
-    def _crops(self, data: jax.Array, uniform: jax.Array) -> jax.Array:
+    def _crops(self, data: jax.Array, key: jax.Array) -> jax.Array:
         """float32 [B, h, w, C]: a part of each chosen frame, every place as likely (as run the last is left out)."""
         plan, batch = self._plan, self._config.batch_size
+        uniform = jax.random.uniform(key, (2 * batch + data.shape[0],))
         frames = choose_frames(uniform[2 * batch :], data, batch)
         room = jnp.array([plan.height - plan.crop_height, plan.width - plan.crop_width], jnp.float32)
         corners = jnp.minimum(jnp.floor(uniform[: 2 * batch].reshape(batch, 2) * (room + 1)), room).astype(jnp.int32)
         size = (plan.crop_height, plan.crop_width, plan.channels)
         crops = [jax.lax.dynamic_slice(frames[i], (corners[i, 0], corners[i, 1], 0), size) for i in range(batch)]
         return to_float(jnp.stack(crops))
+
+    def _swapped(self, crops: jax.Array, key: jax.Array) -> tuple[jax.Array, crop_swap.Swap | None]:
+        """What the generator sees of the crops; the discriminator sees them as they are."""
+        transforms = self._config.transform
+        return crop_swap.drawn(key, crops, transforms) if transforms.swap_probability else (crops, None)
 
     def _scale_weights(self, drawn: Transform, step: jax.Array) -> jax.Array:
         plan, factor = self._plan, self._config.model.scale_factor_d
@@ -220,6 +192,11 @@ def _iterated(network, params: jax.Array, vectors: jax.Array, count: int) -> lis
         vectors = network.power_step(params, vectors)
         found.append(vectors)
     return found
+
+
+def _transform_draw(key: jax.Array) -> jax.Array:
+    """The uniform numbers of a step's transform, float32 [4]."""
+    return jax.random.uniform(jax.random.fold_in(key, 0), (4,))
 
 
 def _noise(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:

@@ -32,35 +32,38 @@ def ranges(step: jax.Array | int, config: TransformConfig) -> tuple[jax.Array, j
     )
 
 
-def drawn(uniform: jax.Array, step: jax.Array | int, plan: Plan, config: TransformConfig) -> Transform:
+def drawn(
+    uniform: jax.Array, step: jax.Array | int, plan: Plan, config: TransformConfig, canvas_size: tuple[int, int]
+) -> Transform:
     """The transform of a step for four uniform numbers in [0, 1).
 
     Scales of height and width, and both shifts, are uniform in `ranges` and independent. Sides are rounded up to
     multiples; here none is under 16 pixels, where as run training crashes.
+
+    Args:
+      canvas_size: which the output must not exceed. It was chosen by the same function in another program, whose
+        last bit may differ.
     """
     low, high, most = ranges(step, config)
     sides = []
-    for share, crop, largest in (
-        (uniform[0], plan.crop_height, plan.canvas_heights[-1]),
-        (uniform[1], plan.crop_width, plan.canvas_widths[-1]),
-    ):
+    for share, crop, largest in zip(uniform[:2], (plan.crop_height, plan.crop_width), canvas_size, strict=True):
         side = jnp.ceil(crop * (low + (high - low) * share) / plan.multiple) * plan.multiple
         sides.append(jnp.clip(side.astype(jnp.int32), output_side(0, plan.multiple), largest))
     shifts = most * (2 * uniform[2:4] - 1) if config.max_shift else None
     return Transform(*sides, shifts)
 
 
-def canvas_number(transform: Transform, plan: Plan) -> jax.Array:
-    """Which of `canvases` is the smallest that holds the output."""
-    row, column = (
-        jnp.sum(jnp.array(sides[:-1], jnp.int32) < side)
-        for sides, side in ((plan.canvas_heights, transform.height), (plan.canvas_widths, transform.width))
-    )
-    return row * len(plan.canvas_widths) + column
+def canvas_of(transform: Transform, plan: Plan) -> tuple[jax.Array, jax.Array]:
+    """(height, width), int32 [], of the smallest of `canvases` that holds the output."""
+    found = []
+    for sides, side in ((plan.canvas_heights, transform.height), (plan.canvas_widths, transform.width)):
+        table = jnp.array(sides, jnp.int32)
+        found.append(table[jnp.sum(table[:-1] < side)])
+    return found[0], found[1]
 
 
 def canvases(plan: Plan) -> list[tuple[int, int]]:
-    """Every (height, width) that outputs are computed on."""
+    """Every (height, width) that outputs are computed on; the last is the largest."""
     return [(height, width) for height in plan.canvas_heights for width in plan.canvas_widths]
 
 
