@@ -47,7 +47,7 @@ def masks(folder: Path) -> Kind:
     palette.save(folder / "palette.png")
     palette.save(folder / "palette.gif")
     np.save(folder / "labels.npy", labels)
-    classes = itertools.cycle((0, 2, 4, 255))
+    classes = itertools.cycle((0, 0, 0, 0, 0, 7, 2, 4, 255))
 
     def read(path: Path) -> None:
         found = read_masks(path, source)
@@ -90,18 +90,19 @@ def edits(folder: Path) -> Kind:
     Image.fromarray(marked).save(folder / "mask.png")
     Image.fromarray(marked).convert("P").save(folder / "labels.png")
     np.save(folder / "mask.npy", marked)
-    # Copies: `read` is given one of the folder's names.
-    intact = shutil.copytree(folder, folder.parent / "intact")
-    roles = itertools.cycle(["harmonize image", "edit mask", "paint image", "edit image", "super_resolution image"])
+    intact, paths = shutil.copytree(folder, folder.parent / "intact"), sorted(folder.iterdir())
+    order = itertools.cycle(itertools.product(("harmonize", "paint", "edit", "super_resolution"), paths))
 
     def read(path: Path) -> None:
-        task, role = next(roles).split()
+        task, seed = next(order)
+        role = "mask" if seed.stem in ("mask", "labels") and task in ("harmonize", "edit") else "image"
         files = {"image": intact / "photo.png", "mask": intact / "mask.png", role: path}
         if task in ("paint", "super_resolution"):
             del files["mask"]
-        api.edit(run, task, size="64x48", num=1, out=folder.parent / "edited", **files)
+        size = "128x96" if task == "super_resolution" else None
+        api.edit(run, task, size=size, num=1, out=folder.parent / "edited", **files)
 
-    return sorted(folder.iterdir()), read
+    return paths, read
 
 
 def uploads(folder: Path) -> Kind:

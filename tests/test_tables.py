@@ -443,6 +443,7 @@ BAD_ROWS = [
     ({"title": "x", "config": "single_image", "budgets": {"small": {"num_step": 3}}}, "did you mean num_steps"),
     ({"title": "x", "config": "single_image", "budgets": {"big": {}}}, "rows name the budget 'big'; there are small"),
     ({"title": "x", "confg": "single_image"}, r"rows\.0\.confg: Extra inputs"),
+    ({"title": "x", "config": "quick", "budgets": {"small": {"config": {"a": 1}}}}, "the config of budget small is .*"),
 ]
 
 

@@ -165,6 +165,26 @@ def test_a_damaged_plan_is_named(tmp_path, source, text):
         layout.load_record(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("key", "name", "value"),
+    [
+        ("plan", "height", {"a": 1}),
+        ("plan", "height", 0),
+        ("plan", "hieght", 4),
+        ("format", "dtype", "x"),
+        ("format", "low", "black"),
+    ],
+)
+def test_a_plan_with_values_of_other_kinds_is_refused(tmp_path, source, key, name, value):
+    begin(tmp_path, source)
+    values = json.loads((tmp_path / layout.PLAN).read_text())
+    values[key][name] = value
+    (tmp_path / layout.PLAN).write_text(json.dumps(values))
+    with pytest.raises(UserError, match="put the original file back") as caught:
+        layout.load_record(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("version", "said"), [(None, "siv_jax 0.1: use it there"), (99, "files of version 99")])
 def test_a_workdir_of_another_version_is_refused_untouched(tmp_path, source, version, said):
     begin(tmp_path, source)

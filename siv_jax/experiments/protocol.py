@@ -73,6 +73,9 @@ class Row(pydantic.BaseModel):
         if (self.config is None) != (self.samples in ("noise", "folder")):
             wanted = "no config" if self.config else "a config"
             raise ValueError(f"row {self.title!r}: samples {self.samples} need {wanted}")
+        for budget, own in self.budgets.items():
+            if not isinstance(own.get("config", ""), str):
+                raise ValueError(f"row {self.title!r}: the config of budget {budget} is {own['config']!r}, not a name")
         return self
 
 
@@ -122,7 +125,7 @@ def load(path: Path) -> Protocol:
         found = Protocol.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UserError(f"the protocol {path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = error.errors()[0] if isinstance(error, pydantic.ValidationError) else {"loc": (), "msg": str(error)}
         key = ".".join(map(str, reason["loc"]))
         said = " ".join(reason["msg"].removeprefix("Value error, ").split())
