@@ -49,6 +49,7 @@ class Child:
     """A forked process that runs a command as `process.run` does, what it says in a file that is begun anew."""
 
     def __init__(self, run: Callable[[], int | None], output: Path, compiled: Path | None = None):
+        sys.stdout.flush(), sys.stderr.flush()  # else the child says it again
         self.pid, self._status, self.output = os.fork(), None, output
         if self.pid:
             return

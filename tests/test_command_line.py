@@ -49,6 +49,22 @@ def test_errors_become_one_line_and_a_code(monkeypatch, capsys, error, code, lin
     assert err.startswith(f"error: {line}") and err.count("\n") == 1 and not out
 
 
+def test_the_line_stands_behind_a_progress_bar(monkeypatch, capsys):
+    def bar():
+        try:
+            yield from range(3)
+        finally:
+            print("2 of 3", file=sys.stderr)
+
+    def main(argv):
+        for number in bar():
+            if number == 2:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert leave(monkeypatch, main) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: no space left")
+
+
 def test_a_command_gets_its_arguments_and_its_code_is_the_processs(monkeypatch):
     seen = []
     assert leave(monkeypatch, seen.append) == 0 and seen == [["a", "b"]]

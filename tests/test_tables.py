@@ -444,6 +444,8 @@ BAD_ROWS = [
     ({"title": "x", "config": "single_image", "budgets": {"big": {}}}, "rows name the budget 'big'; there are small"),
     ({"title": "x", "confg": "single_image"}, r"rows\.0\.confg: Extra inputs"),
     ({"title": "x", "config": "quick", "budgets": {"small": {"config": {"a": 1}}}}, "the config of budget small is .*"),
+    ({"title": "x", "config": "é" * 300}, "row x, budget small: there is no config ééé"),
+    ({"title": "x\ny", "config": "quick"}, r"rows\.0\.title: String should match"),
 ]
 
 

@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import ml_collections
 import yaml
 
 from siv_jax import config as config_lib
+from siv_jax.data.decoding import one_line
 from siv_jax.errors import UserError
 
 _DATA_SUFFIXES = (".json", ".yaml", ".yml")
@@ -37,11 +39,11 @@ def load(given: str) -> ml_collections.ConfigDict:
       UserError: no such config, or a file that does not load.
     """
     stem, _, argument = given.partition(":")
-    path = Path(given if Path(given).is_file() else stem).expanduser()
-    if not path.is_file():
+    path = Path(given if os.path.isfile(given) else stem).expanduser()
+    if not os.path.isfile(path):  # Path.is_file raises OSError for a name that no file can have
         path = folder() / f"{stem.removeprefix('configs/').removesuffix('.py')}.py"
-        if not path.is_file():
-            raise UserError(f"there is no config {stem}: give a file, or one of {', '.join(names())}")
+        if not os.path.isfile(path):
+            raise UserError(f"there is no config {one_line(stem, 100)}: give a file, or one of {', '.join(names())}")
     if path.suffix.lower() in _DATA_SUFFIXES:
         return _with_defaults(_read(path), path)
     if path.suffix.lower() != ".py":

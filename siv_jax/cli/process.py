@@ -23,20 +23,22 @@ STOPPED_BY = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143, "SIGBREAK": 149}
 
 def run(main: Callable[[list[str]], int | None]) -> None:
     """Runs `main(arguments)` as a process and exits with its code: 0, or 2 for input that cannot be used."""
+    problem = None
     try:
         code = main(sys.argv[1:]) or 0
         sys.stdout.flush()
     except (UserError, DivergedError) as error:
-        code = fail(str(error), error.exit_code)
+        problem, code = str(error), error.exit_code
     except KeyboardInterrupt:
-        code = fail("interrupted", STOPPED_BY["SIGINT"])
+        problem, code = "interrupted", STOPPED_BY["SIGINT"]
     except BrokenPipeError:
         # Whoever read the output has gone; nothing more can be said there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:
-        code = fail(os_error_line(error), UserError.exit_code)
-    sys.exit(code)
+        problem, code = os_error_line(error), UserError.exit_code
+    # Said when the exception is gone, and with it a progress bar that would end behind the line.
+    sys.exit(code if problem is None else fail(problem, code))
 
 
 def fail(message: str, code: int) -> int:

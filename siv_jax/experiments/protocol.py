@@ -5,6 +5,7 @@ A protocol is a YAML file; those of the paper's tables lie in configs/tables/. S
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,8 @@ from siv_jax.errors import UserError
 from siv_jax.metrics import record
 from siv_jax.metrics.network_weights import LPIPS_FORMS, SOURCES
 
+# Of a row or a budget: shown in a line.
+_Name = Annotated[str, pydantic.Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _Strict = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -61,10 +64,10 @@ class Row(pydantic.BaseModel):
     """
 
     model_config = _Strict
-    title: str
+    title: _Name
     samples: Literal["raw", "rendered", "noise", "folder"] = "raw"
     config: str | None = None
-    budgets: dict[str, dict[str, Any]] = {}
+    budgets: dict[_Name, dict[str, Any]] = {}
     folder: Path | None = None
     stride: int = 0
 
@@ -90,7 +93,7 @@ class Protocol(pydantic.BaseModel):
     title: str
     inputs: Literal["picture", "clip", "either"]
     table: int | None = None
-    budgets: dict[str, Budget] = pydantic.Field(min_length=1)
+    budgets: dict[_Name, Budget] = pydantic.Field(min_length=1)
     rows: list[Row]
 
     @pydantic.model_validator(mode="after")
@@ -137,7 +140,7 @@ def _beside(row: Row, place: Path) -> Row:
     """`row` with the full paths of its configs that are files in `place`."""
 
     def full(name: str | None) -> str | None:
-        return str((place / name).absolute()) if name and (place / name).is_file() else name
+        return str((place / name).absolute()) if name and os.path.isfile(place / name) else name
 
     def with_full(own: dict) -> dict:
         return own | {key: full(value) for key, value in own.items() if key == "config"}
