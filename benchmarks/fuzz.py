@@ -73,7 +73,8 @@ def _end_of(read, path: Path) -> tuple[str, str]:
         return "loaded", ""
     except (UserError, OSError) as error:
         said = str(error) if isinstance(error, UserError) else process.os_error_line(error)
-        clear = "\n" not in said and "mistake of siv_jax" not in said and isinstance(error, UserError)
+        clear = "\n" not in said and len(said) < 1000 and "mistake of siv_jax" not in said
+        clear = clear and isinstance(error, UserError)
         return "refused" if clear else "others", f"{said!r}\n{traceback.format_exc()[-1200:]}"
     except BaseException:
         return "others", printed.getvalue()[-500:] + traceback.format_exc()[-1500:]

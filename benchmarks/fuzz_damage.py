@@ -26,7 +26,7 @@ def damaged(rng: np.random.Generator, contents: list[bytes], which: int, suffix:
     try:
         content = inside(rng, contents[which])
         return inside(rng, content) if rng.random() < 0.2 else content
-    except (OSError, ValueError):  # what cannot be written in this format
+    except (OSError, ValueError, TypeError, RecursionError):  # what cannot be written in this format
         return bytes_damaged(rng, contents, which)
 
 
@@ -124,13 +124,13 @@ def _archive(rng: np.random.Generator, content: bytes) -> bytes:
     return written.getvalue()
 
 
-def tree_damaged(rng: np.random.Generator, values: object) -> object:
+def _tree(rng: np.random.Generator, values: object) -> object:
     """Nested dicts and lists with one value replaced, removed, doubled or under another key."""
     places = list(_places(values))
     if not places:
         return _STRANGE[rng.integers(len(_STRANGE))]
     holder, key = places[rng.integers(len(places))]
-    how = rng.integers(6)
+    how = rng.integers(7)
     if how == 0:
         del holder[key]
     elif how == 1 and isinstance(holder, dict):
@@ -140,6 +140,8 @@ def tree_damaged(rng: np.random.Generator, values: object) -> object:
         holder[key] = json.loads(json.dumps(other[name], default=str))
     elif how == 3 and isinstance(holder, list):
         holder.insert(key, holder[key])
+    elif how == 4:
+        holder[key] = values  # YAML can hold itself
     else:
         holder[key] = _STRANGE[rng.integers(len(_STRANGE))]
     return values
@@ -153,11 +155,11 @@ def _places(values: object):
 
 
 def _json(rng: np.random.Generator, content: bytes) -> bytes:
-    return json.dumps(tree_damaged(rng, json.loads(content))).encode()
+    return json.dumps(_tree(rng, json.loads(content))).encode()
 
 
 def _yaml(rng: np.random.Generator, content: bytes) -> bytes:
-    return yaml.safe_dump(tree_damaged(rng, yaml.safe_load(content)), allow_unicode=True).encode()
+    return yaml.safe_dump(_tree(rng, yaml.safe_load(content)), allow_unicode=True).encode()
 
 
 _INSIDE: dict[str, Callable[[np.random.Generator, bytes], bytes]] = {

@@ -22,6 +22,7 @@ from siv_jax.config import DataConfig
 from siv_jax.data import open_source
 from siv_jax.data.mask_file import read_masks, training_masks, with_classes
 from siv_jax.experiments.asked import Table
+from siv_jax.report.run_page import RunPage
 from siv_jax.web import trainer
 from siv_jax.web.favourites import FILE, FOLDER, Favourites
 from siv_jax.workdir import imported, layout
@@ -174,6 +175,8 @@ def workdirs(folder: Path) -> Kind:
     names |= {f"source{path.suffix}": path for path in (run / layout.SOURCE).iterdir() if path.is_file()}
     for name, path in names.items():
         shutil.copyfile(path, folder / name)
+    names["logged.txt"] = run / layout.SCALARS
+    shutil.copyfile(run / layout.SCALARS, folder / "logged.txt")
     order = itertools.cycle(sorted(folder.iterdir()))
 
     def read(path: Path) -> None:
@@ -182,6 +185,7 @@ def workdirs(folder: Path) -> Kind:
         names[name].write_bytes(damaged)
         try:
             api.load(run).source().frames()
+            RunPage(run).write(40, ended=True)
             api.write_samples(run, num=2, out=folder.parent / "samples")
         finally:
             names[name].write_bytes(intact)

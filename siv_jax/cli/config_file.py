@@ -13,6 +13,7 @@ from siv_jax.data.decoding import one_line
 from siv_jax.errors import UserError
 
 _DATA_SUFFIXES = (".json", ".yaml", ".yml")
+_MOST_VALUES = 100_000  # in a YAML file
 SUFFIXES = (".py", *_DATA_SUFFIXES)
 
 
@@ -58,6 +59,22 @@ def load(given: str) -> ml_collections.ConfigDict:
     return _with_defaults(found, path)
 
 
+def read_yaml(text: str) -> object:
+    """What YAML holds, which anchors may repeat, but not without end.
+
+    Raises ValueError, RecursionError or yaml.YAMLError: it cannot be read, or holds more values than any settings.
+    """
+    found = yaml.safe_load(text)
+    left, count = [found], 0
+    while left:
+        value, count = left.pop(), count + 1
+        if count > _MOST_VALUES:
+            raise ValueError(f"it holds more than {_MOST_VALUES:,} values: anchors that repeat too much, or themselves")
+        if isinstance(value, dict | list | tuple | set):
+            left += [*value, *value.values()] if isinstance(value, dict) else value
+    return found
+
+
 def _call(path: Path, argument: str) -> object:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
@@ -87,7 +104,7 @@ def _line(error: Exception, path: Path) -> str:
 def _read(path: Path) -> dict:
     try:
         text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+        values = json.loads(text) if path.suffix.lower() == ".json" else read_yaml(text)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{path} does not load: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

@@ -125,7 +125,7 @@ def load(path: Path) -> Protocol:
     Raises UserError: no such file, or one that is no protocol: names the key and what is wrong with it.
     """
     try:
-        found = Protocol.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        found = Protocol.model_validate(config_file.read_yaml(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UserError(f"the protocol {path} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError, yaml.YAMLError) as error:

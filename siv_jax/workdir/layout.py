@@ -244,7 +244,7 @@ def _read_plan(workdir: Path) -> dict:
         version = values.pop("version", None)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: {workdir} is not the workdir of a run") from None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as the plan of a run: {error}") from None
     if version != VERSION:
         older = "siv_jax 0.1" if version is None else f"another version of siv_jax (files of version {version})"

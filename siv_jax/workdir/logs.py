@@ -88,12 +88,26 @@ class _EventFile:
 
 
 def entries(folder: Path) -> list[dict]:
-    """Entries of scalars.jsonl; none where there is no such file. A killed run can leave the last one half written."""
+    """Entries of scalars.jsonl; none where there is no such file.
+
+    A killed run can leave the last one half written, and a bad disk damaged ones, which are left out.
+    """
     path = folder / layout.SCALARS
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("}\n") and line.startswith('{"step": ')]
+    return [entry for line in lines if (entry := _entry(line)) is not None]
+
+
+def _entry(line: str) -> dict | None:
+    if not line.endswith("}\n"):
+        return None
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    complete = isinstance(found, dict) and {"step", "seconds", "steps_per_second"} <= found.keys()
+    return found if complete and all(isinstance(value, int | float) for value in found.values()) else None
 
 
 def seconds_trained(logged: list[dict]) -> float:
