@@ -57,7 +57,7 @@ def test_the_saved_config_of_a_run_is_a_config_file(tmp_path):
         ("a.yaml", "model: 3", "config key model is a group of settings, not 3"),
         ("a.yaml", "num_steps: many", "config key num_steps is 'many'"),
         ("a.txt", "", "is no config file"),
-        ("é" * 300, None, "there is no config ééé"),
+        ("é" * 300, None, "there is no config .*ééé"),
     ],
 )
 def test_faults_of_a_config_file_are_one_line(tmp_path, name, text, said):

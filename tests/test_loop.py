@@ -151,6 +151,23 @@ def test_a_half_written_line_of_a_killed_run_and_repeated_steps_are_dropped(tmp_
     assert [entry["step"] for entry in entries(folder)] == [5, 10, 15, 20, 30]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"step": 9}',
+        '{"step": 9, "seconds": 1, "steps_per_second": "fast"}',
+        '{"step": 9, "seco}',
+        "[9]}",
+        "[" * 10**5 + "}",
+    ],
+    ids=range(5),
+)
+def test_damaged_lines_are_left_out(tmp_path, line):
+    good = '{"step": 3, "seconds": 1.0, "steps_per_second": 2.0}'
+    (tmp_path / layout.SCALARS).write_text(f"{good}\n{line}\n{good}\n")
+    assert [entry["step"] for entry in entries(tmp_path)] == [3, 3]
+
+
 def test_the_clock_of_several_resumptions():
     assert seconds_trained([{"seconds": second} for second in (1, 2, 5, 1, 4, 2)]) == 5 + 4 + 2
     assert seconds_trained([]) == 0

@@ -494,3 +494,10 @@ def test_every_protocol_that_comes_along_is_good():
                     own = row.budgets.get(name, {})
                     asked = {**budget.settings, **{key: own[key] for key in own if key != "config"}}
                     assert {key: config_lib.flatten(config)[key] for key in asked} == asked
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
+def test_damaged_costs_count_as_none(tmp_path, content):
+    (tmp_path / cells.COST).write_bytes(content)
+    assert cells.read_costs(tmp_path / cells.COST) is None
+    assert cells.read_costs(tmp_path / "none") is None

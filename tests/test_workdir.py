@@ -157,7 +157,11 @@ def test_a_file_is_complete_or_as_it_was(tmp_path):
     assert path.read_bytes() == "thïrd".encode()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, '{"version": 2}', '{"version": 2, "plan": {"height": 3}, "format": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "[" * 100_000, '{"version": 2}', '{"version": 2, "plan": {"height": 3}, "format": {}}'],
+    ids=range(5),
+)
 def test_a_damaged_plan_is_named(tmp_path, source, text):
     begin(tmp_path, source)
     (tmp_path / layout.PLAN).write_text(text)
