@@ -280,6 +280,22 @@ def test_a_cache_that_cannot_be_written_to_is_told_once_and_a_person_without_hom
     assert process.cache_folder().is_absolute()
 
 
+def test_a_damaged_program_is_compiled_and_kept_anew(tmp_path):
+    code = "import jax; from siv_jax.cli import process; process.prepare_jax(); print(jax.jit(lambda x: x + 1)(1.0))"
+
+    def start() -> dict[str, bytes]:
+        variables = tiny.environment() | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path)}
+        done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=600)
+        assert (done.stdout, done.stderr, done.returncode) == ("2.0\n", "", 0)
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    whole = start()
+    for path in tmp_path.iterdir():
+        path.write_bytes(whole[path.name][:100])
+    assert start().keys() == whole.keys() != {}
+    assert all(path.stat().st_size > 100 for path in tmp_path.iterdir())
+
+
 def test_a_workdir_may_begin_with_the_home_folder():
     assert training_flags.parse(["--config", "quick", "--workdir", "~/run"]).workdir == Path.home() / "run"
 

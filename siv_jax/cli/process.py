@@ -2,10 +2,13 @@
 
 import argparse
 import errno
+import functools
 import numbers
 import os
+import re
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +73,7 @@ def prepare_jax() -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    _forget_damaged_programs(str(jax.config.jax_compilation_cache_dir or ""))
     try:
         jax.default_backend()
     except (RuntimeError, AssertionError) as error:  # the second where a platform's plugin is not installed
@@ -79,6 +83,25 @@ def prepare_jax() -> None:
             f"JAX finds no device{f' for JAX_PLATFORMS={asked}' if asked else ''}{reason}: install its plugin, such as "
             "jax[cuda12] or jax[tpu], or set JAX_PLATFORMS=cpu"
         ) from None
+
+
+@functools.cache
+def _forget_damaged_programs(folder: str) -> None:
+    """Has programs that a kill or a full disk left half written in `folder` compiled and written anew.
+
+    JAX would keep them, and warn of each and compile it at every start.
+    """
+    shown = warnings.showwarning
+
+    def show(message, *arguments, **options) -> None:
+        damaged = re.match(r"Error reading persistent compilation cache entry for '([\w.<>-]+)'", str(message))
+        if damaged is None:
+            return shown(message, *arguments, **options)
+        for path in Path(folder).glob(f"{damaged[1]}-*"):
+            path.unlink(missing_ok=True)
+
+    if os.path.isdir(folder):
+        warnings.showwarning = show
 
 
 def _writable(folder: Path) -> Path | None:
