@@ -53,6 +53,7 @@ class Child:
         self.pid, self._status, self.output = os.fork(), None, output
         if self.pid:
             return
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, 1), os.dup2(file, 2)
         if compiled:
