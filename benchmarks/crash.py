@@ -43,7 +43,7 @@ from crash_run import Case, Child, digests, writing  # noqa: E402
 from siv_jax.cli import process  # noqa: E402
 
 _BEFORE_KILL = 0.02  # seconds at most between seeing a file being written and the kill
-_STARTS = 10  # then a command is left alone, so that all come to their end
+_STARTS = 6  # then a command is left alone, so that all come to their end
 
 
 class Trial:

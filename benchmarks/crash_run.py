@@ -25,8 +25,9 @@ _KEPT = {".samples.json"}  # hidden files that are not being written
 _LONGEST = 300.0  # seconds after which a start is said to hang
 # What the clock and the memory say.
 _MEASURED = {"seconds", "steps_per_second", "drawing_seconds", "cpu_seconds", "peak_bytes", "minutes", "memory_mb"}
-# Pages, events and what was said tell the time, too.
-_UNLIKE = {"tensorboard", "log.txt", "output.txt", "summary.json", "training.png", ".lock"}
+# Pages, events, what was said and the text of tables tell the time, too.
+_UNLIKE = {"tensorboard", "log.txt", "summary.json", "training.png", ".lock"}
+_UNLIKE |= {"mine_small.txt", "mine_small.md", "mine_small.tex"}
 
 
 @dataclasses.dataclass(frozen=True)
