@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -294,6 +295,19 @@ def test_a_damaged_program_is_compiled_and_kept_anew(tmp_path):
         path.write_bytes(whole[path.name][:100])
     assert start().keys() == whole.keys() != {}
     assert all(path.stat().st_size > 100 for path in tmp_path.iterdir())
+
+
+def test_programs_that_cannot_be_kept_are_told_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(warnings, "showwarning", lambda *_: print("another"))
+    process._forget_damaged_programs(str(tmp_path))
+    for name in ("jit_step", "jit_draw"):
+        (tmp_path / f"{name}-0123-cache").write_bytes(b"half")
+        text = f"Error writing persistent compilation cache entry for '{name}': OSError: [Errno 28] No space left"
+        warnings.showwarning(UserWarning(text), UserWarning, "compiler.py", 1)
+    warnings.showwarning(UserWarning("something else"), UserWarning, "compiler.py", 1)
+    out, err = capsys.readouterr()
+    assert err.count(f"note: {tmp_path} cannot be written to") == 1 == err.count("\n") and out == "another\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_workdir_may_begin_with_the_home_folder():

@@ -89,16 +89,18 @@ def prepare_jax() -> None:
 def _forget_damaged_programs(folder: str) -> None:
     """Has programs that a kill or a full disk left half written in `folder` compiled and written anew.
 
-    JAX would keep them, and warn of each and compile it at every start.
+    JAX would keep them, and warn of each and compile it at every start. That there is no space is said once.
     """
     shown = warnings.showwarning
 
     def show(message, *arguments, **options) -> None:
-        damaged = re.match(r"Error reading persistent compilation cache entry for '([\w.<>-]+)'", str(message))
+        damaged = re.match(r"Error (read|writ)ing persistent compilation cache entry for '([\w.<>-]+)'", str(message))
         if damaged is None:
             return shown(message, *arguments, **options)
-        for path in Path(folder).glob(f"{damaged[1]}-*"):
+        for path in Path(folder).glob(f"{damaged[2]}-*"):
             path.unlink(missing_ok=True)
+        if damaged[1] == "writ":
+            _say_not_writable(folder)
 
     if os.path.isdir(folder):
         warnings.showwarning = show
@@ -112,8 +114,13 @@ def _writable(folder: Path) -> Path | None:
             return folder
     except OSError:
         pass
-    print(f"note: {folder} cannot be written to: programs compile anew each time; set SIV_JAX_CACHE", file=sys.stderr)
+    _say_not_writable(folder)
     return None
+
+
+@functools.cache
+def _say_not_writable(folder: Path | str) -> None:
+    print(f"note: {folder} cannot be written to: programs compile anew each time; set SIV_JAX_CACHE", file=sys.stderr)
 
 
 def cache_folder() -> Path:
