@@ -24,6 +24,7 @@ import argparse
 import functools
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -44,6 +45,8 @@ from crash_run import Case, Child, digests, writing  # noqa: E402
 from siv_jax.cli import process  # noqa: E402
 
 _BEFORE_KILL = 0.02  # seconds at most between seeing a file being written and the kill
+# What a full disk has a command say, or a table that has a hole for it.
+_FULL = re.compile(r"(error: |hole .*: )no space left on the disk")
 _STARTS = 6  # then a command is left alone, so that all come to their end
 
 
@@ -135,7 +138,7 @@ def disk(trial: Trial) -> None:
     try:
         child = trial.case.start(trial.folder)
         code, said = child.wait(), child.said()
-        full = code == 2 and said.strip().splitlines()[-1].startswith("error: no space left on the disk")
+        full = code == 2 and any(map(_FULL.match, said.splitlines()))
         trial.found["times"], trial.found["noticed"] = trial.found["times"] + 1, trial.found["noticed"] + full
         if code and (not full or "Traceback" in said):
             trial.count(child, good=False)
