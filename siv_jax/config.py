@@ -159,7 +159,7 @@ def with_overrides(config: Config, overrides: dict[str, object]) -> Config:
     values, known = dataclasses.asdict(config), flatten(config)
     for key, value in overrides.items():
         if key not in known:
-            raise UserError(f"unknown config key {key}{_suggestion(key, known)}")
+            raise UserError(f"unknown config key {_shown(key)}{_suggestion(key, known)}")
         *groups, last = key.split(".")
         group = values
         for name in groups:
@@ -188,7 +188,7 @@ def load(path: Path) -> Config:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: {path.parent} is not the workdir of a run") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {path}: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path} is not the config of a run")
@@ -224,17 +224,23 @@ def _walk(values: Any, prefix: str) -> Iterator[tuple[str, object, Any]]:
 def explained(error: pydantic.ValidationError, kind: type) -> str:
     """One line about the first complaint that settings of a `kind` of Config met."""
     problem = error.errors()[0]
-    key, given = ".".join(map(str, problem["loc"])), problem["input"]
+    key, given = _shown(".".join(map(str, problem["loc"]))), _shown(repr(problem["input"]))
     if problem["type"] == "unexpected_keyword_argument":
         return f"unknown config key {key}{_suggestion(key, flatten(kind()))}"
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
     if problem["type"] in ("dataclass_type", "dataclass_exact_type"):
-        return f"config key {key} is a group of settings, not {given!r}"
+        return f"config key {key} is a group of settings, not {given}"
     if problem["type"] == "missing":
-        return f"config key {key.rpartition('.')[0]} is {given!r}, which has too few values"
+        return f"config key {key.rpartition('.')[0]} is {given}, which has too few values"
     wanted = re.sub(r"^\w+ should ", "", problem["msg"]).replace("'", "")
-    return f"config key {key} is {given!r}; it must {wanted}"
+    return f"config key {key} is {given}; it must {wanted}"
+
+
+def _shown(text: str) -> str:
+    """The text as part of a line."""
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def _suggestion(key: str, known: dict) -> str:

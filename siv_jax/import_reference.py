@@ -61,7 +61,7 @@ def _setting(text: str) -> tuple[str, object]:
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE, such as data.max_size=300")
     try:
         return key, json.loads(value.lower())
-    except ValueError:
+    except (ValueError, RecursionError):
         return key, value
 
 

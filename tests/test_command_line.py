@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,22 @@ def test_errors_become_one_line_and_a_code(monkeypatch, capsys, error, code, lin
     assert leave(monkeypatch, main) == code
     out, err = capsys.readouterr()
     assert err.startswith(f"error: {line}") and err.count("\n") == 1 and not out
+
+
+def test_the_line_stands_behind_a_progress_bar(monkeypatch, capsys):
+    def bar():
+        try:
+            yield from range(3)
+        finally:
+            print("2 of 3", file=sys.stderr)
+
+    def main(argv):
+        for number in bar():
+            if number == 2:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert leave(monkeypatch, main) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: no space left")
 
 
 def test_a_command_gets_its_arguments_and_its_code_is_the_processs(monkeypatch):
@@ -262,6 +279,35 @@ def test_a_cache_that_cannot_be_written_to_is_told_once_and_a_person_without_hom
     monkeypatch.delenv("SIV_JAX_CACHE", raising=False)
     monkeypatch.setattr(process.platformdirs, "user_cache_dir", lambda name: f"~/.cache/{name}")
     assert process.cache_folder().is_absolute()
+
+
+def test_a_damaged_program_is_compiled_and_kept_anew(tmp_path):
+    code = "import jax; from siv_jax.cli import process; process.prepare_jax(); print(jax.jit(lambda x: x + 1)(1.0))"
+
+    def start() -> dict[str, bytes]:
+        variables = tiny.environment() | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path)}
+        done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=600)
+        assert (done.stdout, done.stderr, done.returncode) == ("2.0\n", "", 0)
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    whole = start()
+    for path in tmp_path.iterdir():
+        path.write_bytes(whole[path.name][:100])
+    assert start().keys() == whole.keys() != {}
+    assert all(path.stat().st_size > 100 for path in tmp_path.iterdir())
+
+
+def test_programs_that_cannot_be_kept_are_told_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(warnings, "showwarning", lambda *_: print("another"))
+    process._forget_damaged_programs(str(tmp_path))
+    for name in ("jit_step", "jit_draw"):
+        (tmp_path / f"{name}-0123-cache").write_bytes(b"half")
+        text = f"Error writing persistent compilation cache entry for '{name}': OSError: [Errno 28] No space left"
+        warnings.showwarning(UserWarning(text), UserWarning, "compiler.py", 1)
+    warnings.showwarning(UserWarning("something else"), UserWarning, "compiler.py", 1)
+    out, err = capsys.readouterr()
+    assert err.count(f"note: {tmp_path} cannot be written to") == 1 == err.count("\n") and out == "another\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_workdir_may_begin_with_the_home_folder():

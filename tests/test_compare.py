@@ -80,7 +80,7 @@ def test_protocols_do_not_mix(tmp_path):
         compare.main([str(file) for file in files])
 
 
-@pytest.mark.parametrize("content", ["", "[]", "3", '{"name": "x"}', b"\xff"])
+@pytest.mark.parametrize("content", ["", "[]", "3", '{"name": "x"}', b"\xff", f'{{"x": {"9" * 5000}}}'], ids=range(6))
 def test_other_files_are_refused(tmp_path, content):
     file = tmp_path / "metrics.json"
     file.write_bytes(content.encode() if isinstance(content, str) else content)

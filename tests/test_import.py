@@ -16,6 +16,7 @@ import siv_jax
 from siv_jax.errors import UserError
 from siv_jax.models.ingan import generator, geometry
 from siv_jax.nn.compilation import compiler_options
+from siv_jax.workdir import layout
 
 jit = functools.partial(jax.jit, compiler_options=compiler_options())
 FASTGAN, INGAN, SIV_GAN, OSMIS = (
@@ -126,7 +127,28 @@ def test_siv_gan(name, tmp_path):
     np.testing.assert_array_equal(model._weights["ema"], params)
     np.testing.assert_array_equal(model._weights["vectors_g"], vectors)
     drawn(model, tmp_path)
-    refused(tmp_path, golden.under("G_state/"), "osmis", "mask_converter.weight is missing")
+    own = golden.under("G_state/")
+    refused(tmp_path, own, "osmis", "mask_converter.weight is missing")
+    name = next(key for key, tensor in own.items() if tensor.ndim == 4)
+    for values in (np.full(own[name].shape, 1e300), own[name] * np.float32(np.nan), own[name].astype(int)):
+        refused(tmp_path, changed(own, name, values), "siv_gan", "finite numbers in 4 dimensions belong there")
+
+
+@pytest.mark.parametrize("name", SIV_GAN[:1])
+def test_an_import_that_fails_leaves_nothing_and_may_be_tried_again(name, tmp_path, monkeypatch):
+    own = test_golden_siv_gan.load(name).under("G_state/")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr(layout, "save", full)
+        imported(tmp_path, own, "siv_gan")
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.npz"]
+    (tmp_path / "run").mkdir()
+    (tmp_path / ".run.partial" / layout.CHECKPOINTS).mkdir(parents=True)  # of an import that was killed
+    drawn(imported(tmp_path, own, "siv_gan"), tmp_path)
+    assert not (tmp_path / ".run.partial").exists()
 
 
 @pytest.mark.parametrize("name", OSMIS)

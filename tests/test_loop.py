@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import jax.numpy as jnp
@@ -146,10 +147,37 @@ def test_a_half_written_line_of_a_killed_run_and_repeated_steps_are_dropped(tmp_
     toy_runs.train(folder)
     path = folder / layout.SCALARS
     path.write_text(path.read_text() + '{"step": 50, "error": 4')
-    with Logs(folder, 20) as logs:
+    with Logs(folder).opened(20) as logs:
         assert [entry["step"] for entry in entries(folder)] == [5, 10, 15, 20]
         logs.scalars(30, 1.0, 1.0, {"error": 1.5})
     assert [entry["step"] for entry in entries(folder)] == [5, 10, 15, 20, 30]
+
+
+def test_a_run_whose_last_checkpoint_is_damaged_ends_as_undisturbed(tmp_path):
+    toy_runs.train(tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "undisturbed")
+    shutil.rmtree(tmp_path / "run" / layout.CHECKPOINTS / "40" / "weights")
+    watched: list[int] = []
+    _, said = toy_runs.train(tmp_path / "run", watch=watched.append)
+    assert any("the one before is used" in line for line in said) and watched == [40]
+    toy_runs.assert_same_run(tmp_path / "run", tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"step": 9}',
+        '{"step": 9, "seconds": 1, "steps_per_second": "fast"}',
+        '{"step": 9, "seco}',
+        "[9]}",
+        "[" * 10**5 + "}",
+    ],
+    ids=range(5),
+)
+def test_damaged_lines_are_left_out(tmp_path, line):
+    good = '{"step": 3, "seconds": 1.0, "steps_per_second": 2.0}'
+    (tmp_path / layout.SCALARS).write_text(f"{good}\n{line}\n{good}\n")
+    assert [entry["step"] for entry in entries(tmp_path)] == [3, 3]
 
 
 def test_the_clock_of_several_resumptions():

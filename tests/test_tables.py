@@ -443,6 +443,9 @@ BAD_ROWS = [
     ({"title": "x", "config": "single_image", "budgets": {"small": {"num_step": 3}}}, "did you mean num_steps"),
     ({"title": "x", "config": "single_image", "budgets": {"big": {}}}, "rows name the budget 'big'; there are small"),
     ({"title": "x", "confg": "single_image"}, r"rows\.0\.confg: Extra inputs"),
+    ({"title": "x", "config": "quick", "budgets": {"small": {"config": {"a": 1}}}}, "the config of budget small is .*"),
+    ({"title": "x", "config": "é" * 300}, "row x, budget small: there is no config ééé"),
+    ({"title": "x\ny", "config": "quick"}, r"rows\.0\.title: String should match"),
 ]
 
 
@@ -491,3 +494,10 @@ def test_every_protocol_that_comes_along_is_good():
                     own = row.budgets.get(name, {})
                     asked = {**budget.settings, **{key: own[key] for key in own if key != "config"}}
                     assert {key: config_lib.flatten(config)[key] for key in asked} == asked
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
+def test_damaged_costs_count_as_none(tmp_path, content):
+    (tmp_path / cells.COST).write_bytes(content)
+    assert cells.read_costs(tmp_path / cells.COST) is None
+    assert cells.read_costs(tmp_path / "none") is None

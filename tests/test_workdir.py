@@ -157,12 +157,36 @@ def test_a_file_is_complete_or_as_it_was(tmp_path):
     assert path.read_bytes() == "thïrd".encode()
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"version": 2}', '{"version": 2, "plan": {"height": 3}, "format": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "[" * 100_000, '{"version": 2}', '{"version": 2, "plan": {"height": 3}, "format": {}}'],
+    ids=range(5),
+)
 def test_a_damaged_plan_is_named(tmp_path, source, text):
     begin(tmp_path, source)
     (tmp_path / layout.PLAN).write_text(text)
     with pytest.raises(UserError, match=layout.PLAN):
         layout.load_record(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "value"),
+    [
+        ("plan", "height", {"a": 1}),
+        ("plan", "height", 0),
+        ("plan", "hieght", 4),
+        ("format", "dtype", "x"),
+        ("format", "low", "black"),
+    ],
+)
+def test_a_plan_with_values_of_other_kinds_is_refused(tmp_path, source, key, name, value):
+    begin(tmp_path, source)
+    values = json.loads((tmp_path / layout.PLAN).read_text())
+    values[key][name] = value
+    (tmp_path / layout.PLAN).write_text(json.dumps(values))
+    with pytest.raises(UserError, match="put the original file back") as caught:
+        layout.load_record(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("version", "said"), [(None, "siv_jax 0.1: use it there"), (99, "files of version 99")])

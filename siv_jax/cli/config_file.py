@@ -2,15 +2,18 @@
 
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import ml_collections
 import yaml
 
 from siv_jax import config as config_lib
+from siv_jax.data.decoding import one_line
 from siv_jax.errors import UserError
 
 _DATA_SUFFIXES = (".json", ".yaml", ".yml")
+_MOST_VALUES = 100_000  # in a YAML file
 SUFFIXES = (".py", *_DATA_SUFFIXES)
 
 
@@ -37,11 +40,11 @@ def load(given: str) -> ml_collections.ConfigDict:
       UserError: no such config, or a file that does not load.
     """
     stem, _, argument = given.partition(":")
-    path = Path(given if Path(given).is_file() else stem).expanduser()
-    if not path.is_file():
+    path = Path(given if os.path.isfile(given) else stem).expanduser()
+    if not os.path.isfile(path):  # Path.is_file raises OSError for a name that no file can have
         path = folder() / f"{stem.removeprefix('configs/').removesuffix('.py')}.py"
-        if not path.is_file():
-            raise UserError(f"there is no config {stem}: give a file, or one of {', '.join(names())}")
+        if not os.path.isfile(path):
+            raise UserError(f"there is no config {one_line(stem, 100)}: give a file, or one of {', '.join(names())}")
     if path.suffix.lower() in _DATA_SUFFIXES:
         return _with_defaults(_read(path), path)
     if path.suffix.lower() != ".py":
@@ -54,6 +57,22 @@ def load(given: str) -> ml_collections.ConfigDict:
             f"get_config() of {path} returns {type(found).__name__}; it must return config.default() with changes"
         )
     return _with_defaults(found, path)
+
+
+def read_yaml(text: str) -> object:
+    """What YAML holds, which anchors may repeat, but not without end.
+
+    Raises ValueError, RecursionError or yaml.YAMLError: it cannot be read, or holds more values than any settings.
+    """
+    found = yaml.safe_load(text)
+    left, count = [found], 0
+    while left:
+        value, count = left.pop(), count + 1
+        if count > _MOST_VALUES:
+            raise ValueError(f"it holds more than {_MOST_VALUES:,} values: anchors that repeat too much, or themselves")
+        if isinstance(value, dict | list | tuple | set):
+            left += [*value, *value.values()] if isinstance(value, dict) else value
+    return found
 
 
 def _call(path: Path, argument: str) -> object:
@@ -85,7 +104,7 @@ def _line(error: Exception, path: Path) -> str:
 def _read(path: Path) -> dict:
     try:
         text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+        values = json.loads(text) if path.suffix.lower() == ".json" else read_yaml(text)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{path} does not load: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

@@ -2,10 +2,13 @@
 
 import argparse
 import errno
+import functools
 import numbers
 import os
+import re
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,20 +26,22 @@ STOPPED_BY = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143, "SIGBREAK": 149}
 
 def run(main: Callable[[list[str]], int | None]) -> None:
     """Runs `main(arguments)` as a process and exits with its code: 0, or 2 for input that cannot be used."""
+    problem = None
     try:
         code = main(sys.argv[1:]) or 0
         sys.stdout.flush()
     except (UserError, DivergedError) as error:
-        code = fail(str(error), error.exit_code)
+        problem, code = str(error), error.exit_code
     except KeyboardInterrupt:
-        code = fail("interrupted", STOPPED_BY["SIGINT"])
+        problem, code = "interrupted", STOPPED_BY["SIGINT"]
     except BrokenPipeError:
         # Whoever read the output has gone; nothing more can be said there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:
-        code = fail(os_error_line(error), UserError.exit_code)
-    sys.exit(code)
+        problem, code = os_error_line(error), UserError.exit_code
+    # Said when the exception is gone, and with it a progress bar that would end behind the line.
+    sys.exit(code if problem is None else fail(problem, code))
 
 
 def fail(message: str, code: int) -> int:
@@ -68,6 +73,7 @@ def prepare_jax() -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    _forget_damaged_programs(str(jax.config.jax_compilation_cache_dir or ""))
     try:
         jax.default_backend()
     except (RuntimeError, AssertionError) as error:  # the second where a platform's plugin is not installed
@@ -79,6 +85,27 @@ def prepare_jax() -> None:
         ) from None
 
 
+@functools.cache
+def _forget_damaged_programs(folder: str) -> None:
+    """Has programs that a kill or a full disk left half written in `folder` compiled and written anew.
+
+    JAX would keep them, and warn of each and compile it at every start. That there is no space is said once.
+    """
+    shown = warnings.showwarning
+
+    def show(message, *arguments, **options) -> None:
+        damaged = re.match(r"Error (read|writ)ing persistent compilation cache entry for '([\w.<>-]+)'", str(message))
+        if damaged is None:
+            return shown(message, *arguments, **options)
+        for path in Path(folder).glob(f"{damaged[2]}-*"):
+            path.unlink(missing_ok=True)
+        if damaged[1] == "writ":
+            _say_not_writable(folder)
+
+    if os.path.isdir(folder):
+        warnings.showwarning = show
+
+
 def _writable(folder: Path) -> Path | None:
     """The folder, made if need be; None, and a note, where it cannot be written to."""
     try:
@@ -87,8 +114,13 @@ def _writable(folder: Path) -> Path | None:
             return folder
     except OSError:
         pass
-    print(f"note: {folder} cannot be written to: programs compile anew each time; set SIV_JAX_CACHE", file=sys.stderr)
+    _say_not_writable(folder)
     return None
+
+
+@functools.cache
+def _say_not_writable(folder: Path | str) -> None:
+    print(f"note: {folder} cannot be written to: programs compile anew each time; set SIV_JAX_CACHE", file=sys.stderr)
 
 
 def cache_folder() -> Path:

@@ -77,13 +77,21 @@ class Cell(pydantic.BaseModel):
 
     def cost(self) -> dict | None:
         """Size, steps, seconds, CPU seconds and peak bytes of training; None where it is not done, or there is none."""
-        path = self.run and self.run / COST
-        return json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else None
+        return self.run and read_costs(self.run / COST)
 
     def failure(self) -> str:
         """Why it failed when it was tried last; empty if it did not."""
         path = self.folder / FAILED
         return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+
+def read_costs(path: Path) -> dict | None:
+    """What a file of costs holds; None where there is none, or a damaged one."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def read(folder: Path) -> Cell:

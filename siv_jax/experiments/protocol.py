@@ -5,6 +5,7 @@ A protocol is a YAML file; those of the paper's tables lie in configs/tables/. S
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,8 @@ from siv_jax.errors import UserError
 from siv_jax.metrics import record
 from siv_jax.metrics.network_weights import LPIPS_FORMS, SOURCES
 
+# Of a row or a budget: shown in a line.
+_Name = Annotated[str, pydantic.Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _Strict = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -61,10 +64,10 @@ class Row(pydantic.BaseModel):
     """
 
     model_config = _Strict
-    title: str
+    title: _Name
     samples: Literal["raw", "rendered", "noise", "folder"] = "raw"
     config: str | None = None
-    budgets: dict[str, dict[str, Any]] = {}
+    budgets: dict[_Name, dict[str, Any]] = {}
     folder: Path | None = None
     stride: int = 0
 
@@ -73,6 +76,9 @@ class Row(pydantic.BaseModel):
         if (self.config is None) != (self.samples in ("noise", "folder")):
             wanted = "no config" if self.config else "a config"
             raise ValueError(f"row {self.title!r}: samples {self.samples} need {wanted}")
+        for budget, own in self.budgets.items():
+            if not isinstance(own.get("config", ""), str):
+                raise ValueError(f"row {self.title!r}: the config of budget {budget} is {own['config']!r}, not a name")
         return self
 
 
@@ -87,7 +93,7 @@ class Protocol(pydantic.BaseModel):
     title: str
     inputs: Literal["picture", "clip", "either"]
     table: int | None = None
-    budgets: dict[str, Budget] = pydantic.Field(min_length=1)
+    budgets: dict[_Name, Budget] = pydantic.Field(min_length=1)
     rows: list[Row]
 
     @pydantic.model_validator(mode="after")
@@ -119,10 +125,10 @@ def load(path: Path) -> Protocol:
     Raises UserError: no such file, or one that is no protocol: names the key and what is wrong with it.
     """
     try:
-        found = Protocol.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        found = Protocol.model_validate(config_file.read_yaml(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UserError(f"the protocol {path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = error.errors()[0] if isinstance(error, pydantic.ValidationError) else {"loc": (), "msg": str(error)}
         key = ".".join(map(str, reason["loc"]))
         said = " ".join(reason["msg"].removeprefix("Value error, ").split())
@@ -134,7 +140,7 @@ def _beside(row: Row, place: Path) -> Row:
     """`row` with the full paths of its configs that are files in `place`."""
 
     def full(name: str | None) -> str | None:
-        return str((place / name).absolute()) if name and (place / name).is_file() else name
+        return str((place / name).absolute()) if name and os.path.isfile(place / name) else name
 
     def with_full(own: dict) -> dict:
         return own | {key: full(value) for key, value in own.items() if key == "config"}

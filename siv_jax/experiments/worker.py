@@ -4,7 +4,6 @@ It trains the model, or goes on with it, draws its samples and measures them. A 
 memory is then the model's own, and because whatever becomes of it, the others go on.
 """
 
-import json
 import os
 import signal
 import sys
@@ -82,7 +81,7 @@ def _train(cell: Cell, config: Config) -> str | None:
     if cell.cost() is not None:
         return None
     file, begun = cell.run / _USAGE, time.process_time()
-    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"peak_bytes": 0, "cpu_seconds": 0.0}
+    before = cells.read_costs(file) or {"peak_bytes": 0, "cpu_seconds": 0.0}
     usage = {"peak_bytes": None, "cpu_seconds": None}
 
     def note(_: int) -> None:
@@ -99,7 +98,7 @@ def _train(cell: Cell, config: Config) -> str | None:
         "size": f"{record.plan.width}x{record.plan.height}",
         "steps": record.num_steps,
         "seconds": round(logs.seconds_trained(logs.entries(cell.run)), 2),
-        **(json.loads(file.read_text(encoding="utf-8")) if file.exists() else usage),
+        **(cells.read_costs(file) or usage),
     }
     layout.write_text(cell.run / cells.COST, cells.dump(cost))
     return None

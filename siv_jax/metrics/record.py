@@ -123,6 +123,7 @@ def read(path: Path) -> dict:
     try:
         text = path.read_bytes()
         Record.model_validate_json(text, strict=True)
+        return json.loads(text)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except OSError as error:
@@ -131,10 +132,9 @@ def read(path: Path) -> dict:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         reason = f"{key}: {first['msg']}" if key else first["msg"]
-        raise UserError(
-            f"{path} is no record of an evaluation ({reason}): give the {FILE} that siv_jax.evaluate wrote"
-        ) from None
-    return json.loads(text)
+    except (ValueError, RecursionError) as error:  # of what no reader counts on
+        reason = str(error)
+    raise UserError(f"{path} is no record of an evaluation ({reason}): give the {FILE} that siv_jax.evaluate wrote")
 
 
 def refuse_mixed(records: dict[Path, dict]) -> None:

@@ -45,13 +45,14 @@ def taken(tensors: Tensors, name: str, ndim: int, network: str) -> np.ndarray:
     if name not in tensors:
         raise UserError(f"these are not the weights of {network}: {name} is missing")
     array = np.asarray(tensors.pop(name))
-    if array.dtype.name == "bfloat16":
-        array = array.astype(np.float32)
-    if array.ndim != ndim or array.dtype.kind != "f" or not np.isfinite(array).all():
+    number = array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+    with np.errstate(over="ignore"):  # what float32 cannot hold is not finite then
+        found = array.astype(np.float32) if number else None
+    if array.ndim != ndim or found is None or not np.isfinite(found).all():
         raise UserError(
             f"{name} holds {array.dtype}{list(array.shape)}; finite numbers in {ndim} dimensions belong there"
         )
-    return array.astype(np.float32)
+    return found
 
 
 def require_none_left(tensors: Tensors, network: str) -> None:
@@ -119,7 +120,8 @@ def listed(tensors: Tensors, name: str) -> list[np.ndarray]:
         found = [numbered[str(i)] for i in range(len(numbered))]
     if any(one.dtype.kind not in "fiu" for one in found):
         raise UserError(f"{name} holds something else than numbers")
-    found = [np.asarray(one, np.float32) for one in found]
+    with np.errstate(over="ignore"):
+        found = [np.asarray(one, np.float32) for one in found]
     if not all(np.isfinite(one).all() for one in found):
         raise UserError(f"{name} holds values that are not finite")
     return found

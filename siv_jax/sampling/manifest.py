@@ -20,7 +20,7 @@ def noted(folder: Path) -> list[str]:
         names = [Path(str(name)) for name in json.loads((folder / _FILE).read_text(encoding="utf-8"))]
         root = folder.resolve()
         inside = {parent: (root / parent).resolve().is_relative_to(root) for parent in {name.parent for name in names}}
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return []
     return [name.as_posix() for name in names if inside[name.parent] and name.name not in ("", "..")]
 

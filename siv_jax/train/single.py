@@ -189,7 +189,7 @@ def open_run(
         # A run that cannot be taken up leaves the folder as it is.
         with processes.together():
             if output is not None:
-                stack.enter_context(output.logs)
+                stack.enter_context(output.logs.opened(run.step))
                 output.report(run.step)
                 stack.callback(lambda: output.report(run.step, ended=True))
         yield run
@@ -246,15 +246,17 @@ def what_is_left(run: Run, folder: Path) -> str:
 def _output(folder: Path, task: Task, stack: contextlib.ExitStack, watch: Callable[[int], None] | None) -> Output:
     checkpoints = Checkpoints(folder / layout.CHECKPOINTS, task.config.keep_checkpoints)
     stack.enter_context(checkpoints)
-    start = checkpoints.latest_step() or 0
+    start: int | None = None  # known once a checkpoint was found whole
     page = functools.cache(lambda: RunPage(folder))
 
     def report(step: int, ended: bool = False) -> None:
+        nonlocal start
+        start = step if start is None else start
         page().write(step, ended)
         if watch is not None and not ended and step > start:
             watch(step)
 
-    return Output(folder, checkpoints, Logs(folder, start), report)
+    return Output(folder, checkpoints, Logs(folder), report)
 
 
 def _advance(run: Run, devices: list[jax.Device], folder: Path, stop: StopSignal, say: Callable[[str], None]) -> None:

@@ -57,7 +57,7 @@ def current(folder: Path) -> Training | None:
         training, command = Training(claim["run"], claim["pid"]), claim["command"]
         # Another process may have got the number since then. The first word is the interpreter, by any of its names.
         return training if command and psutil.Process(training.pid).cmdline()[1:] == command[1:] else None
-    except (OSError, ValueError, TypeError, KeyError, psutil.Error):  # none yet, or gone
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, psutil.Error):  # none yet, or gone
         return None
 
 

@@ -1,6 +1,7 @@
 """A workdir made of weights from elsewhere: it can be sampled from, not trained on."""
 
 import dataclasses
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -52,12 +53,21 @@ def import_weights(
         raise UserError(f"{image} has {source.channels} channels, and the weights make pictures of {plan.channels}")
     if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
         raise UserError(f"{workdir} exists and is not empty: choose a new --workdir")
-    lock = layout.lock(workdir)
+    # Complete or not at all: what a kill or a full disk leaves half made does not stand in the way of another try.
+    partial = workdir.with_name(f".{workdir.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
     try:
-        checkpoint.save_weights(workdir / layout.CHECKPOINTS, found)
-        _save(workdir, config, plan, source, next(iter(weights.values())).name)
+        lock = layout.lock(partial)
+        try:
+            checkpoint.save_weights(partial / layout.CHECKPOINTS, found)
+            _save(partial, config, plan, source, next(iter(weights.values())).name)
+        finally:
+            lock.release()
+        if workdir.exists():  # empty; Windows renames onto nothing that is there
+            workdir.rmdir()
+        partial.rename(workdir)
     finally:
-        lock.release()
+        shutil.rmtree(partial, ignore_errors=True)
     return plan
 
 

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
+import pydantic
 
 from siv_jax import config as config_lib
 from siv_jax import system
@@ -165,15 +167,17 @@ def load_record(workdir: Path) -> Record:
     """Reads plan.json. Raises UserError: it is missing or of another version."""
     values, family = _read_plan(workdir), registry.get(load_config(workdir).model.name)
     try:
-        sizes = {key: tuple(values.pop(key)) for key in ("source_size", "kept_size")}
-        plan, pixel_format = family.Plan(**values.pop("plan")), PixelFormat(**values.pop("format"))
-        masks = values.pop("masks", None)
-        if masks is not None:
-            masks["palette"] = masks["palette"] and tuple(masks["palette"])
-            masks = MaskFormat(**masks)
-        return Record(plan=plan, format=pixel_format, masks=masks, **sizes, **values)
+        plan, masks = _typed(family.Plan, values.pop("plan")), values.pop("masks", None)
+        if min(plan.height, plan.width, plan.channels) < 1:
+            raise ValueError(f"the plan is of {plan.width}x{plan.height} pixels with {plan.channels} channels")
+        pixel_format = _typed(PixelFormat, values.pop("format"))
+        np.dtype(pixel_format.dtype)
+        masks = masks and _typed(MaskFormat, masks)
+        return _typed(Record, values | {"plan": plan, "format": pixel_format, "masks": masks})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{workdir / PLAN} cannot be read as the plan of a run: {error}") from None
+        raise UserError(
+            f"{workdir / PLAN} cannot be read as the plan of a run: {_reason(error)}; put the original file back"
+        ) from None
 
 
 def completed_steps(workdir: Path) -> int:
@@ -218,6 +222,20 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
+def _typed(kind: type, values: dict) -> Any:
+    """A dataclass of values from JSON, each of which has its type."""
+    if unknown := values.keys() - {field.name for field in dataclasses.fields(kind)}:
+        raise ValueError(f"{min(unknown)!r} is not known")
+    return pydantic.TypeAdapter(kind).validate_python(values)
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, pydantic.ValidationError):
+        return str(error)
+    problem = error.errors()[0]
+    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+
+
 def _read_plan(workdir: Path) -> dict:
     """What plan.json holds beside its version, which must be this one."""
     path = workdir / PLAN
@@ -226,7 +244,7 @@ def _read_plan(workdir: Path) -> dict:
         version = values.pop("version", None)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: {workdir} is not the workdir of a run") from None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as the plan of a run: {error}") from None
     if version != VERSION:
         older = "siv_jax 0.1" if version is None else f"another version of siv_jax (files of version {version})"

@@ -5,6 +5,7 @@ import itertools
 import json
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,29 +14,26 @@ from siv_jax.workdir import layout
 
 
 class Logs:
-    """Appends to the logs of one workdir, from `start` completed steps on; a context manager.
+    """Appends to the logs of one workdir, once they are opened."""
 
-    A run that was stopped after its last checkpoint repeats some steps: what it had logged of them is dropped. Nothing
-    is written before the context is entered.
-    """
+    def __init__(self, folder: Path):
+        self._folder = folder
 
-    def __init__(self, folder: Path, start: int):
-        self._folder, self._start = folder, start
+    @contextlib.contextmanager
+    def opened(self, start: int) -> Iterator["Logs"]:
+        """Goes on after `start` completed steps, until the context ends.
 
-    def __enter__(self) -> "Logs":
-        folder, start = self._folder, self._start
+        A run that was stopped after its last checkpoint, or whose last one is damaged, repeats some steps: what it had
+        logged of them is dropped.
+        """
+        folder = self._folder
         path = folder / layout.SCALARS
         kept = [json.dumps(entry) + "\n" for entry in entries(folder) if entry["step"] <= start]
         layout.write_text(path, "".join(kept))
-        with contextlib.ExitStack() as stack:
-            self._scalars = stack.enter_context(open(path, "a", buffering=1, encoding="utf-8"))
+        with open(path, "a", buffering=1, encoding="utf-8") as self._scalars:
             self._events = _EventFile(folder / layout.TENSORBOARD, first_step=start + 1)
-            stack.callback(self._events.close)
-            self._files = stack.pop_all()  # open as long as the run
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._files.close()
+            with contextlib.closing(self._events):
+                yield self
 
     def scalars(self, step: int, seconds: float, steps_per_second: float, metrics: dict[str, float]) -> None:
         """One line of scalars.jsonl, and the same as TensorBoard scalars."""
@@ -88,12 +86,26 @@ class _EventFile:
 
 
 def entries(folder: Path) -> list[dict]:
-    """Entries of scalars.jsonl; none where there is no such file. A killed run can leave the last one half written."""
+    """Entries of scalars.jsonl; none where there is no such file.
+
+    A killed run can leave the last one half written, and a bad disk damaged ones, which are left out.
+    """
     path = folder / layout.SCALARS
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("}\n") and line.startswith('{"step": ')]
+    return [entry for line in lines if (entry := _entry(line)) is not None]
+
+
+def _entry(line: str) -> dict | None:
+    if not line.endswith("}\n"):
+        return None
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    complete = isinstance(found, dict) and {"step", "seconds", "steps_per_second"} <= found.keys()
+    return found if complete and all(isinstance(value, int | float) for value in found.values()) else None
 
 
 def seconds_trained(logged: list[dict]) -> float:
