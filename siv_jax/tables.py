@@ -44,6 +44,14 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--clips", action="store_true", help="--data holds clips (tables 3 to 6)")
     parser.add_argument(
+        "--add",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.json",
+        help="the same table, made elsewhere: its rows that are not among --rows stand in this one, too",
+    )
+    parser.add_argument(
         "--devices", type=process.whole_number(0, 10**6), default=0, help="that work at once (all GPUs, one CPU)"
     )
     parser.add_argument("--format", dest="form", choices=tuple(table.FORMS), default="text", help="printed (text)")

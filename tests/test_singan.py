@@ -1,5 +1,6 @@
 """SinGAN in the house: plans, resumption, samples at any size and scale, refusals."""
 
+import itertools
 import os
 import signal
 
@@ -12,12 +13,14 @@ from PIL import Image
 
 from siv_jax import api
 from siv_jax import config as config_lib
+from siv_jax.data import open_source
 from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import AXIS
 from siv_jax.models.singan.chain import Chain
 from siv_jax.models.singan.plan import enlarging_steps, make_plan
 from siv_jax.models.singan.step import Draws, ScaleTraining
+from siv_jax.nn.frames import frame_of_each
 from siv_jax.train import single
 
 OVERRIDES = {
@@ -33,6 +36,9 @@ OVERRIDES = {
     "model.scale_factor": 0.5,
     "model.width": 4,
 }
+
+CLIP = {"data__path": "example:clip", "data__max_frames": 3}
+KEY = np.zeros(2, np.uint32)
 
 
 def config(**changes):
@@ -70,11 +76,7 @@ def test_pictures_without_a_pyramid_are_refused(size, words):
         make_plan(*size, 3, config())
 
 
-def test_a_clip_and_a_batch_that_cannot_be_shared_are_refused(tmp_path):
-    frames = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), np.uint8)
-    np.save(tmp_path / "clip.npy", frames)
-    with pytest.raises(UserError, match="3 frames, but SinGAN learns one picture"):
-        train(tmp_path / "run", data__path=str(tmp_path / "clip.npy"))
+def test_a_batch_that_cannot_be_shared_is_refused():
     family = registry.get("singan")
     with pytest.raises(UserError, match="batch_size 1 cannot be shared by 4 devices: train on one with --devices 1"):
         family.stages(config(), plan(188, 250), 4)
@@ -89,8 +91,16 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
-def test_a_run_stopped_in_every_stage_goes_on_bit_for_bit(undisturbed, tmp_path):
-    folder = tmp_path / "run"
+@pytest.fixture(scope="module")
+def of_a_clip(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("of_a_clip") / "run"
+    assert train(folder, **CLIP)[0] is None
+    return folder
+
+
+@pytest.mark.parametrize(("name", "changes"), [("undisturbed", {}), ("of_a_clip", CLIP)])
+def test_a_run_stopped_in_every_stage_goes_on_bit_for_bit(name, changes, tmp_path, request):
+    folder, undisturbed = tmp_path / "run", request.getfixturevalue(name)
     assert api.load(undisturbed).num_scales == 2
     for stop in (2, 4, 6):
 
@@ -98,9 +108,48 @@ def test_a_run_stopped_in_every_stage_goes_on_bit_for_bit(undisturbed, tmp_path)
             if step >= stop:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        assert train(folder, watch=watch)[0] == "SIGTERM"
-    assert train(folder)[0] is None
+        assert train(folder, watch=watch, **changes)[0] == "SIGTERM"
+    assert train(folder, **changes)[0] is None
     toy_runs.assert_same_run(folder, undisturbed)
+
+
+def test_a_step_has_one_frame_of_a_clip_rebuilt_from_its_own_noise():
+    given = config(**CLIP, loss__as_run="recomputed")
+    family, source = registry.get("singan"), open_source(given.data)
+    stages = family.stages(given, family.plan(given, source))
+    below, above = (stage.data(source) for stage in stages)
+    state = jax.tree.map(jnp.asarray, stages[0].init(KEY, below, None))
+    assert below.shape[0] == 3 and state.z_star.shape == (3, *below.shape[1:3], 1)
+    seen, draw = set(), jax.jit(lambda key: stages[0].draw(key, 3))
+    for number in range(12):
+        draws = draw(jax.random.key(number))
+        chosen = int(np.argmin(draws.frames))
+        still = stages[0]._still(state, below, draws)
+        np.testing.assert_array_equal(still.real[0], below[chosen])
+        np.testing.assert_array_equal(still.z_star[0], state.z_star[chosen])
+        seen.add(chosen)
+    assert seen == {0, 1, 2} and draws.z_star.shape == state.z_star.shape
+    entered = stages[1].init(KEY, above, state.replace(params_g=20 * state.params_g))  # 20: as if it had learnt
+    apart = [float(jnp.abs(one - other).max()) for one, other in itertools.combinations(entered.previous, 2)]
+    assert min(apart) > 0.01
+    error = np.sqrt(np.mean(np.square(above - entered.previous)))
+    assert entered.amplitudes[1] == pytest.approx(given.loss.noise * error, rel=1e-5)
+
+
+def test_samples_with_a_start_scale_have_the_layouts_of_several_frames(of_a_clip):
+    model = api.load(of_a_clip)
+    sampler, weights = model._sampler, model._weights
+    choosing = sampler.noise(0, 0, 8)[:, 0]  # the first value of a sample's noise chooses its frame
+    frames = np.asarray(frame_of_each(choosing[:, None], np.arange(3)))
+    for size in (None, (20, 30)):
+        noise = np.repeat(sampler.noise(0, 0, 1, size), 8, axis=0)
+        noise[:, 0] = choosing
+        drawn = np.asarray(sampler.draw(weights, noise, size, start_scale=1).images)
+        apart = np.abs(drawn[:, None] - drawn).max((2, 3, 4))
+        assert len(set(frames)) > 1
+        np.testing.assert_array_equal(apart < 1e-4, frames[:, None] == frames)
+    walk = sampler.animation(weights, 0, 4, 1, 0.1, 0.9)
+    assert any(np.array_equal(walk[0, : z_star.size], z_star.ravel()) for z_star in weights["z_star"])
 
 
 def test_samples_of_other_sizes_and_scales(undisturbed):

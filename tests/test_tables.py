@@ -384,6 +384,32 @@ def test_ablations_stand_beside_the_papers_and_go_past_failures(pictures, tmp_pa
         make_here(monkeypatch, "3", pictures, tmp_path / "out", **(clip | {"only": ()}))
 
 
+def test_rows_made_elsewhere_stand_beside(made, pictures, tmp_path, monkeypatch):
+    there, path = made[0] / "mine_small.json", made[1]
+    where = {"rows": ("Tiny SIV-GAN",), "add": (there,), "launch": launch_made_up([])}
+    assert make_here(monkeypatch, path, pictures, tmp_path / "out", **where)[0] == 2
+    ours, theirs = (cells_of((out / "mine_small.md").read_text(), "md") for out in (tmp_path / "out", made[0]))
+    assert list(ours) == list(theirs)
+    assert {title for title in theirs if ours[title] != theirs[title]} == {"Tiny SIV-GAN"}
+    assert (tmp_path / "out" / "mine_small.html").read_text().count("<img") == 0
+    # What came of it can be added in its turn.
+    again = {"rows": ("patches",), "add": (tmp_path / "out" / "mine_small.json",), "tables_only": True}
+    make_here(monkeypatch, path, pictures, made[0], **again)
+    assert cells_of((made[0] / "mine_small.md").read_text(), "md") == ours
+    make_here(monkeypatch, path, pictures, made[0], tables_only=True)
+    other = write_protocol(tmp_path / "other", size=63)
+    for given, complaint in (
+        ({"rows": ()}, "has no row but those that are made here"),
+        ({"only": ("a",)}, "the row Toy is of a, b, damaged, narrow, and this table of a: use the same"),
+        ({"add": (path,)}, "is no table in JSON"),
+        ({"add": (tmp_path / "none.json",)}, "cannot be read: No such file"),
+        ({"chosen": other}, "made under the protocol small-.*; this table's is small-"),
+    ):
+        asking = where | {"chosen": path} | given
+        with pytest.raises(UserError, match=complaint):
+            make_here(monkeypatch, asking.pop("chosen"), pictures, tmp_path / "out", **asking)
+
+
 def test_dry_run_says_rows_runs_and_time_and_writes_nothing(pictures, tmp_path, monkeypatch):
     code, said, done = make_here(monkeypatch, "3", pictures, tmp_path / "out", budget="cpu", dry_run=True)
     names = [row[1] for row in published.ABLATIONS[0].rows]
@@ -413,10 +439,11 @@ def test_the_curve_over_strides(tmp_path, monkeypatch):
         write_picture(clips / "ride" / f"{number}.png", number)
     out, where = tmp_path / "out", {"budget": "cpu", "launch": launch_made_up(done)}
     code, said, _ = make_here(monkeypatch, "figure_5", clips, out, **where)
-    assert code == 0 and [(cell.row.stride, cell.frames) for cell in done] == [(1, 3), (2, 3), (4, 3), (8, 3)]
-    assert len({cell.run for cell in done}) == 4
+    assert code == 0 and [(cell.row.stride, cell.frames) for cell in done] == [(1, 3), (2, 3), (4, 3), (8, 3)] * 2
+    assert len({cell.run for cell in done}) == 8
     found = asked.Table("figure_5", "cpu", clips, out).results()
-    assert summary.series(found, "sifid_64") == {"SIV-GAN": {1: 1.5, 2: 2.5, 4: 4.5, 8: 8.5}}
+    curve = {1: 1.5, 2: 2.5, 4: 4.5, 8: 8.5}
+    assert summary.series(found, "sifid_64") == {"FastGAN": curve, "SIV-GAN": curve}
     page = (out / "figure_5_cpu.html").read_text()
     assert page.count("<svg") == 3 and "SIFID 64 over the stride of frames" in page
     assert any(line.startswith("SIV-GAN, stride 8 ") for line in said)

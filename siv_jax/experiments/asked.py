@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from siv_jax.errors import UserError
+from siv_jax.experiments import added, summary
 from siv_jax.experiments import cells as cells_lib
 from siv_jax.experiments import inputs as inputs_lib
 from siv_jax.experiments import protocol as protocol_lib
-from siv_jax.experiments import summary
 from siv_jax.experiments.cells import Cell, Place
 from siv_jax.experiments.protocol import Protocol, Row
 from siv_jax.experiments.summary import Result
@@ -35,6 +35,7 @@ class Table:
         only: tuple[str, ...] = (),
         samples: dict[str, Path] | None = None,
         clips: bool = False,
+        add: tuple[Path, ...] = (),
     ):
         """See `make`, whose arguments these are; reads the protocol and looks at the inputs.
 
@@ -51,6 +52,7 @@ class Table:
         self.clip = clips or self.protocol.inputs == "clip"
         self.data, self.out = data, out
         picked = _picked(self.protocol.rows, rows or usual)
+        others = _picked(self.protocol.rows, usual)
         for title, folder in (samples or {}).items():
             if not folder.is_dir():
                 raise UserError(f"--samples {title}={folder}: there is no such folder")
@@ -58,18 +60,31 @@ class Table:
                 raise UserError(f"--samples {title}: the table has a row of this name")
             picked.append(Row(title=title, samples="folder", folder=folder.absolute()))
         if self.budget.strides:
-            trained = [row for row in picked if row.config is not None]
-            picked = [summary.stride_row(row, stride) for row in trained for stride in self.budget.strides]
+            picked, others = (self._of_strides(some) for some in (picked, others))
         self.inputs = inputs_lib.find(data, self.clip, only)
         self.places: list[Place] = cells_lib.places(self.id, budget, self.budget, picked, self.inputs, self.clip, out)
+        self._order = list(dict.fromkeys(row.title for row in (*others, *picked)))
+        self._added = self._elsewhere(add, {row.title: row for row in others if row not in picked})
+
+    def _elsewhere(self, files: tuple[Path, ...], missing: dict[str, Row]) -> list[Result]:
+        found: list[Result] = []
+        for path in files:
+            found += added.rows(path, self.id, missing, {one.name for one in self.inputs})
+            missing = {title: row for title, row in missing.items() if title not in {one.row.title for one in found}}
+        return found
+
+    def _of_strides(self, rows: list[Row]) -> list[Row]:
+        trained = [row for row in rows if row.config is not None]
+        return [summary.stride_row(row, stride) for row in trained for stride in self.budget.strides]
 
     def waiting(self) -> list[Cell]:
         """Cells that are not done, also those that failed when they were tried last."""
         return [one.cell for one in self.places if one.cell and not one.problem and one.cell.result() is None]
 
     def results(self) -> list[Result]:
-        """The rows as they are now."""
-        return summary.of(self.places)
+        """The rows as they are now, in the protocol's order."""
+        found = [*summary.of(self.places), *self._added]
+        return sorted(found, key=lambda result: self._order.index(result.row.title))
 
     def tables(self, results: list[Result]) -> list[list[list[str]]]:
         """See summary.tables."""

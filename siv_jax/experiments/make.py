@@ -24,6 +24,7 @@ def make(
     only: tuple[str, ...] = (),
     samples: dict[str, Path] | None = None,
     clips: bool = False,
+    add: tuple[Path, ...] = (),
     devices: int = 0,
     form: str = "text",
     sheets: bool = True,
@@ -44,6 +45,7 @@ def make(
       only: names of the inputs that are wanted.
       samples: further rows: title -> folder of samples that somebody else made.
       clips: the inputs are clips, of a table that can be of either.
+      add: JSON of the same table, made elsewhere: its rows that are not made here stand in the table, without samples.
       devices: how many work at once; 0: all GPUs, or one of anything else.
       form: one of table.FORMS, in which the table is said.
       sheets: the page shows samples.
@@ -57,7 +59,7 @@ def make(
     Raises UserError: arguments, a protocol or inputs that cannot be used.
     """
     process.require_whole("devices", devices, 0, 10**6)
-    asked = Table(chosen, budget, Path(data), Path(out), tuple(rows), tuple(only), samples, clips)
+    asked = Table(chosen, budget, Path(data), Path(out), tuple(rows), tuple(only), samples, clips, tuple(add))
     waiting = asked.waiting()
     for line in _described(asked, waiting):
         say(line)

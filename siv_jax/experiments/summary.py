@@ -23,7 +23,7 @@ _SERIES = ", stride "
 class Result:
     """A row of the table.
 
-    found: input -> what metrics.json holds. folders: input -> the cell's.
+    found: input -> what metrics.json holds. folders: input -> the cell's; of a row made elsewhere there is none.
     holes: input -> why it failed. waiting: inputs not done yet.
     record: of all inputs together, None without any.
     """

@@ -1,4 +1,4 @@
-"""Training frames on the device: which of them a step sees, and as what."""
+"""Training frames on the device: which of them a step or a sample sees, and as what."""
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,12 @@ def choose_frames(order: jax.Array, frames: jax.Array, batch: int) -> jax.Array:
     if count == 1:
         return jnp.broadcast_to(frames, (batch, *frames.shape[1:]))
     return frames[jnp.argsort(order)[jnp.arange(batch) % count]]
+
+
+def frame_of_each(noise: jax.Array, frames: jax.Array) -> jax.Array:
+    """One of `frames` [N, ...] for each sample, equally often, by the first value of its normal noise [n, length]."""
+    place = (jax.scipy.special.ndtr(noise[:, 0]) * len(frames)).astype(jnp.int32)
+    return frames[jnp.minimum(place, len(frames) - 1)]
 
 
 def to_float(frames: jax.Array) -> jax.Array:

@@ -91,10 +91,9 @@ def _input(name: str, results: list[Result], sheets: bool) -> dict:
             metrics = found["images"][0]["metrics"]
             numbers = (f"{column.title} {table.number(metrics.get(column.key), column)}" for column in columns)
             entry["numbers"] = " · ".join(numbers)
-            folder = result.folders[name]
-            if sheets:
-                entry["sheet"] = _uri(folder / cells.SHEET)
-                training = training or _uri(folder / cells.TRAINING)
+            if sheets and name in result.folders:
+                entry["sheet"] = _uri(result.folders[name] / cells.SHEET)
+                training = training or _uri(result.folders[name] / cells.TRAINING)
         shown.append(entry)
     return {"name": name, "training": training, "rows": shown}
 

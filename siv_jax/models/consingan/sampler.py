@@ -14,6 +14,7 @@ from siv_jax.models.consingan.plan import Plan, Size
 from siv_jax.models.consingan.walk import walk
 from siv_jax.models.interface import Samples
 from siv_jax.nn import numbered_noise, pyramid_resize
+from siv_jax.nn.frames import frame_of_each
 
 _OF_IMAGES = ("harmonization", "editing")
 
@@ -47,8 +48,9 @@ class Sampler:
 
         An image, brought to the first stage's size, always enters at stage 0, in place of the noise there; stages 1 to
         start_scale - 1 then have the noise that rebuilds the picture, and so have all others in a model for
-        harmonization or editing, as it was trained for. The latter adds a tenth of the noise to the image. That noise
-        is of the picture's size alone: samples of another size have their own from stage 1 on, which changes little.
+        harmonization or editing, as it was trained for. Of a clip each sample has some frame's. The latter adds a tenth
+        of the noise to the image. That noise is of the picture's size alone: samples of another size have their own
+        from stage 1 on, which changes little.
 
         Raises:
           UserError: a model for animation is to start from the picture at another size: it knows it as noise.
@@ -64,9 +66,10 @@ class Sampler:
             image = pyramid_resize.to_size(image, first.shape[1:3], self._model.as_run)
             noises[0] = first_noise.of_image(image, first, self._model.mode)
         elif known and native:
-            noises[0] = self._known_first(weights, noise)
+            noises[0] = frame_of_each(noise, weights["fixed"][0])
         elif known and "image" in self.tasks:
-            noises[0] = pyramid_resize.to_size(self._known_first(weights, noise), first.shape[1:3], self._model.as_run)
+            known_first = frame_of_each(noise, weights["fixed"][0])
+            noises[0] = pyramid_resize.to_size(known_first, first.shape[1:3], self._model.as_run)
         elif known:
             raise UserError(
                 f"samples of {wanted[1]}x{wanted[0]} cannot start from the picture, which a model for animation knows "
@@ -108,13 +111,6 @@ class Sampler:
         shapes = self._shapes(size)
         pieces = jnp.split(noise, np.cumsum(list(map(math.prod, shapes)))[:-1], axis=1)
         return [piece.reshape(len(noise), *shape) for piece, shape in zip(pieces, shapes, strict=True)]
-
-    def _known_first(self, weights: dict, noise: jax.Array) -> jax.Array:
-        """What rebuilds the picture at stage 0; of a clip, for each sample, what rebuilds some frame."""
-        fixed = weights["fixed"][0]
-        # The first value of a sample's noise chooses: normal values, as uniform ones.
-        chosen = jax.scipy.special.ndtr(noise[:, 0]) * len(fixed)
-        return fixed[jnp.minimum(chosen.astype(jnp.int32), len(fixed) - 1)]
 
 
 def scaled_sizes(plan: Plan, factors: tuple[float, float]) -> list[Size]:

@@ -84,11 +84,19 @@ class Chain:
         return _stretched(padded(picture), wide)[:, REACH:-REACH, REACH:-REACH]
 
     def reconstruction(self, scales: Scales, amplitudes: jax.Array, z_star: jax.Array) -> jax.Array:
-        """The learnt picture as the scale after the last of `scales` gets it: noise z* at the coarsest, none above."""
+        """What was learnt as the scale after the last of `scales` gets it: noise z* at the coarsest, none above.
+
+        Args:
+          z_star: [N, h, w, 1], of each frame.
+        """
         last = len(scales) - 1
         still = [jnp.zeros((1, *self.noise_shape(i, self.plan.sizes[i])), jnp.float32) for i in range(1, last + 1)]
-        pictures = self.climb(scales, amplitudes, [z_star, *still], self.plan.sizes)
-        return self.enlarged(pictures[-1], self.plan.sizes[last + 1])
+
+        def of_frame(z_star: jax.Array) -> jax.Array:
+            pictures = self.climb(scales, amplitudes, [z_star[None], *still], self.plan.sizes)
+            return self.enlarged(pictures[-1], self.plan.sizes[last + 1])[0]
+
+        return jax.lax.map(of_frame, z_star)  # one after another: the features of all frames would fill the memory
 
     def injected(self, image: jax.Array, scale: int, size: Size) -> jax.Array:
         """What scale `scale`, 1 or more, gets in the place of the picture from below; `size` is the finest scale's."""

@@ -1,7 +1,6 @@
 """SinGAN as a family (`siv_jax.models.interface.Family`)."""
 
 from siv_jax.data import Source
-from siv_jax.errors import UserError
 from siv_jax.models.singan import network
 from siv_jax.models.singan.config import Config
 from siv_jax.models.singan.memory import estimate
@@ -32,11 +31,7 @@ __all__ = [
 
 
 def plan(config: Config, source: Source) -> Plan:
-    """See `make_plan`. Raises UserError, too, for a clip: the model learns one picture."""
-    if source.num_frames > 1:
-        raise UserError(
-            f"{source.num_frames} frames, but SinGAN learns one picture: --config.data.max_frames 1 takes the first"
-        )
+    """See `make_plan`."""
     return make_plan(*source.size, source.channels, config)
 
 

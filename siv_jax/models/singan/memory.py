@@ -14,4 +14,5 @@ def estimate(config: Config, plan: Plan, num_frames: int, shards: int = 1) -> in
     width, batch = plan.widths[-1], -(-config.batch_size // shards)
     activations = _VALUES_PER_PIXEL * plan.height * plan.width * width * (1 + batch) // 2
     weights = _COPIES_OF_WEIGHTS * sum(2 * 9 * 3 * width * (width + plan.channels) for width in plan.widths)
-    return 4 * (activations + weights)
+    frames = 2 * num_frames * plan.height * plan.width * plan.channels  # with their reconstructions
+    return 4 * (activations + weights + frames)

@@ -12,7 +12,7 @@ from siv_jax.nn.gradient_penalty import gradient_penalty
 
 @struct.dataclass
 class Still:
-    """What stays while a scale is trained. Pictures float32 [1, H, W, C]."""
+    """What all turns of a step share: its frame, of one picture always the same. Pictures float32 [1, H, W, C]."""
 
     real: jax.Array
     previous: jax.Array  # reconstruction of the scales below, as this scale gets it

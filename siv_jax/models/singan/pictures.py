@@ -1,4 +1,4 @@
-"""The learnt picture at the scales of its pyramid."""
+"""The learnt picture, or a clip's frames, at the scales of the pyramid."""
 
 import math
 
@@ -9,9 +9,13 @@ from siv_jax.models.singan.plan import Plan
 from siv_jax.nn import pyramid_resize
 
 
-def real(source: Source, plan: Plan, scale: int) -> np.ndarray:
-    """float32 [1, H, W, C] in [-1, 1]: resized to the finest scale first, then straight to `scale`, as run."""
-    frame = next(iter(source.frames()))
+def reals(source: Source, plan: Plan, scale: int) -> np.ndarray:
+    """float32 [N, H, W, C] in [-1, 1], N = 1 of a picture."""
+    return np.concatenate([_real(frame, plan, scale) for frame in source.frames()])
+
+
+def _real(frame: np.ndarray, plan: Plan, scale: int) -> np.ndarray:
+    """A frame [H, W, C] as [1, h, w, C]: resized to the finest scale first, then straight to `scale`, as run."""
     if frame.dtype == np.uint8:
         frame = (frame.astype(np.float32) / np.float32(255) - np.float32(0.5)) * np.float32(2)
     picture = pyramid_resize.by_factor(frame[None], plan.picture_factor)

@@ -13,6 +13,7 @@ from siv_jax.models.singan.chain import Chain
 from siv_jax.models.singan.config import ModelConfig
 from siv_jax.models.singan.plan import Plan, Size, enlarging_steps
 from siv_jax.nn import numbered_noise, pyramid_resize
+from siv_jax.nn.frames import frame_of_each
 
 
 class Sampler:
@@ -40,7 +41,7 @@ class Sampler:
         image: jax.Array | None = None,
         start_scale: int = 0,
     ) -> Samples:
-        """See `siv_jax.models.interface.Sampler`.
+        """See `siv_jax.models.interface.Sampler`. Of a clip, each sample with a start scale has some frame's layout.
 
         Raises:
           UserError: an image at scale 0, which gets none from below.
@@ -56,12 +57,14 @@ class Sampler:
             previous = self._chain.injected(image, start_scale, size)
             picture = self._from(weights, noises, size, start_scale, previous)
         elif start_scale and native:
-            picture = self._from(weights, self._still(weights, noises, start_scale), size, 0, None)
+            still = frame_of_each(noise, weights["z_star"])
+            noises = [still, *map(jnp.zeros_like, noises[1:start_scale]), *noises[start_scale:]]
+            picture = self._from(weights, noises, size, 0, None)
         elif start_scale:
             known = weights["scales"][:start_scale]
-            layout = self._chain.reconstruction(known, weights["amplitudes"], weights["z_star"])
-            layout = pyramid_resize.to_size(layout, self._chain.sizes(size)[min(start_scale, len(known))])
-            layout = jnp.broadcast_to(layout, (len(noise), *layout.shape[1:]))
+            layouts = self._chain.reconstruction(known, weights["amplitudes"], weights["z_star"])
+            layouts = pyramid_resize.to_size(layouts, self._chain.sizes(size)[min(start_scale, len(known))])
+            layout = frame_of_each(noise, layouts)
             picture = self._from(weights, noises, size, start_scale, layout)
         else:
             picture = self._from(weights, noises, size, 0, None)
@@ -70,10 +73,10 @@ class Sampler:
     def animation(
         self, weights: dict, seed: int, count: int, start_scale: int, strength: float, smoothness: float
     ) -> np.ndarray:
-        """float32 [count, length]: noise of the frames of a walk about z*, see `walk.frames`."""
-        steps = self.noise(seed, 0, count + 1)
-        still = np.zeros_like(steps[0])
-        still[: weights["z_star"].size] = np.ravel(weights["z_star"])
+        """float32 [count, length]: noise of a walk about z*, of a clip that of some frame, see `walk.frames`."""
+        steps, z_star = self.noise(seed, 0, count + 1), np.asarray(weights["z_star"])
+        still, chosen = np.zeros_like(steps[0]), np.random.default_rng([seed, count]).integers(len(z_star))
+        still[: z_star[0].size] = np.ravel(z_star[chosen])
         start = sum(map(math.prod, self._shapes(None)[:start_scale]))
         return walk.frames(still, steps, start, strength, smoothness)
 
@@ -121,11 +124,6 @@ class Sampler:
 
     def _shapes(self, size: Size | None) -> list[tuple[int, int, int]]:
         return [self._chain.noise_shape(i, side) for i, side in enumerate(self._chain.sizes(size))]
-
-    def _still(self, weights: dict, noises: list[jax.Array], start: int) -> list[jax.Array]:
-        """Noise with z* at the scales below `start`."""
-        coarsest = jnp.broadcast_to(weights["z_star"], noises[0].shape)
-        return [coarsest, *map(jnp.zeros_like, noises[1:start]), *noises[start:]]
 
     def _from(self, weights, noises, size: Size, start: int, previous: jax.Array | None) -> jax.Array:
         """The picture, of the plan's finest scale or of `size`, also where scales are still missing."""

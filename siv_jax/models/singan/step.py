@@ -1,4 +1,9 @@
-"""Training: one stage a scale, whose step is three turns of the discriminator, then three of the generator."""
+"""Training: one stage a scale, whose step is three turns of the discriminator, then three of the generator.
+
+Of a clip the SIV-GAN paper says that for its Table 2 the reconstruction loss was applied on all frames, and no more.
+The rest is our choice, as for ConSinGAN here: a step has one frame, the real picture of the discriminator and the one
+to be rebuilt; each frame is rebuilt from a z* of its own; an amplitude follows from the error over all frames.
+"""
 
 import math
 
@@ -17,18 +22,19 @@ from siv_jax.models.singan.network import updated_stats
 from siv_jax.models.singan.objectives import Players, Still
 from siv_jax.models.singan.plan import Plan
 from siv_jax.nn import adam
+from siv_jax.nn.frames import choose_frames
 
 PREVIEW_EVERY = 500  # steps between preview passes, as run
 
 
 @struct.dataclass
 class TrainState:
-    """One scale between two steps. Networks are flat float32 vectors, see `Network`."""
+    """One scale between two steps. Networks are flat float32 vectors, see `Network`; N is the number of frames."""
 
     below: Scales  # the finished scales
     amplitudes: jax.Array  # [scales so far] of the noise
-    z_star: jax.Array  # [1, h, w, 1] noise of the reconstruction at the coarsest scale
-    previous: jax.Array  # [1, H, W, C] reconstruction of the scales below, as this scale gets it
+    z_star: jax.Array  # [N, h, w, 1] noise of the reconstruction of each frame at the coarsest scale
+    previous: jax.Array  # [N, H, W, C] reconstructions of the scales below, as this scale gets them
     params_g: jax.Array
     stats_g: jax.Array  # running statistics
     params_d: jax.Array
@@ -38,12 +44,13 @@ class TrainState:
 
 @struct.dataclass
 class Draws:
-    """All that is random in one step with B samples."""
+    """All that is random in one step with B samples, where N frames are learnt."""
 
     noise: jax.Array  # [B, h, w, C], of this scale, see Chain
     below: list[jax.Array]  # of each scale below [turns, B, h, w, C]
     alphas: jax.Array  # [turns] shares of the real picture in the penalty's mix
-    z_star: jax.Array | None = None  # [1, h, w, 1], as run at the coarsest scale
+    z_star: jax.Array | None = None  # [N, h, w, 1], as run at the coarsest scale
+    frames: jax.Array | None = None  # [N] uniform: the frame with the lowest is the step's; not read where N is 1
 
 
 class ScaleTraining:
@@ -68,8 +75,8 @@ class ScaleTraining:
         return optax.piecewise_constant_schedule(rate, {steps * turns: 0.1})
 
     def data(self, source: Source) -> np.ndarray:
-        """The picture at this scale: float32 [1, H, W, C]."""
-        return pictures.real(source, self._plan, self._scale)
+        """The frames at this scale: float32 [N, H, W, C]."""
+        return pictures.reals(source, self._plan, self._scale)
 
     def init(self, key: np.ndarray, data: np.ndarray, previous: TrainState | None) -> TrainState:
         """The state before the first step. Networks as wide as those of the scale below start from theirs."""
@@ -83,7 +90,7 @@ class ScaleTraining:
         if previous is None:
             below, amplitudes = [], np.ones(1, np.float32)
             shape = self._chain.noise_shape(0, self._plan.sizes[0])
-            z_star = rng.standard_normal((1, *shape), np.float32)
+            z_star = rng.standard_normal((len(data), *shape), np.float32)
             coarser = np.zeros(data.shape, np.float32)
         else:
             below, z_star = weights_of(previous)["scales"], previous.z_star
@@ -100,37 +107,40 @@ class ScaleTraining:
             opt_d=adam.initial(self._optimizer_d, params_d),
         )
 
-    def _entered(self, below: Scales, amplitudes: jax.Array, z_star: jax.Array, real: jax.Array):
-        """(reconstruction of the scales below, amplitudes with this scale's, which is in units of its error)."""
+    def _entered(self, below: Scales, amplitudes: jax.Array, z_star: jax.Array, reals: jax.Array):
+        """(reconstructions of the scales below, amplitudes with this scale's, which is in units of their error)."""
         restored = self._chain.reconstruction(below, amplitudes, z_star)
-        error = jnp.sqrt(jnp.mean(jnp.square(real - restored)))
+        error = jnp.sqrt(jnp.mean(jnp.square(reals - restored)))
         return restored, jnp.append(amplitudes, self._config.loss.noise * error)
 
     def step(self, state: TrainState, data: jax.Array, key: jax.Array, step: jax.Array):
         """One update; metrics are means over the turns: losses by part, and the reconstruction's RMSE."""
-        return self.update(state, data, self.draw(key), step)
+        return self.update(state, data, self.draw(key, len(data)), step)
 
-    def draw(self, key: jax.Array) -> Draws:
+    def draw(self, key: jax.Array, num_frames: int) -> Draws:
         """The randomness of a step."""
         turns, sizes = self._config.optim.turns_d, self._plan.sizes
         of_scales = [self._chain.noise_shape(i, sizes[i]) for i in range(self._scale + 1)]
         shapes = [(self._batch, *of_scales[-1]), *((turns, self._batch, *shape) for shape in of_scales[:-1])]
         if self._as_run and self._scale == 0:
-            shapes.append((1, *of_scales[0]))
+            shapes.append((num_frames, *of_scales[0]))
         counts = list(map(math.prod, shapes))
         normal = jax.random.normal(jax.random.fold_in(key, 0), (sum(counts),))
         noise, *below = [
             piece.reshape(shape) for piece, shape in zip(jax.lax.split(normal, counts), shapes, strict=True)
         ]
         z_star = below.pop() if self._as_run and self._scale == 0 else None
-        return Draws(noise, below, jax.random.uniform(jax.random.fold_in(key, 1), (turns,)), z_star)
+        alphas, frames = (
+            jax.random.uniform(jax.random.fold_in(key, number), (count,))
+            for number, count in ((1, turns), (2, num_frames))
+        )
+        return Draws(noise, below, alphas, z_star, frames)
 
-    def update(self, state: TrainState, real: jax.Array, draws: Draws, step: jax.Array):
+    def update(self, state: TrainState, reals: jax.Array, draws: Draws, step: jax.Array):
         """One step with given draws."""
         if draws.z_star is not None:
             state = state.replace(z_star=draws.z_star)
-        z_star = state.z_star if self._scale == 0 else jnp.zeros((1, *draws.noise.shape[1:]), jnp.float32)
-        still = Still(real, state.previous, z_star, state.amplitudes[-1])
+        still = self._still(state, reals, draws)
         previous = self._coarser(state, draws)
         state, fakes_from, metrics_d = self._turns_of_discriminator(state, still, draws, previous)
         state, metrics_g = self._turns_of_generator(state, still, draws.noise, previous[-1], fakes_from)
@@ -139,8 +149,17 @@ class ScaleTraining:
         return state, self._averaged(metrics_d | metrics_g)
 
     def weights(self, state: TrainState) -> dict:
-        """The generators so far, with what reconstructs the picture."""
+        """The generators so far, with what reconstructs the frames."""
         return weights_of(state)
+
+    def _still(self, state: TrainState, reals: jax.Array, draws: Draws) -> Still:
+        """Of the step's frame."""
+        real, previous = (choose_frames(draws.frames, of, 1) for of in (reals, state.previous))
+        if self._scale == 0:
+            z_star = choose_frames(draws.frames, state.z_star, 1)
+        else:
+            z_star = jnp.zeros((1, *draws.noise.shape[1:]), jnp.float32)
+        return Still(real, previous, z_star, state.amplitudes[-1])
 
     def _coarser(self, state: TrainState, draws: Draws) -> jax.Array:
         """[turns, B, H, W, C]: new random pictures of the scales below for every turn of the discriminator."""
