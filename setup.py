@@ -43,6 +43,7 @@ setup(
         "psutil>=6.1",
         "pydantic>=2.10",
         "pyyaml>=6.0",
+        "safetensors>=0.5",
         "scipy>=1.15",
         "tabulate>=0.9",
         "tensorboardX>=2.6.4",

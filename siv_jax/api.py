@@ -23,12 +23,13 @@ from siv_jax.sampling import label_files, rendering, sample_files
 from siv_jax.sampling.latents_file import read_latents
 from siv_jax.sampling.walk import walk
 from siv_jax.train import fleet, single
-from siv_jax.workdir import imported, layout
+from siv_jax.workdir import imported, layout, one_file
 
 __all__ = [
     "Model",
     "edit",
     "evaluate",
+    "export_model",
     "import_weights",
     "load",
     "make_table",
@@ -74,7 +75,7 @@ def train(
       KeyboardInterrupt, SystemExit: SIGINT, or another signal, stopped the run after its state was saved; the same
         call goes on from there.
     """
-    typed = config_lib.with_overrides(_config(config), {**(overrides or {}), **settings})
+    typed = config_lib.with_overrides(config_file.typed(config), {**(overrides or {}), **settings})
     if typed.fleet.enabled:
         raise UserError("a fleet is trained by python -m siv_jax.main; for one model set fleet.enabled to False")
     folder = Path(workdir) if workdir is not None else single.default_folder(typed)
@@ -262,6 +263,16 @@ def edit(
     return applied_files.write(out or workdir / task, made, task, model.record.format, progress)
 
 
+def export_model(workdir: Path, out: Path) -> str:
+    """Writes the model of a run as one .safetensors file, without the photo; a line for people.
+
+    Raises:
+      UserError: another ending, or no run with a finished checkpoint.
+    """
+    steps = one_file.write(workdir, out)
+    return f"{out} holds the model of {workdir} after {steps:,} steps, {out.stat().st_size / 1e6:.1f} MB"
+
+
 def import_weights(
     weights: Path | Mapping[str, Path],
     workdir: Path,
@@ -269,10 +280,10 @@ def import_weights(
     image: Path | None = None,
     settings: dict[str, object] | None = None,
 ) -> str:
-    """Makes a workdir of weights of an original implementation, see siv_jax.import_reference; a line for people.
+    """Makes a workdir of weights of an original implementation, or of a file of `export_model`; a line for people.
 
     Args:
-      weights: a .pth or .npz file; or several, by what comes before the names of their tensors.
+      weights: a .pth or .npz file; or several, by what comes before the names of their tensors; or a .safetensors.
       model: the family; the usual one for None.
       image: the picture that was learnt, which some families need.
       settings: of the original's training, by dotted names: {"data.max_size": 300}.
@@ -282,19 +293,12 @@ def import_weights(
         empty or cannot be written.
     """
     files = weights if isinstance(weights, Mapping) else {"": weights}
-    plan = imported.import_weights(files, workdir, model or registry.DEFAULT, image, settings)
+    exported = [path for path in files.values() if path.suffix.lower() == one_file.SUFFIX]
+    if exported:
+        if len(files) > 1 or model or settings:
+            raise UserError(f"{exported[0]} holds a whole model: it goes with --image alone")
+        plan = imported.import_model(exported[0], workdir, image)
+    else:
+        plan = imported.import_weights(files, workdir, model or registry.DEFAULT, image, settings)
     following = command_text.shell("siv_jax.sample", "--workdir", workdir, "--num", 20)
     return f"imported a generator of {plan.width}x{plan.height} pictures as {workdir}; next: {following}"
-
-
-def _config(given: object) -> Config:
-    if isinstance(given, Config):
-        return given
-    if isinstance(given, ml_collections.ConfigDict):
-        return config_lib.from_config_dict(given)
-    if not isinstance(given, str | Path):
-        raise UserError(f"train takes a config, its name or a path, not {type(given).__name__}")
-    stem = str(given).partition(":")[0]
-    if Path(stem).suffix in config_file.SUFFIXES or stem in config_file.names():
-        return config_lib.from_config_dict(config_file.load(str(given)))
-    return config_lib.with_overrides(config_lib.from_config_dict(config_lib.default()), {"data.path": str(given)})

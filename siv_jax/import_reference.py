@@ -1,4 +1,4 @@
-"""Makes a workdir from weights of an original PyTorch implementation.
+"""Makes a workdir from weights of an original PyTorch implementation, or from a file of siv_jax.export.
 
     python -m siv_jax.import_reference --weights G_EMA.pth --workdir runs/imported
     python -m siv_jax.import_reference --model NAME --weights generators=A.pth amplitudes=B.pth z_star=C.pth \\
@@ -26,7 +26,8 @@ def main(argv: list[str]) -> None:
         required=True,
         nargs="+",
         metavar="[NAME=]FILE",
-        help="a .pth of tensors, or an .npz of them; several with what comes before the names of their tensors",
+        help="a .pth of tensors, an .npz of them, or a .safetensors of siv_jax.export; several with what comes before "
+        "the names of their tensors",
     )
     parser.add_argument("--workdir", type=Path, required=True, help="new folder for the model")
     parser.add_argument("--model", default=None, help="the family that the weights belong to")

@@ -16,6 +16,7 @@ COMMANDS = {
     "compare": ("compare", "put several evaluations side by side"),
     "tables": ("tables", "the paper's tables: every model on every picture, beside the paper's numbers"),
     "weights": ("weights", "fetch the networks that the metrics need"),
+    "export": ("export", "a trained model as one file to give away"),
     "import-reference": ("import_reference", "make a workdir of weights of the original implementation"),
 }
 

@@ -29,6 +29,24 @@ def names() -> list[str]:
     return sorted(path.stem for path in folder().glob("*.py") if path.stem != "__init__")
 
 
+def typed(given: object) -> config_lib.Config:
+    """Settings that were given as a Config, a ConfigDict, a config file or its name, or as what is to be trained on.
+
+    Raises:
+      UserError: something else, no such config, or a file that does not load.
+    """
+    if isinstance(given, config_lib.Config):
+        return given
+    if isinstance(given, ml_collections.ConfigDict):
+        return config_lib.from_config_dict(given)
+    if not isinstance(given, str | Path):
+        raise UserError(f"train takes a config, its name or a path, not {type(given).__name__}")
+    stem = str(given).partition(":")[0]
+    if Path(stem).suffix in SUFFIXES or stem in names():
+        return config_lib.from_config_dict(load(str(given)))
+    return config_lib.with_overrides(config_lib.from_config_dict(config_lib.default()), {"data.path": str(given)})
+
+
 def load(given: str) -> ml_collections.ConfigDict:
     """The settings of a config file, not yet checked.
 

@@ -1,22 +1,23 @@
 """A workdir made of weights from elsewhere: it can be sampled from, not trained on."""
 
+import contextlib
 import dataclasses
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import pydantic
 
 from siv_jax import config as config_lib
-from siv_jax.config import Config
+from siv_jax.config import Config, DataConfig
 from siv_jax.data import PixelFormat, Source, open_source, torch_archive
 from siv_jax.data.masks import MaskFormat
 from siv_jax.data.pixel_format import PICTURE
 from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import Plan
-from siv_jax.workdir import checkpoint, layout
+from siv_jax.workdir import checkpoint, layout, one_file
 
 
 def import_weights(
@@ -51,16 +52,61 @@ def import_weights(
         raise UserError(f"{', '.join(map(str, weights.values()))}: {reason}") from None
     if source is not None and source.channels != plan.channels:
         raise UserError(f"{image} has {source.channels} channels, and the weights make pictures of {plan.channels}")
+    with _new_workdir(workdir) as partial:
+        checkpoint.save_weights(partial / layout.CHECKPOINTS, found)
+        _save(partial, config, plan, source, next(iter(weights.values())).name)
+    return plan
+
+
+def import_model(file: Path, workdir: Path, image: Path | None = None) -> Plan:
+    """Makes `workdir` of a file of siv_jax.export; returns the model's plan.
+
+    Args:
+      image: the photo that the model learnt from, which the workdir then keeps and samples can be rendered from.
+
+    Raises UserError: the file is none or damaged, the picture is not of the model's size or cannot be read, or
+    `workdir` is not empty or cannot be written.
+    """
+    source = open_source(DataConfig(path=str(image))) if image is not None else None
+    with _new_workdir(workdir) as partial:
+        found = one_file.read(file, partial)
+        try:
+            config, record = layout.load_config(partial), layout.load_record(partial)
+        except UserError as error:
+            raise UserError(f"{file}: {str(error).replace(f'{partial}/', '')}") from None
+        if source is not None and (source.size, source.channels) != (record.source_size, record.plan.channels):
+            (height, width), wanted = source.size, record.source_size
+            raise UserError(
+                f"{image} is {width}x{height} with {source.channels} channels; the model learnt from a picture of "
+                f"{wanted[1]}x{wanted[0]} with {record.plan.channels}"
+            )
+        checkpoint.save_weights(partial / layout.CHECKPOINTS, found)
+        (partial / layout.CONFIG).unlink()
+        unknown = {"num_steps": 0, "num_frames": 0, "frames_found": 0, "kept_size": (0, 0), "digest": ""}
+        kept = dataclasses.replace(record, **unknown)
+        if source is not None:
+            begun = layout.begin(partial, config, record.plan, 0, source, source.digest())
+            kept = dataclasses.replace(begun, masks=record.masks)
+        layout.save(partial, config, kept)
+    return record.plan
+
+
+@contextlib.contextmanager
+def _new_workdir(workdir: Path) -> Iterator[Path]:
+    """A locked folder that becomes `workdir` at the end, complete or not at all.
+
+    What a kill or a full disk leaves half made does not stand in the way of another try.
+
+    Raises UserError: `workdir` is not empty.
+    """
     if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
         raise UserError(f"{workdir} exists and is not empty: choose a new --workdir")
-    # Complete or not at all: what a kill or a full disk leaves half made does not stand in the way of another try.
     partial = workdir.with_name(f".{workdir.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         lock = layout.lock(partial)
         try:
-            checkpoint.save_weights(partial / layout.CHECKPOINTS, found)
-            _save(partial, config, plan, source, next(iter(weights.values())).name)
+            yield partial
         finally:
             lock.release()
         if workdir.exists():  # empty; Windows renames onto nothing that is there
@@ -68,7 +114,6 @@ def import_weights(
         partial.rename(workdir)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return plan
 
 
 def _save(workdir: Path, config: Config, plan: Plan, source: Source | None, name: str) -> None:
