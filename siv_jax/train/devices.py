@@ -22,7 +22,7 @@ from siv_jax.train.step_shapes import Shape, StepShapes
 Tree = Any
 
 _ANY_KEY = np.zeros(2, np.uint32)
-# Programs that are kept; the one used longest ago gives way. A large one takes 0.2 GB of a CPU's memory.
+# Programs that are kept; the one used longest ago gives way. On a CPU a small one (InGAN's tests) takes 50 MB.
 _KEPT = 40
 
 
