@@ -4,7 +4,7 @@
 
 --at chooses steps of the schedule where it is timed: the range of sizes and the generator's extra step depend on it.
 The time of a place is the mean of --steps steps in a row, each on its own canvas; what these need is compiled before,
-and counted apart. The megabytes are of the first step's program, the estimate is for the largest.
+and counted apart. Megabytes and operations are of the first step's program, the estimate is for the largest.
 """
 
 import argparse
@@ -36,7 +36,8 @@ def main() -> None:
     state = stage.init(KEY, data, None)
     program = devices.Program(stage, jax.devices()[:1])
     seconds, compiling, begun = {}, {}, time.process_time()
-    memory = program.compile(state, data, KEY, given.at[0]).memory_analysis()
+    compiled = program.compile(state, data, KEY, given.at[0])
+    memory = compiled.memory_analysis()
     state, data, totals = program.put(state), program.put(data), program.zero_totals()
     for at in given.at:
         program.prepare(state, totals, data, KEY, at, given.steps)
@@ -54,6 +55,7 @@ def main() -> None:
         "steps": given.steps,
         "cpu_seconds_per_step_at": seconds,
         "cpu_seconds_to_compile_at": compiling,
+        "gigaflops": round(compiled.cost_analysis()["flops"] / 1e9, 1),
         "compiled_megabytes": round((memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 1e6, 1),
         "estimated_megabytes": round(task.family.memory(config, task.plan, task.source.num_frames) / 1e6, 1),
     }

@@ -49,6 +49,14 @@ def test_the_steps_are_the_same_however_they_are_cut():
     assert whole[1] == sum(shapes.at(KEY, step)[0] for step in range(290, 310))
 
 
+def test_programs_give_way_to_newer_ones_and_come_back(monkeypatch):
+    whole = trained(Ragged(), 0, 30)
+    monkeypatch.setattr(devices, "_KEPT", 2)
+    stage = Ragged()
+    assert whole == trained(stage, 0, 30)
+    assert len(stage.traced) > 4
+
+
 def test_stretches_cover_all_steps_and_cross_the_blocks():
     shapes = StepShapes(Ragged(), 1)
     stretches = list(shapes.stretches(KEY, 250, 20))

@@ -22,6 +22,8 @@ from siv_jax.train.step_shapes import Shape, StepShapes
 Tree = Any
 
 _ANY_KEY = np.zeros(2, np.uint32)
+# Programs that are kept; the one used longest ago gives way. On a CPU a small one (InGAN's tests) takes 50 MB.
+_KEPT = 40
 
 
 def use(count: int) -> list[jax.Device]:
@@ -138,6 +140,8 @@ class Program:
         else:
             advance = jax.jit(advance, **options)
         lowered = advance.lower(state, totals, data, _ANY_KEY, np.int32(0), np.int32(1))
+        if len(self._compiled) >= _KEPT:
+            self._compiled.pop(next(iter(self._compiled)))
         self._compiled[shape] = lowered.compile(compiler_options=compiler_options())
         return self._compiled[shape]
 
@@ -160,10 +164,11 @@ class Program:
         given up to the call. `key`, uint32 [2], is the root of all randomness of the stage: a step's own key is
         fold_in(key, step).
         """
-        self.prepare(state, totals, data, key, start, count)
         ticket = None
         for shape, first, steps in self._shapes.stretches(key, start, count):
-            program = self._compiled[shape]
+            if shape not in self._compiled:
+                self._program(shape, self._step(shape), state, totals, data)
+            program = self._compiled[shape] = self._compiled.pop(shape)  # the last one in order of use
             state, totals, ticket = program(state, totals, data, key, np.int32(first), np.int32(steps))
         return state, totals, ticket
 

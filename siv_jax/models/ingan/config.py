@@ -50,7 +50,7 @@ class TransformConfig:
         256, "largest side of these rectangles, which are smaller than the crop", 8, 1024
     )
     canvases: StrictInt = setting(
-        6,
+        4,
         "into how many groups of equal steps output sizes fall on either side, beside the crop's own: more waste less "
         "arithmetic, but a step is compiled for every height and width of a group when it is first met; 1: once",
         1,

@@ -107,7 +107,7 @@ def _shrunk_side(side: int | jax.Array, factor: float, k: int, largest: int) -> 
 def _net(layers: dict, x: jax.Array, extent: Extent) -> tuple[jax.Array, Extent]:
     extent = _smaller(extent, lambda side: side - 2)
     x = leaky_relu(conv_norm(x, extent, layers["first"]))
-    extent = _smaller(extent, lambda side: (side - 1) // 2)
+    extent = _smaller(extent, lambda side: (side - 1) >> 1)
     x = leaky_relu(conv_norm(x, extent, layers["halve"], conv2d_valid_halve))
     extent = _smaller(extent, lambda side: side - 2)
     x = leaky_relu(conv_norm(x, extent, layers["third"]))

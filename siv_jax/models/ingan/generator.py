@@ -50,7 +50,7 @@ def finish(params: dict, x: jax.Array, extent: Extent) -> jax.Array:
     """The rest of the network: a picture [B, H, W, C] in (-1, 1) of features of an extent that can be halved."""
     body, skips = params["body"], [x]
     num_blocks, num_downscales = (_count(body, kind) for kind in ("block_", "down_"))
-    extents = [tuple(side // 2**i for side in extent) for i in range(num_downscales + 1)]
+    extents = [tuple(side >> i for side in extent) for i in range(num_downscales + 1)]
     for i in range(num_downscales):
         x = leaky_relu(conv_norm(canvas.padded(x, extents[i], 1), extents[i], body[f"down_{i}"]))
         x = canvas.max_pool(x)
