@@ -1,6 +1,8 @@
 """Checkpoints: what is read back is what was saved, the last few stay, and a damaged one is named."""
 
 import dataclasses
+import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import tiny_trainer
 from flax import struct
 
 from siv_jax.errors import DivergedError, UserError
-from siv_jax.workdir import layout
+from siv_jax.workdir import checkpoint, layout
 from siv_jax.workdir.checkpoint import Checkpoints, require_finite, restore_weights, save_weights
 
 
@@ -208,3 +210,12 @@ def test_n_steps_are_k_steps_saved_and_restored_and_the_rest(tmp_path):
         saved, _ = checkpoints.restore()
     resumed, _ = tiny.advance(saved.state(tiny.start(seed=3), tiny.stage.weights), 5, first=saved.step)
     assert_same(resumed, whole)
+
+
+def test_answers_that_come_too_late_are_not_printed(monkeypatch):
+    shown = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
+    checkpoint._ignore_late_answers.__wrapped__()
+    for text in ("Event loop is closed", "another"):
+        sys.unraisablehook(types.SimpleNamespace(exc_value=RuntimeError(text)))
+    assert [str(one.exc_value) for one in shown] == ["another"]

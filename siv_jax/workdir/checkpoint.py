@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import shutil
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -73,6 +74,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, keep: int):
+        _ignore_late_answers()
         self._folder = folder.absolute()
         # Orbax makes no folder by itself where not all processes of a job take part.
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -180,6 +182,7 @@ def save_weights(folder: Path, weights: Tree) -> None:
 
 
 def _restored(manager: ocp.CheckpointManager, folder: Path, step: int, items: tuple[str, ...]) -> Saved:
+    _ignore_late_answers()
     try:
         # Without a target Orbax gives numpy arrays as they lie on disk.
         args = {item: ocp.args.StandardRestore() for item in items}
@@ -191,6 +194,21 @@ def _restored(manager: ocp.CheckpointManager, folder: Path, step: int, items: tu
     except Exception as error:  # Orbax raises many kinds for a damaged folder
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"the checkpoint {folder / str(step)} is damaged ({reason})") from None
+
+
+@functools.cache
+def _ignore_late_answers() -> None:
+    """Hides that TensorStore answers a reader or writer that a damaged file or a full disk has ended meanwhile.
+
+    Python would print a traceback of it, though what ended is said in a line.
+    """
+    shown = sys.unraisablehook
+
+    def show(unraisable) -> None:
+        if not (isinstance(unraisable.exc_value, RuntimeError) and str(unraisable.exc_value) == "Event loop is closed"):
+            shown(unraisable)
+
+    sys.unraisablehook = show
 
 
 def _checksum(tree: Tree) -> int:
