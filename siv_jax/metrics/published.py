@@ -105,7 +105,7 @@ ABLATIONS = (
 
 
 def beside_ours(published: Ablations, records: dict[str, dict], video: bool) -> list[list[str]]:
-    """A heading and the rows of `published` with our values beside its own, as `table.lines` takes them.
+    """A heading and the rows of `published` with its values beside ours, as `table.lines` takes them.
 
     Args:
       records: what metrics.json holds, by name of the ablation; a row without one has dashes.
@@ -114,9 +114,9 @@ def beside_ours(published: Ablations, records: dict[str, dict], video: bool) -> 
     by_key = {column.key: column for column in table.COLUMNS}
     columns = [by_key[key] for key in published.keys[video]]
     rows = [[f"Table {published.number}, {published.title} ({'clip' if video else 'picture'})"]]
-    rows[0] += [title for column in columns for title in (column.title, "ours")]
+    rows[0] += [title for column in columns for title in (column.title, "paper")]
     for label, name, *values in published.rows:
         means = records[name]["mean"] if name in records else {}
-        cells = [(f"{v:.2f}", table.number(means.get(c.key), c)) for v, c in zip(values[video], columns, strict=True)]
+        cells = [(table.number(means.get(c.key), c), f"{v:.2f}") for v, c in zip(values[video], columns, strict=True)]
         rows.append([label, *(text for pair in cells for text in pair)])
     return rows
