@@ -40,7 +40,7 @@ def main() -> None:
         reals = read_pictures(path, given.longest)
         size = f"{reals.shape[2]}x{reals.shape[1]}"
         for candidates, fidelity in choices:
-            noise = variety.latents(model._drawer, model._weights, candidates, 0, 0, given.num)
+            noise = variety.latents(model._drawer, model._weights, candidates, 0, 0, given.num, model.source())
             made = [one.images for one in model.rendered(given.num, 0, size, fidelity, noise)]
             rendered = pictures.to_uint8(np.concatenate(made))
             line = {"picture": picture, "seed": int(given.seed), "candidates": candidates, "fidelity": fidelity}

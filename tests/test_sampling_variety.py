@@ -9,6 +9,7 @@ from PIL import Image
 
 import siv_jax
 from siv_jax.models.interface import Samples
+from siv_jax.patches import moved
 from siv_jax.sampling import variety
 from siv_jax.sampling.drawer import Drawer
 
@@ -54,8 +55,24 @@ def test_draws_that_are_not_finite_are_passed_over():
     draws = np.random.default_rng(0).normal(size=(4, 3, 6))
     draws[1, :2] = np.nan
     draws[2] = np.inf
-    found = variety.farthest(draws)
+    found = variety.farthest(draws, np.zeros((4, 3), bool))
     assert found[1] == 3 + 2 and 6 <= found[2] < 9 and np.isfinite(draws.reshape(12, 6)[found[3]]).all()
+
+
+def test_copies_are_taken_only_where_there_is_nothing_else():
+    draws = np.arange(12.0).reshape(4, 3, 1)
+    copies = np.array([[1, 0, 0], [0, 0, 1], [1, 1, 1], [0, 0, 0]], bool)
+    # Of the second sample 5 is farther from 1 than 4, but a copy; the third has nothing else.
+    np.testing.assert_array_equal(variety.farthest(draws, copies), [1, 4, 8, 11])
+
+
+def test_the_picture_moved_as_a_whole_is_a_copy_and_its_pieces_elsewhere_are_none():
+    photo = np.random.default_rng(0).uniform(-1, 1, (24, 32, 3)).astype(np.float32)
+    shifted = np.roll(photo, (2, -3), axis=(0, 1))
+    pieces = np.concatenate([photo[12:], photo[:12]])[:, np.r_[16:32, 0:16]]
+    noise = np.random.default_rng(1).uniform(-1, 1, photo.shape).astype(np.float32)
+    whole, moved_, cut, other = moved.alike(np.stack([photo, shifted, pieces, noise]), photo)
+    assert whole == 1 and 0.6 < moved_ < 1 and 0.1 < cut < 0.4 and other < 0.1
 
 
 def test_a_run_draws_what_its_config_says(tmp_path):

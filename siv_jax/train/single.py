@@ -200,7 +200,7 @@ def write_samples(run: Run, folder: Path, stop: StopSignal, say: Callable[[str],
     config, source, weights = run.task.config, run.task.source, run.weights()
     record = layout.load_record(folder)
     layout.save(folder, config, dataclasses.replace(record, num_steps=run.num_steps))  # fewer after a time limit
-    noise = variety.latents(run.drawer, weights, config.candidates, config.seed, 0, config.num_samples)
+    noise = variety.latents(run.drawer, weights, config.candidates, config.seed, 0, config.num_samples, source)
     samples = run.drawer(weights, noise)
     masks = source.masks.format if source.masks else None
     sheet = sample_files.write_samples(folder / layout.SAMPLES, [samples], len(noise), source.format, mask_format=masks)
