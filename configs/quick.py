@@ -4,7 +4,7 @@
 
 The network learns the composition alone, at 32 pixels; rendering brings the detail from the photo. Small networks, a
 higher learning rate, more feature augmentation than the paper's, a diversity regularization that steers itself, and
-samples that are each the one of four draws that differs most from the samples before it.
+samples that are each the one of four draws that differs most from the samples before it and is no copy of the photo.
 """
 
 from siv_jax import config as config_lib
