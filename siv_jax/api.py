@@ -264,7 +264,7 @@ def edit(
 
 
 def export_model(workdir: Path, out: Path) -> str:
-    """Writes the model of a run as one .safetensors file, without the photo; a line for people.
+    """Writes the model of a run as one .safetensors file, see siv_jax.export; a line for people.
 
     Raises:
       UserError: another ending, or no run with a finished checkpoint.
@@ -295,7 +295,7 @@ def import_weights(
     files = weights if isinstance(weights, Mapping) else {"": weights}
     exported = [path for path in files.values() if path.suffix.lower() == one_file.SUFFIX]
     if exported:
-        if len(files) > 1 or model or settings:
+        if any(files) or model or settings:
             raise UserError(f"{exported[0]} holds a whole model: it goes with --image alone")
         plan = imported.import_model(exported[0], workdir, image)
     else:

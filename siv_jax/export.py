@@ -3,8 +3,10 @@
     python -m siv_jax.export --workdir runs/photo --out photo.safetensors
     python -m siv_jax.import_reference --weights photo.safetensors --workdir runs/theirs [--image photo.jpg]
 
-The file holds the generator's weights, its config and its plan, not the photo; the second command makes a workdir of
-it, which can be sampled from, and rendered from where the photo is given.
+The file holds what sampling needs of the weights, the config and the plan. The photo is in it only where samples start
+from it, as those of a model for retargeting do. The second command makes a workdir of the file, which can be sampled
+from, and rendered from where the photo is given. Without the photo, a model that chooses among draws cannot pass over
+copies of it, so that its samples may be others than those of the run.
 """
 
 from pathlib import Path

@@ -416,15 +416,17 @@ def test_several_photos_become_a_fleet_or_one_model(tmp_path, photo, config, mon
     (tmp_path / "more").mkdir()
     shutil.copy(photo, tmp_path / "more" / photo.name)  # of the same name
     folder, dropped = tmp_path / "runs", [str(photo), str(tmp_path / "more" / photo.name)]
-    assert trainer.start(folder, dropped, trainer.QUICK, "two") == "two"
+    (tmp_path / "x.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    assert trainer.start(folder, [*dropped, str(tmp_path / "x.jpg")], trainer.QUICK, "two") == "two"
     wait_until(lambda: (folder / "two" / fleet.SETTINGS).exists() or trainer.current(folder) is None)
     assert trainer.current(folder) is None or runs.status(folder, "two").state == runs.TRAINING
     wait_until(lambda: trainer.current(folder) is None)
     found = runs.status(folder, "two")
-    assert (found.state, found.step, found.num_steps, found.is_fleet) == (runs.FINISHED, 2, 2, True), found
-    assert [path.parts[-4:-1] for path in found.rendered] == [("two", name, "rendered") for name in members_of(folder)]
+    assert (found.state, found.step, found.num_steps, found.is_fleet) == (runs.FINISHED, 2, 3, True), found
+    assert found.problem.startswith("x.jpg: ")
+    assert {path.parts[-4:-1] for path in found.rendered} == {("two", name, "rendered") for name in members_of(folder)}
     assert runs.names(folder) == ["two", *(f"two/{name}" for name in members_of(folder))]
-    assert "2 of 2 photos learnt" in html.render("status.html.j2", status=found, problem="")
+    assert "2 of 3 photos learnt" in html.render("status.html.j2", status=found, problem="")
 
     started = []
     monkeypatch.setattr(trainer, "_train", lambda folder, run, flags: started.append(flags))
@@ -439,7 +441,6 @@ def test_several_photos_become_a_fleet_or_one_model(tmp_path, photo, config, mon
     assert len(list(upload.iterdir())) == 2
     with pytest.raises(UserError, match="a mask belongs to one photo"):
         trainer.start(folder, dropped, trainer.QUICK, "masked", str(photo))
-    (tmp_path / "x.jpg").write_bytes(b"\xff\xd8\xff nothing")
     with pytest.raises(UserError, match="neither a picture nor a clip"):
         trainer.start(folder, [str(tmp_path / "x.jpg")] * 2, trainer.QUICK, "broken")
     assert not (folder / "masked").exists() and not (folder / "broken").exists()

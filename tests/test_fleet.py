@@ -109,9 +109,9 @@ def test_members_are_the_pictures_trained_alone_bit_for_bit(reference, pictures,
 def test_pictures_of_one_shape_compile_once(pictures, tmp_path, monkeypatch):
     compiled, compile_ = [], Program.compile
 
-    def spied(self, state, data):
+    def spied(self, state, data, *where):
         compiled.append(data.shape)
-        return compile_(self, state, data)
+        return compile_(self, state, data, *where)
 
     monkeypatch.setattr(Program, "compile", spied)
     train(settings(pictures), tmp_path / "fleet")

@@ -2,6 +2,7 @@
 
 import json
 
+import filelock
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -70,6 +71,21 @@ def test_the_file_says_nothing_of_the_machine_it_comes_from(run, file):
     assert str(run.parent) not in json.dumps(texts)
 
 
+def test_an_empty_folder_is_filled_and_two_imports_do_not_mix(file, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert imported(file, ".").sample(1).shape[0] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+    partial = tmp_path / ".there.partial"
+    partial.mkdir()
+    with filelock.FileLock(partial / layout.LOCK), pytest.raises(UserError, match="being made by another import"):
+        imported(file, tmp_path / "there")
+    assert partial.exists()
+    (partial / "half").touch()  # what a kill left
+    assert imported(file, tmp_path / "there").record.num_steps == 0
+    assert not partial.exists() and not (tmp_path / "there" / "half").exists()
+
+
 def test_what_is_no_model_is_refused_and_leaves_nothing(run, file, tmp_path):
     content = file.read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(content[: len(content) // 2])
@@ -83,11 +99,14 @@ def test_what_is_no_model_is_refused_and_leaves_nothing(run, file, tmp_path):
         ("config", "config", '{"model": {"name": "stranger"}}'),
     ):
         safetensors.numpy.save_file(arrays, tmp_path / f"{name}.safetensors", texts | {key: text})
+    cut = {name: array[..., :-1] if array.ndim else array for name, array in arrays.items()}
+    safetensors.numpy.save_file(cut, tmp_path / "shapes.safetensors", texts)
     for name, said in (
+        ("shapes", r"shapes\.safetensors is damaged: its arrays do not fit its plan"),
         ("cut", "damaged or no safetensors file"),
         ("other", r"other\.safetensors is no model of siv_jax\.export: it has no config"),
         ("tree", "its tree of arrays cannot be read"),
-        ("plan", r"plan\.safetensors: plan\.json cannot be read"),
+        ("plan", r"plan\.safetensors is damaged: plan\.json cannot be read"),
         ("older", "another version"),
         ("config", "stranger"),
         ("none", "does not exist"),

@@ -1,6 +1,7 @@
 """The edge of every command: errors as one line with an exit code, and the place of compiled programs."""
 
 import argparse
+import contextlib
 import errno
 import functools
 import numbers
@@ -98,7 +99,8 @@ def _forget_damaged_programs(folder: str) -> None:
         if damaged is None:
             return shown(message, *arguments, **options)
         for path in Path(folder).glob(f"{damaged[2]}-*"):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder that may only be read, or a file that another process holds
+                path.unlink()
         if damaged[1] == "writ":
             _say_not_writable(folder)
 

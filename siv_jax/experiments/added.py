@@ -10,16 +10,36 @@ from siv_jax.experiments.protocol import Row
 from siv_jax.experiments.summary import Result
 
 
-class _Input(pydantic.BaseModel, extra="allow"):
-    """What a row's model of one picture gave; all but these two stands under EXPERIMENT in metrics.json."""
+class _Metric(pydantic.BaseModel):
+    value: float
+    low: float | None
+    high: float | None
 
-    metrics: dict[str, dict | None]
+
+class _Training(pydantic.BaseModel, extra="allow"):
+    size: str
+    steps: int
+    seconds: float | None
+    cpu_seconds: float | None
+    peak_bytes: int | None
+
+
+class _Input(pydantic.BaseModel, extra="allow"):
+    """What a row's model of one picture gave; all but the first two stands under EXPERIMENT in metrics.json."""
+
+    metrics: dict[str, _Metric | None]
     measured_by: str
+    row_id: str
+    training: _Training | None
+    drawing_seconds: float | None
+    device: str
+    config_name: str
+    config: dict | None
 
 
 class _Row(pydantic.BaseModel):
     title: str
-    mean: dict[str, dict | None]
+    mean: dict[str, _Metric | None]
     inputs: dict[str, _Input]
     holes: dict[str, str]
     waiting: list[str] = []
@@ -65,12 +85,8 @@ def rows(path: Path, protocol: str, wanted: dict[str, Row], inputs: set[str]) ->
 
 
 def _result(made: _Row, row: Row) -> Result:
-    found = {
-        name: {
-            "images": [{"metrics": one.metrics}],
-            "protocol": {"id": one.measured_by},
-            EXPERIMENT: one.model_extra,
-        }
-        for name, one in made.inputs.items()
-    }
-    return Result(row, found, {}, made.holes, made.waiting, {"mean": made.mean} if found else None)
+    values, found = made.model_dump(), {}
+    for name, one in values["inputs"].items():
+        metrics, measured_by = one.pop("metrics"), one.pop("measured_by")
+        found[name] = {"images": [{"metrics": metrics}], "protocol": {"id": measured_by}, EXPERIMENT: one}
+    return Result(row, found, {}, made.holes, made.waiting, {"mean": values["mean"]} if found else None)

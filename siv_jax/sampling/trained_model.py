@@ -86,7 +86,7 @@ class TrainedModel:
 
     def latents(self, count: int, seed: int = 0, start: int = 0) -> np.ndarray:
         """The sampler's noise float32 [count, ...], numbers `start` on of `seed`, chosen as config.candidates says."""
-        photo = self.source() if self.config.candidates > 1 and self.record.num_frames else None
+        photo = self.source() if self.config.candidates > 1 and self.record.num_frames == 1 else None
         return variety.latents(self._drawer, self._weights, self.config.candidates, seed, start, count, photo)
 
     def generate(self, z: np.ndarray) -> np.ndarray:

@@ -135,7 +135,10 @@ class _Queue:
                 self._note(member, "stopped", f"by {self._stop.name} after step {run.step}; saved")
             else:
                 single.write_samples(run, member.folder, self._stop, say=str)
-                self._note(member, "done", "")
+                if self._stop.name:
+                    self._note(member, "stopped", f"by {self._stop.name} while rendering; the model is saved")
+                else:
+                    self._note(member, "done", "")
         fleet_summary.write(self._folder, self._members, self._others)
         usable = sum(member.outcome != "failed" for member in self._members)
         fleet_page.write(self._folder, planned=usable, notes=_notes(self._members))

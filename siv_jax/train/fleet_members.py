@@ -107,7 +107,15 @@ def _look_at(member: Member) -> None:
             return
         config_lib.refuse_changes(layout.load_config(member.folder), config, member.folder)
         same = layout.load_record(member.folder).digest == member.task.digest
-        if same and (member.folder / layout.SAMPLES / sample_files.SHEET).exists():
+        if same and _has_samples(member.folder):
             member.outcome = "done"
     except UserError as error:
         member.outcome, member.reason = "failed", str(error)
+
+
+def _has_samples(workdir: Path) -> bool:
+    """Whether all final samples are there: a stop may have come before the last of them was rendered."""
+    raw, rendered = (len([*(workdir / name).glob("sample_*")]) for name in (layout.SAMPLES, layout.RENDERED))
+    # Of a picture too small to be rendered there is no folder.
+    all_rendered = rendered == raw or not (workdir / layout.RENDERED).exists()
+    return all_rendered and (workdir / layout.SAMPLES / sample_files.SHEET).exists()

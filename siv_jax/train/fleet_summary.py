@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from siv_jax.errors import UserError
 from siv_jax.train.fleet_members import Member
 from siv_jax.workdir import layout, logs
 
@@ -21,6 +22,24 @@ def write(folder: Path, members: list[Member], passed_over: dict[str, str]) -> l
     text = json.dumps({"members": found, "passed_over": passed_over}, indent=2)
     layout.write_text(folder / SUMMARY, text + "\n")
     return found
+
+
+def read(folder: Path) -> list[dict]:
+    """The entries that `write` wrote; none before the first member has ended.
+
+    Raises UserError: the file is damaged.
+    """
+    path = folder / SUMMARY
+    if not path.exists():
+        return []
+    try:
+        members = json.loads(path.read_text(encoding="utf-8"))["members"]
+        known = all({"picture", "outcome", "workdir", "reason"} <= member.keys() for member in members)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        known = False
+    if not known:
+        raise UserError(f"{path} is damaged: start the fleet again, which writes it anew") from None
+    return members
 
 
 def table(found: list[dict]) -> list[str]:

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import filelock
 
-from siv_jax import config as config_lib
 from siv_jax.data.folders import natural_key
 from siv_jax.errors import UserError
 from siv_jax.report import run_page
-from siv_jax.train import fleet, fleet_members
+from siv_jax.train import fleet, fleet_summary
 from siv_jax.web import trainer
 from siv_jax.workdir import layout, logs
 
@@ -17,6 +16,7 @@ STARTING, TRAINING, ELSEWHERE, FINISHED, STOPPED, FAILED = (
     *("starting", "training", "training elsewhere"),
     *("finished", "stopped", "failed"),
 )
+_LOST = ("failed", "diverged")  # outcomes of a fleet's photos that no further training changes
 GOING = (STARTING, TRAINING, ELSEWHERE)
 
 
@@ -106,18 +106,19 @@ def _is_of(run: str, other: str) -> bool:
 
 
 def _of_fleet(workdir: Path, run: str, ours: bool, lines: list[str]) -> Status:
-    total = len(fleet_members.picture_names(config_lib.load(workdir / fleet.SETTINGS)))
-    members = [path.parent for path in sorted(workdir.glob(f"*/{layout.CONFIG}"))]
-    done = [member for member in members if layout.completed_steps(member) >= layout.load_record(member).num_steps]
+    members = fleet_summary.read(workdir)
+    done = [member for member in members if member["outcome"] == "done"]
     going = TRAINING if ours else ELSEWHERE if _in_use(workdir) else ""
-    first = [member / layout.RENDERED / "sample_00000.png" for member in done]
+    waiting = not members or any(member["outcome"] in ("waiting", "stopped") for member in members)
+    first = [workdir / Path(member["workdir"]).name / layout.RENDERED / "sample_00000.png" for member in done]
+    lost = [f"{member['picture']}: {member['reason']}" for member in members if member["outcome"] in _LOST]
     return Status(
         run=run,
-        state=going or (FINISHED if len(done) >= total else STOPPED),
+        state=going or (STOPPED if waiting else FINISHED),
         step=len(done),
-        num_steps=total,
+        num_steps=len(members),
         rendered=tuple(path for path in first if path.exists()),
-        problem=_problem(lines, bool(going), 1),
+        problem="; ".join(lost) or _problem(lines, bool(going), 1),
         is_fleet=True,
     )
 

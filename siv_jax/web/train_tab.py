@@ -79,8 +79,9 @@ def add(folder: Path, studio: Studio, run: gr.Dropdown) -> dict:
     dropped.change(
         lambda files: gr.update(visible=bool(files) and len(files) > 1), dropped, several, show_progress="hidden"
     )
-    paint.click(tab.paint, dropped, canvas, show_progress="hidden")
-    given, emptied = [dropped, several, choice, config, name, mask, canvas], [dropped, name, mask, canvas]
+    painted_on = gr.State(None)
+    paint.click(tab.paint, dropped, [canvas, painted_on], show_progress="hidden")
+    given, emptied = [dropped, several, choice, config, name, mask, canvas, painted_on], [dropped, name, mask, canvas]
     started = start.click(tab.start, given, [run, *emptied])
     started.success(**look)
     stop.click(tab.stop, show_progress="hidden").success(**look)
@@ -105,13 +106,17 @@ class _Tab:
         self._folder, self._studio = folder, studio
 
     @told
-    def start(self, dropped: list[str] | None, several: str, choice: str, config: str, name: str, mask, canvas):
+    def start(
+        self, dropped: list[str] | None, several: str, choice: str, config: str, name: str, mask, canvas, painted_on
+    ):
         """Trains on dropped files, or on a photo and its mask: the run, shown from now on; empties the fields."""
         chosen = config if choice == _OTHER else choice
         with tempfile.TemporaryDirectory() as scratch:
             painted = labels.write(canvas, Path(scratch))
             if mask and painted:
                 raise UserError("there is a mask in a file and a painted one: remove one of them")
+            if painted and painted_on != dropped:
+                raise UserError("the labels were painted on another photo: paint them anew, or clear them")
             run = trainer.start(self._folder, dropped or [], chosen, name.strip(), mask or painted, several == _EACH)
         shown = gr.update(choices=runs.names(self._folder), value=run)
         return shown, None, "", None, gr.update(value=None, visible=False)
@@ -120,7 +125,7 @@ class _Tab:
     def paint(self, dropped: list[str] | None):
         """Lays the dropped photo under the brush."""
         image = labels.photo(dropped)
-        return gr.update(value={"background": image, "layers": [], "composite": image}, visible=True)
+        return gr.update(value={"background": image, "layers": [], "composite": image}, visible=True), dropped
 
     @told
     def stop(self):

@@ -8,6 +8,7 @@ FOLDER/RUN/.upload/    the files that were dropped on the page; a mask in mask/
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import re
 import shutil
@@ -89,11 +90,14 @@ def start(
         raise UserError(
             f"{name[:80]!r} cannot be the name of a run: it has / \\ or :, begins with a dot or is too long"
         )
-    run = _free_name(folder, name or Path(dropped[0]).stem.lstrip(".")[:80] or "run")
-    several, upload = len(dropped) > 1, folder / run / _UPLOAD
+    several = len(dropped) > 1
     if several and mask:
         raise UserError("a mask belongs to one photo: drop that alone")
+    if several and any(Path(path).suffix.lower() in CLIP_SUFFIXES for path in dropped):
+        raise UserError("several files at once are photos: drop a clip alone")
     config = _config_name(choice, Path(dropped[0]), mask is not None, several and not each)
+    run = _made(folder, name or Path(dropped[0]).stem.lstrip(".")[:80] or "run")
+    upload = (folder / run / _UPLOAD).absolute()
     try:
         paths = [_copied(Path(path), upload) for path in dropped]
         flags = {"data.path": str(upload if several else paths[0])}
@@ -187,13 +191,13 @@ def _require_idle(folder: Path) -> None:
         raise UserError(f"{training.run} is in training: stop it first, or wait until it is done")
 
 
-def _free_name(folder: Path, wanted: str) -> str:
-    """`wanted`, or wanted-2, ... where that is taken."""
-    number, name = 1, wanted
-    while (folder / name).exists():
-        number += 1
-        name = f"{wanted}-{number}"
-    return name
+def _made(folder: Path, wanted: str) -> str:
+    """Makes the folder `wanted`, or wanted-2, ... where that is taken; returns its name."""
+    for number in itertools.count(1):
+        name = wanted if number == 1 else f"{wanted}-{number}"
+        with contextlib.suppress(FileExistsError):
+            (folder / name).mkdir(parents=True)
+            return name
 
 
 def _free_file(folder: Path, file: Path) -> str:

@@ -2,10 +2,14 @@
 
 import contextlib
 import dataclasses
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import filelock
+import jax
 import numpy as np
 import pydantic
 
@@ -72,8 +76,9 @@ def import_model(file: Path, workdir: Path, image: Path | None = None) -> Plan:
         found = one_file.read(file, partial)
         try:
             config, record = layout.load_config(partial), layout.load_record(partial)
+            _require_drawable(config, record.plan, found)
         except UserError as error:
-            raise UserError(f"{file}: {str(error).replace(f'{partial}/', '')}") from None
+            raise UserError(f"{file} is damaged: {str(error).replace(f'{partial}{os.sep}', '')}") from None
         if source is not None and (source.size, source.channels) != (record.source_size, record.plan.channels):
             (height, width), wanted = source.size, record.source_size
             raise UserError(
@@ -91,29 +96,51 @@ def import_model(file: Path, workdir: Path, image: Path | None = None) -> Plan:
     return record.plan
 
 
+def _require_drawable(config: Config, plan: Plan, weights: Any) -> None:
+    """Raises UserError: no sample can be drawn from the weights by a model of this config and plan."""
+    sampler = registry.get(config.model.name).sampler(config, plan)
+    try:
+        jax.eval_shape(sampler.draw, weights, sampler.noise(0, 0, 1))
+    except Exception as error:  # arrays that are missing or have other shapes fail in many ways
+        raise UserError(f"its arrays do not fit its plan ({type(error).__name__})") from None
+
+
 @contextlib.contextmanager
 def _new_workdir(workdir: Path) -> Iterator[Path]:
-    """A locked folder that becomes `workdir` at the end, complete or not at all.
+    """A claimed folder that becomes `workdir` at the end, complete or not at all.
 
     What a kill or a full disk leaves half made does not stand in the way of another try.
 
-    Raises UserError: `workdir` is not empty.
+    Raises UserError: `workdir` is not empty, cannot be made, or is just being made by another process.
     """
-    if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+    workdir = workdir.expanduser().resolve()
+    if not workdir.name or (workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir()))):
         raise UserError(f"{workdir} exists and is not empty: choose a new --workdir")
     partial = workdir.with_name(f".{workdir.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        lock = layout.lock(partial)
-        try:
-            yield partial
-        finally:
-            lock.release()
-        if workdir.exists():  # empty; Windows renames onto nothing that is there
-            workdir.rmdir()
-        partial.rename(workdir)
-    finally:
+        partial.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(partial / layout.LOCK, blocking=False)
+        lock.acquire()
+    except filelock.Timeout:
+        raise UserError(f"{workdir} is just being made by another import: wait for it") from None
+    except OSError as error:
+        raise UserError(f"cannot write to {workdir}: {error.strerror}; choose another --workdir") from None
+    try:
+        for left in partial.iterdir():
+            if left.name != layout.LOCK:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        yield partial
+        lock.release()
+        if workdir.exists():  # empty; it is filled, settings last, since a shell may stand in it
+            for entry in sorted(partial.iterdir(), key=lambda entry: entry.name == layout.CONFIG):
+                entry.rename(workdir / entry.name)
+            partial.rmdir()
+        else:
+            partial.rename(workdir)
+    except BaseException:
+        lock.release()
         shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def _save(workdir: Path, config: Config, plan: Plan, source: Source | None, name: str) -> None:

@@ -1,6 +1,7 @@
 """A trained model as one file to give away: what sampling needs of its weights, with its config and its plan.
 
-A safetensors file, which holds arrays and text and nothing that runs. The photo is not in it.
+A safetensors file, which holds arrays and text and nothing that runs. The photo is in it only as far as sampling needs
+it: a model whose samples start from the photo keeps it, at the size of training, among its weights.
 """
 
 import dataclasses
@@ -47,6 +48,8 @@ def write(workdir: Path, path: Path) -> int:
 def read(path: Path, folder: Path) -> Any:
     """Writes config.json and plan.json of a file of `write` into `folder`; returns the weights.
 
+    These are numpy arrays in dictionaries and lists, as `checkpoint.restore_weights` gives them.
+
     Raises UserError: it does not exist, is damaged, or is no file of a model.
     """
     try:
@@ -55,7 +58,7 @@ def read(path: Path, folder: Path) -> Any:
         arrays = safetensors.numpy.load_file(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except (safetensors.SafetensorError, OSError, TypeError, ValueError) as error:
+    except (safetensors.SafetensorError, OSError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise UserError(f"{path} is damaged or no safetensors file: {' '.join(str(error).split())[:200]}") from None
     if missing := [key for key in _KEYS if key not in texts]:
         raise UserError(f"{path} is no model of siv_jax.export: it has no {missing[0]}")
