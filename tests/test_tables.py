@@ -386,6 +386,7 @@ def test_ablations_stand_beside_the_papers_and_go_past_failures(pictures, tmp_pa
 
 def test_rows_made_elsewhere_stand_beside(made, pictures, tmp_path, monkeypatch):
     there, path = made[0] / "mine_small.json", made[1]
+    make_here(monkeypatch, path, pictures, made[0], tables_only=True)  # which other tests have made of other pictures
     where = {"rows": ("Tiny SIV-GAN",), "add": (there,), "launch": launch_made_up([])}
     assert make_here(monkeypatch, path, pictures, tmp_path / "out", **where)[0] == 2
     ours, theirs = (cells_of((out / "mine_small.md").read_text(), "md") for out in (tmp_path / "out", made[0]))
