@@ -94,8 +94,7 @@ def measured(net: "BasicUNet", images: np.ndarray, masks: np.ndarray, num_classe
 
 def pairs_of(source, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Images float32 [N, height, width, C] in [-1, 1] and labels uint8 [N, height, width]."""
-    frames = source.resized(height, width)
-    images = source.format.from_source(frames) if frames.dtype == np.uint8 else frames
+    images = rendering.as_float(source.resized(height, width), source.format)
     return images, source.masks.resized(height, width).labels
 
 

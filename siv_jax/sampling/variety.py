@@ -12,6 +12,7 @@ from siv_jax.data import Source
 from siv_jax.data.resize import limited, resize
 from siv_jax.patches import moved
 from siv_jax.sampling.drawer import Drawer
+from siv_jax.sampling.rendering import as_float
 
 # So many samples in a row are chosen to differ from each other; a sample does not depend on those of another group, so
 # that any of a million can be drawn alone.
@@ -36,19 +37,15 @@ def latents(
         return drawer.noise(seed, start, count)
     first = start - start % _GROUP
     size = limited(drawer.size, _SIDE)
-    photo = _photo(source, size) if source is not None and source.num_frames == 1 else None
+    photo = None
+    if source is not None and source.num_frames == 1:
+        photo = as_float(source.resized(*size), source.format)[0]
     groups = [
         _of_group(drawer, weights, candidates, seed, number, min(_GROUP, start + count - number), photo)
         for number in range(first, start + count, _GROUP)
     ]
     noise = np.concatenate(groups) if groups else drawer.noise(seed, 0, 0)
     return noise[start - first :]
-
-
-def _photo(source: Source, size: tuple[int, int]) -> np.ndarray:
-    """The picture as float32 [h, w, channels] in [-1, 1]."""
-    frames = source.resized(*size)
-    return (source.format.from_source(frames) if frames.dtype == np.uint8 else frames)[0]
 
 
 def _of_group(

@@ -166,8 +166,7 @@ class Program:
         """
         ticket = None
         for shape, first, steps in self._shapes.stretches(key, start, count):
-            if shape not in self._compiled:
-                self._program(shape, self._step(shape), state, totals, data)
+            self._ready(shape, state, totals, data)
             program = self._compiled[shape] = self._compiled.pop(shape)  # the last one in order of use
             state, totals, ticket = program(state, totals, data, key, np.int32(first), np.int32(steps))
         return state, totals, ticket
@@ -175,8 +174,11 @@ class Program:
     def prepare(self, state: Tree, totals: Tree, data: Tree, key: np.ndarray, start: int, count: int) -> None:
         """Compiles what a call of `advance` with these arguments would compile."""
         for shape, _, _ in self._shapes.stretches(key, start, count):
-            if shape not in self._compiled:
-                self._program(shape, self._step(shape), state, totals, data)
+            self._ready(shape, state, totals, data)
+
+    def _ready(self, shape: Shape, state: Tree, totals: Tree, data: Tree) -> None:
+        if shape not in self._compiled:
+            self._program(shape, self._step(shape), state, totals, data)
 
 
 @functools.partial(jax.jit, static_argnums=1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from siv_jax.data import Source
 from siv_jax.data.resize import limited
 from siv_jax.errors import UserError
 from siv_jax.sampling import pictures
@@ -16,7 +17,14 @@ def photo(workdir) -> np.ndarray:
 
     Raises UserError: it has other than 3 channels, or the run has none.
     """
-    source = layout.load_source(workdir)
+    return shown(layout.load_source(workdir))
+
+
+def shown(source: Source) -> np.ndarray:
+    """The first frame to paint on: uint8 [H, W, 3], brought down to a longer side of SIDE.
+
+    Raises UserError: it has other than 3 channels.
+    """
     if source.channels != 3:
         raise UserError(f"only colour pictures can be painted on: {source.name} has {source.channels} channels")
     frame = source.resized(*limited(source.size, SIDE))[0]

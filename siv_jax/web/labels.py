@@ -7,17 +7,15 @@ from PIL import Image
 
 from siv_jax.config import DataConfig
 from siv_jax.data import open_source
-from siv_jax.data.resize import limited
 from siv_jax.errors import UserError
-from siv_jax.sampling import pictures
-from siv_jax.web.canvas import SIDE
+from siv_jax.web import canvas
 
 COLOURS = ((200, 30, 30), (30, 140, 50), (30, 80, 200), (230, 160, 20), (140, 40, 180))
 _SOLID = 128  # paint that is less opaque is the soft edge of a stroke
 
 
 def photo(dropped: list[str] | None) -> np.ndarray:
-    """The dropped photo to paint on: uint8 [H, W, 3], at most SIDE pixels a side.
+    """The dropped photo to paint on: uint8 [H, W, 3], see canvas.shown.
 
     Raises UserError: not one file was dropped, it is no single picture, cannot be read or has other than 3 channels.
     """
@@ -26,21 +24,18 @@ def photo(dropped: list[str] | None) -> np.ndarray:
     source = open_source(DataConfig(path=str(dropped[0])))
     if source.num_frames > 1:
         raise UserError(f"{source.name} is a clip: labels can be painted on one photo")
-    if source.channels != 3:
-        raise UserError(f"only colour pictures can be painted on: {source.name} has {source.channels} channels")
-    frame = source.resized(*limited(source.size, SIDE))[0]
-    return frame if frame.dtype == np.uint8 else pictures.to_uint8(frame)
+    return canvas.shown(source)
 
 
-def mask(canvas: dict | None) -> Image.Image | None:
+def mask(drawn: dict | None) -> Image.Image | None:
     """What is painted, as a palette picture of the labels 0 (background) to the number of colours in use.
 
     Args:
-      canvas: of Gradio's editor: `layers`, each RGBA uint8 [H, W, 4].
+      drawn: of Gradio's editor: `layers`, each RGBA uint8 [H, W, 4].
 
     Returns None where nothing is painted.
     """
-    layers = canvas["layers"] if canvas else []
+    layers = drawn["layers"] if drawn else []
     if not any((layer[..., 3] >= _SOLID).any() for layer in layers):
         return None
     labels = np.zeros(layers[0].shape[:2], np.uint8)
@@ -53,9 +48,9 @@ def mask(canvas: dict | None) -> Image.Image | None:
     return made
 
 
-def write(canvas: dict | None, folder: Path) -> Path | None:
+def write(drawn: dict | None, folder: Path) -> Path | None:
     """The painted mask as a file in `folder`; None where nothing is painted."""
-    made = mask(canvas)
+    made = mask(drawn)
     if made is None:
         return None
     made.save(folder / "painted.png")
