@@ -78,6 +78,23 @@ def test_each_shape_is_traced_when_first_met_and_once():
     assert sorted(stage.traced) == [(number, 0) for number in (1, 2, 3, 4)]
 
 
+def test_a_call_compiles_once_at_most_and_first():
+    stage, wanted = Ragged(), 40
+    program, state, data = devices.Program(stage, devices.use(1)), np.float32(0), np.float32(0)
+    program.compile(state, data, KEY, 0)
+    state, totals, data = program.put(state), program.zero_totals(), program.put(data)
+    at, calls = 0, 0
+    while at < wanted:
+        count, before = program.at_once(KEY, at, wanted - at), len(stage.traced)
+        met = [StepShapes(stage, 1).at(KEY, step) for step in range(at, at + count)]
+        assert all(shape in stage.traced for shape in met if shape != met[0])
+        state, totals, _ = program.advance(state, totals, data, KEY, at, count)
+        assert len(stage.traced) - before <= 1
+        at, calls = at + count, calls + 1
+    assert at == wanted
+    assert calls == 4  # the first shape is there; each of the three others begins a call
+
+
 @pytest.mark.parametrize("count", [2, 4])
 def test_devices_share_the_largest_shape(count):
     """Each draws with its own key, on arrays of one shape."""

@@ -171,6 +171,15 @@ class Program:
             state, totals, ticket = program(state, totals, data, key, np.int32(first), np.int32(steps))
         return state, totals, ticket
 
+    def at_once(self, key: np.ndarray, start: int, count: int) -> int:
+        """How many of `count` steps from `start` a call of `advance` may take so that it compiles once at most, first."""
+        steps, first = 0, self._shapes.at(key, start)
+        for shape, _, length in self._shapes.stretches(key, start, count):
+            if shape != first and shape not in self._compiled:
+                break
+            steps += length
+        return steps
+
     def prepare(self, state: Tree, totals: Tree, data: Tree, key: np.ndarray, start: int, count: int) -> None:
         """Compiles what a call of `advance` with these arguments would compile."""
         for shape, _, _ in self._shapes.stretches(key, start, count):

@@ -107,12 +107,17 @@ class Run:
         return self._program is not None
 
     def steps_wanted(self) -> int:
-        """Steps for the next call: no further than the next event, and what takes about two seconds."""
+        """Steps for the next call: no further than the next event, and what takes about two seconds.
+
+        Where something is yet to be compiled the call begins with it, so that a signal is seen between two of them.
+        """
         config, step = self.task.config, self.step
         events = [every - step % every for every in (config.log_every, config.sample_every, config.checkpoint_every)]
         events += [_EARLY - step] if step < _EARLY else []
         left = self.task.stages[self._stage].num_steps - self._at
         wanted = min(*events, left, self._pace.steps_per_call())
+        if self._program:
+            wanted = self._program.at_once(self._key(self._stage), self._at, wanted)
         return self._profile.steps_per_call(wanted) if self._profile else wanted
 
     def advance(self, count: int) -> None:
