@@ -199,15 +199,7 @@ def render(
     Raises:
       UserError: options that do not go together, or input that cannot be used.
     """
-    if (workdir is None) == (photo is None):
-        raise UserError("give either --workdir, a run whose samples are rendered, or --photo, a picture without a run")
-    if photo is not None and (rough is None or out is None):
-        raise UserError("--photo needs --from, a rough picture or noise, and --out, a folder for the files")
-    for name, given in (("--num", num), ("--seed", seed)):
-        if given is not None and (latents is not None or rough not in (None, "noise")):
-            raise UserError(f"{name} does not go with --latents or --from IMAGE, which say what is rendered")
-    if latents is not None and rough is not None:
-        raise UserError("--latents does not go with --from")
+    _check_render(workdir, photo, rough, latents, out, {"--num": num, "--seed": seed})
     process.prepare_jax()
     num, seed, model = num or 20, seed or 0, None
     if workdir is None:
@@ -234,6 +226,26 @@ def render(
     sheet = sample_files.write_samples(out, made, num, source.format, mask_format=mask_format, labels=labels)
     height, width = wanted.size
     return [f"{num} pictures of {width}x{height} in {out}, all together in {sheet}"]
+
+
+def _check_render(
+    workdir: Path | None,
+    photo: Path | None,
+    rough: str | Path | None,
+    latents: Path | None,
+    out: Path | None,
+    numbers: dict[str, int | None],
+) -> None:
+    """Raises UserError: options of `render` that do not go together; `numbers` are those that latents replace."""
+    if (workdir is None) == (photo is None):
+        raise UserError("give either --workdir, a run whose samples are rendered, or --photo, a picture without a run")
+    if photo is not None and (rough is None or out is None):
+        raise UserError("--photo needs --from, a rough picture or noise, and --out, a folder for the files")
+    for name, given in numbers.items():
+        if given is not None and (latents is not None or rough not in (None, "noise")):
+            raise UserError(f"{name} does not go with --latents or --from IMAGE, which say what is rendered")
+    if latents is not None and rough is not None:
+        raise UserError("--latents does not go with --from")
 
 
 def edit(

@@ -73,7 +73,9 @@ def rows(path: Path, protocol: str, wanted: dict[str, Row], inputs: set[str]) ->
         raise UserError(f"--add {path}: made under the protocol {table.protocol}; this table's is {protocol}")
     found = [row for row in table.rows if row.title in wanted]
     if not found:
-        raise UserError(f"--add {path} has no row but those that are made here: pick others with --rows")
+        raise UserError(
+            f"--add {path} has no row but those that are made here or added already: pick others with --rows"
+        )
     for row in found:
         there = {*row.inputs, *row.holes, *row.waiting}
         if there != inputs:

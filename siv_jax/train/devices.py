@@ -172,7 +172,7 @@ class Program:
         return state, totals, ticket
 
     def at_once(self, key: np.ndarray, start: int, count: int) -> int:
-        """How many of `count` steps from `start` a call of `advance` may take so that it compiles once at most, first."""
+        """How many of `count` steps from `start` one call of `advance` takes without compiling after its first step."""
         steps, first = 0, self._shapes.at(key, start)
         for shape, _, length in self._shapes.stretches(key, start, count):
             if shape != first and shape not in self._compiled:

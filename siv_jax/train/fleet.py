@@ -19,7 +19,7 @@ from siv_jax.config import Config
 from siv_jax.errors import DivergedError, UserError
 from siv_jax.report import fleet_page
 from siv_jax.train import devices as devices_lib
-from siv_jax.train import fleet_summary, loop, progress, single
+from siv_jax.train import final_samples, fleet_summary, loop, progress, single
 from siv_jax.train.fleet_members import Member, passed_over, survey
 from siv_jax.train.run import Run
 from siv_jax.train.stop_signal import StopSignal
@@ -134,7 +134,7 @@ class _Queue:
             elif not run.ended:
                 self._note(member, "stopped", f"by {self._stop.name} after step {run.step}; saved")
             else:
-                single.write_samples(run, member.folder, self._stop, say=str)
+                final_samples.write(run, member.folder, self._stop, say=str)
                 if self._stop.name:
                     self._note(member, "stopped", f"by {self._stop.name} while rendering; the model is saved")
                 else:

@@ -3,13 +3,11 @@
 import contextlib
 import dataclasses
 import functools
-import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
-import numpy as np
 
 from siv_jax import config as config_lib
 from siv_jax.cli import command_text
@@ -17,10 +15,8 @@ from siv_jax.config import Config
 from siv_jax.data import Source, open_source
 from siv_jax.errors import DivergedError, UserError
 from siv_jax.models import registry
-from siv_jax.nn import spread
 from siv_jax.report.run_page import PAGE, RunPage
-from siv_jax.sampling import rendering, sample_files, variety
-from siv_jax.train import description, estimate, loop, memory, processes, progress
+from siv_jax.train import description, estimate, final_samples, loop, memory, processes, progress
 from siv_jax.train import devices as devices_lib
 from siv_jax.train.output import Output
 from siv_jax.train.profile import recorded
@@ -30,10 +26,6 @@ from siv_jax.train.task import Task
 from siv_jax.workdir import layout
 from siv_jax.workdir.checkpoint import Checkpoints
 from siv_jax.workdir.logs import Logs
-
-# Samples that differ less than this share of how much views of the input do have collapsed: those of runs that kept
-# their variety were at .55 and more, those that lost it at .36 to .42.
-_COLLAPSED = 0.45
 
 
 def default_folder(config: Config) -> Path:
@@ -106,17 +98,23 @@ def train(
             say(f"stopped by {stop.name} after step {run.step}; saved. The same command goes on from here")
             return stop.name
         if processes.is_first():
-            limit = f", the time limit of {config.time_limit}" if run.num_steps < task.num_steps else ""
-            say(f"done      {run.num_steps} steps{limit}")
-            write_samples(run, folder, stop, say)
+            _conclude(run, folder, stop, say)
             if stop.name:
                 return stop.name
-            say(f"more      {command_text.shell('siv_jax.sample', '--workdir', folder, '--num', 100, '--out', 'DIR')}")
-            say(f"look at   {folder / PAGE}")
     if config.profile and (folder / layout.PROFILE).exists():
         traces = folder / layout.PROFILE
         say(f"profile   {traces}: tensorboard --logdir {traces}, or its perfetto_trace.json.gz at ui.perfetto.dev")
     return None
+
+
+def _conclude(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], None]) -> None:
+    """Draws the samples of a run that has ended, and says what to do with it."""
+    limit = f", the time limit of {run.task.config.time_limit}" if run.num_steps < run.task.num_steps else ""
+    say(f"done      {run.num_steps} steps{limit}")
+    final_samples.write(run, folder, stop, say)
+    if not stop.name:
+        say(f"more      {command_text.shell('siv_jax.sample', '--workdir', folder, '--num', 100, '--out', 'DIR')}")
+        say(f"look at   {folder / PAGE}")
 
 
 def open_input(config: Config, folder: Path) -> Source:
@@ -193,47 +191,6 @@ def open_run(
                 output.report(run.step)
                 stack.callback(lambda: output.report(run.step, ended=True))
         yield run
-
-
-def write_samples(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], None]) -> None:
-    """Draws the final samples of a run that has ended into its workdir: as they are, and rendered until `stop`."""
-    config, source, weights = run.task.config, run.task.source, run.weights()
-    record = layout.load_record(folder)
-    layout.save(folder, config, dataclasses.replace(record, num_steps=run.num_steps))  # fewer after a time limit
-    noise = variety.latents(run.drawer, weights, config.candidates, config.seed, 0, config.num_samples, source)
-    samples = run.drawer(weights, noise)
-    masks = source.masks.format if source.masks else None
-    sheet = sample_files.write_samples(folder / layout.SAMPLES, [samples], len(noise), source.format, mask_format=masks)
-    say(f"samples   {sheet}: as the network draws them, {run.drawer.size[1]}x{run.drawer.size[0]}")
-    _warn_of_collapse(samples.images, source, config, say)
-    if not config.rendered_size:
-        return
-    size = rendering.shrunk_size(source.size, config.rendered_size)
-    try:
-        wanted = rendering.Rendering(size, masks=source.masks.labels if source.masks else None)
-        made = rendering.of_model(run.drawer, weights, noise, source, wanted)
-        made = itertools.takewhile(lambda _: stop.name is None, made)
-        sheet = sample_files.write_samples(folder / layout.RENDERED, made, len(noise), source.format, mask_format=masks)
-        if stop.name:
-            say(f"stopped by {stop.name} while rendering; the model is saved. The same command renders all samples")
-        else:
-            say(f"rendered  {sheet}: from the photo's own patches, {size[1]}x{size[0]}")
-    except UserError as error:  # a picture too small to have patches
-        say(f"note      not rendered: {error}")
-
-
-def _warn_of_collapse(images: np.ndarray, source: Source, config: Config, say: Callable[[str], None]) -> None:
-    """Says so where the samples hardly differ."""
-    if len(images) < 2:
-        return
-    share = float(spread.pairwise_rms(images)) / max(spread.of_views(source.resized(*images.shape[1:3])), 1e-6)
-    if share < _COLLAPSED:
-        setting = "loss.diversity_weight"
-        higher = f" or a higher {setting}" if setting in config_lib.flatten(config) else ""
-        say(
-            f"note      the samples are nearly alike: they differ {share:.0%} as much as views of the input do. Train "
-            f"with another seed{higher} in another --workdir"
-        )
 
 
 def what_is_left(run: Run, folder: Path) -> str:

@@ -1,0 +1,63 @@
+"""The samples that training ends with: as the network draws them, and rendered from the photo's own patches."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from siv_jax import config as config_lib
+from siv_jax.config import Config
+from siv_jax.data import Source
+from siv_jax.errors import UserError
+from siv_jax.nn import spread
+from siv_jax.sampling import rendering, sample_files, variety
+from siv_jax.train.run import Run
+from siv_jax.train.stop_signal import StopSignal
+from siv_jax.workdir import layout
+
+# Samples that differ less than this share of how much views of the input do have collapsed: those of runs that kept
+# their variety were at .55 and more, those that lost it at .36 to .42.
+_COLLAPSED = 0.45
+
+
+def write(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], None]) -> None:
+    """Draws the final samples of a run that has ended into its workdir: as they are, and rendered until `stop`."""
+    config, source, weights = run.task.config, run.task.source, run.weights()
+    record = layout.load_record(folder)
+    layout.save(folder, config, dataclasses.replace(record, num_steps=run.num_steps))  # fewer after a time limit
+    noise = variety.latents(run.drawer, weights, config.candidates, config.seed, 0, config.num_samples, source)
+    samples = run.drawer(weights, noise)
+    masks = source.masks.format if source.masks else None
+    sheet = sample_files.write_samples(folder / layout.SAMPLES, [samples], len(noise), source.format, mask_format=masks)
+    say(f"samples   {sheet}: as the network draws them, {run.drawer.size[1]}x{run.drawer.size[0]}")
+    _warn_of_collapse(samples.images, source, config, say)
+    if not config.rendered_size:
+        return
+    size = rendering.shrunk_size(source.size, config.rendered_size)
+    try:
+        wanted = rendering.Rendering(size, masks=source.masks.labels if source.masks else None)
+        made = rendering.of_model(run.drawer, weights, noise, source, wanted)
+        made = itertools.takewhile(lambda _: stop.name is None, made)
+        sheet = sample_files.write_samples(folder / layout.RENDERED, made, len(noise), source.format, mask_format=masks)
+        if stop.name:
+            say(f"stopped by {stop.name} while rendering; the model is saved. The same command renders all samples")
+        else:
+            say(f"rendered  {sheet}: from the photo's own patches, {size[1]}x{size[0]}")
+    except UserError as error:  # a picture too small to have patches
+        say(f"note      not rendered: {error}")
+
+
+def _warn_of_collapse(images: np.ndarray, source: Source, config: Config, say: Callable[[str], None]) -> None:
+    """Says so where the samples hardly differ."""
+    if len(images) < 2:
+        return
+    share = float(spread.pairwise_rms(images)) / max(spread.of_views(source.resized(*images.shape[1:3])), 1e-6)
+    if share < _COLLAPSED:
+        setting = "loss.diversity_weight"
+        higher = f" or a higher {setting}" if setting in config_lib.flatten(config) else ""
+        say(
+            f"note      the samples are nearly alike: they differ {share:.0%} as much as views of the input do. Train "
+            f"with another seed{higher} in another --workdir"
+        )
