@@ -2,14 +2,18 @@
 
 import types
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import toy_runs
 from PIL import Image
 
 import siv_jax
+from siv_jax.config import DataConfig
+from siv_jax.data import open_source
 from siv_jax.models.interface import Samples
 from siv_jax.patches import moved
+from siv_jax.patches.render import Renderer
 from siv_jax.sampling import variety
 from siv_jax.sampling.drawer import Drawer
 
@@ -35,7 +39,7 @@ def latents(drawer, candidates, start, count):
 
 @pytest.mark.parametrize("candidates", [2, 5])
 def test_a_sample_is_the_draw_whose_nearest_sample_is_farthest(drawer, candidates):
-    rows = Gray().noise(7, 0, 12 * candidates)[:, 0].reshape(12, candidates)
+    rows = Gray().noise(7, 0, 24 * candidates)[:, 0].reshape(12, 2 * candidates)[:, :candidates]
     expected = [rows[0, 0]]
     for row in rows[1:]:
         expected.append(max(row, key=lambda gray: min(abs(gray - other) for other in expected)))
@@ -52,18 +56,32 @@ def test_a_sample_depends_on_its_number_alone(drawer):
 
 
 def test_draws_that_are_not_finite_are_passed_over():
-    draws = np.random.default_rng(0).normal(size=(4, 3, 6))
+    draws = np.random.default_rng(0).normal(size=(4, 6, 6))
     draws[1, :2] = np.nan
-    draws[2] = np.inf
-    found = variety.farthest(draws, np.zeros((4, 3), bool))
-    assert found[1] == 3 + 2 and 6 <= found[2] < 9 and np.isfinite(draws.reshape(12, 6)[found[3]]).all()
+    draws[2, :3] = np.inf
+    draws[3] = np.nan
+    found = variety.farthest(draws, 3, lambda number: 0.0)
+    assert found[1] == 6 + 2
+    assert 12 + 3 <= found[2] < 18
+    assert found[3] == 18
 
 
 def test_copies_are_taken_only_where_there_is_nothing_else():
-    draws = np.arange(12.0).reshape(4, 3, 1)
-    copies = np.array([[1, 0, 0], [0, 0, 1], [1, 1, 1], [0, 0, 0]], bool)
-    # Of the second sample 5 is farther from 1 than 4, but a copy; the third has nothing else.
-    np.testing.assert_array_equal(variety.farthest(draws, copies), [1, 4, 8, 11])
+    draws = np.arange(24.0).reshape(4, 6, 1)
+    shares = np.zeros((4, 6))
+    shares[0, 0] = 0.8
+    shares[1, :3] = 0.9, 0.7, 0.66
+    shares[2] = 0.9, 0.8, 0.95, 0.7, 0.9, 0.99
+    asked = []
+
+    def copied(number):
+        asked.append(number)
+        return shares.flat[number]
+
+    # The first takes its second draw; the second the farthest of the other three, the third the least copy of all; of
+    # the last one draw alone is looked at.
+    np.testing.assert_array_equal(variety.farthest(draws, 3, copied), [1, 6 + 5, 12 + 3, 18 + 2])
+    assert sorted(asked) == [0, 1, 6, 7, 8, 11, *range(12, 18), 20]
 
 
 def test_the_picture_moved_as_a_whole_is_a_copy_and_its_pieces_elsewhere_are_none():
@@ -71,14 +89,45 @@ def test_the_picture_moved_as_a_whole_is_a_copy_and_its_pieces_elsewhere_are_non
     shifted = np.roll(photo, (2, -3), axis=(0, 1))
     pieces = np.concatenate([photo[12:], photo[:12]])[:, np.r_[16:32, 0:16]]
     noise = np.random.default_rng(1).uniform(-1, 1, photo.shape).astype(np.float32)
-    whole, moved_, cut, other = moved.alike(np.stack([photo, shifted, pieces, noise]), photo)
-    assert whole == 1 and 0.6 < moved_ < 1 and 0.1 < cut < 0.4 and other < 0.1
+    renderer = Renderer(photo[None], (24, 32), rough_size=(24, 32))
+    found = [moved.share(renderer.matches(picture[None])[0]) for picture in (photo, shifted, pieces, noise)]
+    whole, moved_, cut, other = found
+    assert whole == 1 and 0.6 < moved_ < 1 and 0.1 < cut < 0.4 and other < 0.3
+
+
+def test_a_share_is_counted_to_a_pixel():
+    rows, columns = np.indices((4, 5))
+    matches = np.stack([0 * rows, rows, columns], axis=-1).astype(np.int32)
+    assert moved.share(matches) == 1
+    matches[0, 0, 1:] = 1, 1  # a pixel down and to the right: moved alike still
+    matches[3, 4, 1:] = 3, 2  # two pixels to the left
+    matches[3, 0, 1:] = 0, 0  # three up
+    assert moved.share(matches) == 18 / 20
+
+
+def test_rendering_tells_copies_of_the_photo():
+    """A model that draws the photo in most of its draws, and mixed up in the others: its samples are the others."""
+    source = open_source(DataConfig(path="example:balloons", max_size=64))
+    photo = source.resized(24, 32)[0] / np.float32(127.5) - 1
+    mixed = np.ascontiguousarray(photo[:, np.r_[16:32, 0:16]])
+
+    class Sampler(Gray):
+        def draw(self, weights, noise, size=None, image=None, start_scale=0):
+            new = (noise > 0.5)[:, :, None, None]
+            return Samples(jnp.where(new, mixed, photo) + 0.05 * noise[:, :, None, None])
+
+    drawer = Drawer(Sampler(), types.SimpleNamespace(height=24, width=32, channels=3), (24, 32))
+    as_they_come = variety.latents(drawer, {}, 3, 7, 0, 12)
+    found = variety.latents(drawer, {}, 3, 7, 0, 12, source)
+    assert (as_they_come <= 0.5).any()
+    of_each = Sampler().noise(7, 0, 12 * 6).reshape(12, 6)
+    np.testing.assert_array_equal((found > 0.5)[:, 0], (of_each > 0.5).any(axis=1))
 
 
 def test_a_run_draws_what_its_config_says(tmp_path):
     toy_runs.train(tmp_path / "run", candidates=3)
     model = siv_jax.load(tmp_path / "run")
-    draws = model._drawer.noise(5, 0, 12).reshape(4, 3, -1)
+    draws = model._drawer.noise(5, 0, 24).reshape(4, 6, -1)[:, :3]
     chosen = model.latents(4, seed=5)
     assert (chosen[:, None] == draws).all(axis=-1).any(axis=1).all()
     assert (chosen != draws[:, 0]).any()
