@@ -89,7 +89,7 @@ def of_model(drawer: Drawer, weights: Any, z: np.ndarray, source: Source, render
     Raises:
       UserError: the source is too small to be rendered from.
     """
-    renderer = renderer_of(source, drawer.size, rendering)
+    renderer = _renderer(source, drawer.size, rendering)
     batches = (require_finite(drawer(weights, z[i : i + drawer.batch]), i) for i in range(0, len(z), drawer.batch))
     return (_made(renderer, image[None], rendering) for batch in batches for image in batch.images)
 
@@ -114,7 +114,7 @@ def of_arrays(rough: Iterable[np.ndarray], size: Size, source: Source, rendering
     Raises:
       UserError: the source is too small to be rendered from.
     """
-    renderer = renderer_of(source, size, rendering)
+    renderer = _renderer(source, size, rendering)
     return (_made(renderer, image[None], rendering) for image in rough)
 
 
@@ -126,7 +126,7 @@ def of_noise(source: Source, seed: int, count: int, rendering: Rendering) -> Ite
     """
     shrink = _SMALLEST_ROUGH / max(source.size)
     rough = tuple(max(8, round(side * shrink)) for side in source.size)
-    photos, renderer = _photos(source, rough), renderer_of(source, rough, rendering)
+    photos, renderer = _photos(source, rough), _renderer(source, rough, rendering)
     return (
         _made(renderer, noise(photos, rough, seed=seed, numbers=[number]), rendering) for number in range(count)
     )
@@ -143,12 +143,7 @@ def _made(renderer: Renderer, rough: np.ndarray, rendering: Rendering) -> Sample
     return Samples(*renderer.with_masks(rough))
 
 
-def renderer_of(source: Source, rough: Size, rendering: Rendering) -> Renderer:
-    """Renders rough pictures of size `rough` from the patches of `source`.
-
-    Raises:
-      UserError: the source is too small to be rendered from.
-    """
+def _renderer(source: Source, rough: Size, rendering: Rendering) -> Renderer:
     photos = _photos(source, rendering.size)
     masks = rendering.masks
     if masks is not None:

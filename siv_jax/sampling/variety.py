@@ -13,6 +13,7 @@ from siv_jax.data import Source
 from siv_jax.data.resize import limited, resize
 from siv_jax.errors import UserError
 from siv_jax.patches import moved
+from siv_jax.patches.render import Renderer
 from siv_jax.sampling import rendering
 from siv_jax.sampling.drawer import Drawer
 
@@ -21,8 +22,10 @@ from siv_jax.sampling.drawer import Drawer
 _GROUP = 32
 # Samples are compared at this many pixels of the longer side.
 _SIDE = 32
-# Of so many pixels, as the geometric mean of the sides, is the rendering that tells copies.
+# Geometric mean of the sides of the small rendering that tells copies, and longer side of the photo that it is made of
+# at most: as sharp as that of other renderings, or other copies would be told.
 _RENDERED = 36.0
+_PHOTO = 256
 # A draw counts as a copy when more than this share of its small rendering is the picture moved as a whole. On models of
 # photos almost all draws whose full renderings were near copies had more than .66 of it, half of the others under .6.
 _COPIED = 0.65
@@ -63,7 +66,8 @@ def _share_of_copy(drawer: Drawer, source: Source | None) -> Callable[[np.ndarra
     scale = _RENDERED / (source.size[0] * source.size[1]) ** 0.5
     size = tuple(max(8, round(scale * side)) for side in source.size)
     try:
-        renderer = rendering.renderer_of(source, drawer.size, rendering.Rendering(size))
+        photo = rendering.as_float(source.resized(*limited(source.size, _PHOTO)), source.format)
+        renderer = Renderer(photo, size, rough_size=drawer.size)
     except UserError:
         return lambda image: 0.0
     return lambda image: moved.share(renderer.matches(image[None])[0])
