@@ -57,7 +57,7 @@ def main() -> None:
         "cpu_seconds_to_compile_at": compiling,
         "gigaflops": round(compiled.cost_analysis()["flops"] / 1e9, 1),
         "compiled_megabytes": round((memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 1e6, 1),
-        "estimated_megabytes": round(task.family.memory(config, task.plan, task.source.num_frames) / 1e6, 1),
+        "estimated_megabytes": round(memory.of_arrays(config, task.plan, task.source.num_frames) / 1e6, 1),
     }
     emit(result, given.out)
 

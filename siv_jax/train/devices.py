@@ -22,7 +22,7 @@ from siv_jax.train.step_shapes import Shape, StepShapes
 Tree = Any
 
 _ANY_KEY = np.zeros(2, np.uint32)
-# Programs that are kept; the one used longest ago gives way. On a CPU a small one (InGAN's tests) takes 50 MB.
+# Programs that are kept; the one used longest ago gives way. On a CPU one can take more than 100 MB.
 _KEPT = 40
 
 

@@ -5,6 +5,8 @@ The numbers are fitted to XLA's own figures for compiled steps; benchmarks/ingan
 
 import functools
 
+import jax
+
 from siv_jax.models.ingan import network
 from siv_jax.models.ingan.config import Config, ModelConfig
 from siv_jax.models.ingan.plan import Plan
@@ -15,9 +17,19 @@ from siv_jax.nn import flat
 _VALUES_OF_OUTPUT = 38
 _VALUES_OF_CROP = 24
 _COPIES_OF_WEIGHTS = 8
+# Bytes that a compiled step takes itself on a CPU, and how many steps of other shapes are kept at most.
+_PROGRAM = 130_000_000
+_MOST_PROGRAMS = 40
 
 
 def estimate(config: Config, plan: Plan, num_frames: int, shards: int = 1) -> int:
+    """Bytes on each device: what `of_arrays` says, and on a CPU the compiled steps of all shapes."""
+    shapes = 2 * len(plan.canvas_heights) * len(plan.canvas_widths)  # with the generator's extra turn and without
+    programs = min(shapes, _MOST_PROGRAMS) if jax.default_backend() == "cpu" else 0
+    return of_arrays(config, plan, num_frames, shards) + programs * _PROGRAM
+
+
+def of_arrays(config: Config, plan: Plan, num_frames: int, shards: int = 1) -> int:
     """Bytes on each device: pictures, weights in all their copies, and activations of the largest output."""
     batch = -(-config.batch_size // shards)
     output = plan.canvas_heights[-1] * plan.canvas_widths[-1]
