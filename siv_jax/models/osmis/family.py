@@ -7,7 +7,7 @@ from siv_jax.data import Source
 from siv_jax.models.osmis import networks
 from siv_jax.models.osmis.config import Config, ModelConfig
 from siv_jax.models.osmis.networks import Plan
-from siv_jax.models.osmis.original_weights import import_weights
+from siv_jax.models.osmis.original_weights import import_weights as import_weights
 from siv_jax.models.osmis.sampler import Sampler
 from siv_jax.models.osmis.step import Training
 from siv_jax.nn import flat
@@ -18,8 +18,6 @@ from siv_jax.nn.two_branch.plan import make_plan, require_equal_shares
 title = "OSMIS"
 inputs = frozenset({"image", "mask"})
 headline = {"G": "loss_g", "D": "loss_d", "diversity": "diversity"}
-
-__all__ = ["Plan", "describe", "headline", "import_weights", "inputs", "memory", "plan", "sampler", "stages"]
 
 
 def plan(config: Config, source: Source) -> Plan:

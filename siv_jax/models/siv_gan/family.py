@@ -5,7 +5,7 @@ import functools
 from siv_jax.data import Source
 from siv_jax.models.siv_gan import network
 from siv_jax.models.siv_gan.config import Config, ModelConfig
-from siv_jax.models.siv_gan.original_weights import import_weights
+from siv_jax.models.siv_gan.original_weights import import_weights as import_weights
 from siv_jax.models.siv_gan.sampler import Sampler
 from siv_jax.models.siv_gan.step import Training
 from siv_jax.nn import flat
@@ -16,8 +16,6 @@ from siv_jax.nn.two_branch.plan import Plan, make_plan, require_equal_shares
 title = "SIV-GAN"
 inputs = frozenset({"image"})
 headline = {"G": "loss_g", "D": "loss_d", "diversity": "diversity"}
-
-__all__ = ["Plan", "describe", "headline", "import_weights", "inputs", "memory", "plan", "sampler", "stages"]
 
 
 def plan(config: Config, source: Source) -> Plan:
