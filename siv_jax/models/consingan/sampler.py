@@ -13,7 +13,7 @@ from siv_jax.models.consingan.config import ModelConfig
 from siv_jax.models.consingan.plan import Plan, Size
 from siv_jax.models.consingan.walk import walk
 from siv_jax.models.interface import Samples
-from siv_jax.nn import numbered_noise, pyramid_resize
+from siv_jax.nn import flat, numbered_noise, pyramid_resize
 from siv_jax.nn.frames import frame_of_each
 
 _OF_IMAGES = ("harmonization", "editing")
@@ -57,7 +57,7 @@ class Sampler:
         """
         plan, wanted = self._plan, tuple(size or (self._plan.height, self._plan.width))
         stages, native = len(weights["fixed"]), wanted == (plan.height, plan.width)
-        noises = self._split(noise, size)
+        noises = flat.cut(noise, self._shapes(size))
         first, noises = noises[0], noises[:stages]
         known = self.num_scales if image is not None and self._model.mode in _OF_IMAGES else start_scale
         for stage in range(1, min(known, stages) if native else 0):
@@ -106,11 +106,6 @@ class Sampler:
 
     def _shapes(self, size: Size | None) -> list[tuple[int, int, int]]:
         return self._generator.noise_shapes(self.stage_sizes(size))
-
-    def _split(self, noise: jax.Array, size: Size | None) -> list[jax.Array]:
-        shapes = self._shapes(size)
-        pieces = jnp.split(noise, np.cumsum(list(map(math.prod, shapes)))[:-1], axis=1)
-        return [piece.reshape(len(noise), *shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
 def scaled_sizes(plan: Plan, factors: tuple[float, float]) -> list[Size]:

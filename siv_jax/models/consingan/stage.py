@@ -1,7 +1,6 @@
 """One stage of the growing generator's training (a `siv_jax.models.interface.Stage`)."""
 
 import functools
-import math
 from typing import NamedTuple
 
 import jax
@@ -15,7 +14,7 @@ from siv_jax.models.consingan import first_noise, optimizers, parts
 from siv_jax.models.consingan.config import Config
 from siv_jax.models.consingan.plan import Plan
 from siv_jax.models.interface import AXIS
-from siv_jax.nn import adam, pyramid_resize
+from siv_jax.nn import adam, flat, pyramid_resize
 from siv_jax.nn.frames import choose_frames
 from siv_jax.nn.gradient_penalty import gradient_penalty
 
@@ -155,13 +154,12 @@ class Stage:
         return jnp.mean(self._discriminator.apply(params, pictures))
 
     def _draw(self, key: jax.Array, num_frames: int) -> Draws:
-        sizes = [self._batch * math.prod(shape) for shape in self._shapes]
-        normal = jnp.split(jax.random.normal(jax.random.fold_in(key, 0), (sum(sizes),)), np.cumsum(sizes)[:-1])
-        noises = [piece.reshape(self._batch, *shape) for piece, shape in zip(normal, self._shapes, strict=True)]
-        counts = np.cumsum([self._config.optim.updates_d, num_frames])
-        total = int(counts[-1]) + self._batch * first_noise.UNIFORMS
-        alphas, frames, first = jnp.split(jax.random.uniform(jax.random.fold_in(key, 1), (total,)), counts)
-        return Draws(noises, alphas, frames, first.reshape(self._batch, -1))
+        shapes = {stage: (self._batch, *shape) for stage, shape in enumerate(self._shapes)}
+        noises = flat.drawn(jax.random.normal, jax.random.fold_in(key, 0), shapes)
+        shapes = {"alphas": (self._config.optim.updates_d,), "frames": (num_frames,)}
+        shapes["first"] = self._batch, first_noise.UNIFORMS
+        uniform = flat.drawn(jax.random.uniform, jax.random.fold_in(key, 1), shapes)
+        return Draws(list(noises.values()), **uniform)
 
     def _first_noise(self, data: dict[str, jax.Array], draws: Draws) -> jax.Array:
         """What stage 0 is given in a step: [B, h, w, C]."""

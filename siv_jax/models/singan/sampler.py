@@ -12,7 +12,7 @@ from siv_jax.models.singan import walk
 from siv_jax.models.singan.chain import Chain
 from siv_jax.models.singan.config import ModelConfig
 from siv_jax.models.singan.plan import Plan, Size, enlarging_steps
-from siv_jax.nn import numbered_noise, pyramid_resize
+from siv_jax.nn import flat, numbered_noise, pyramid_resize
 from siv_jax.nn.frames import frame_of_each
 
 
@@ -82,7 +82,7 @@ class Sampler:
 
     def split(self, noise: jax.Array, size: Size | None = None) -> list[jax.Array]:
         """Noise [n, length] as that of each scale, [n, h, w, C]."""
-        return _cut(noise, self._shapes(size))
+        return flat.cut(noise, self._shapes(size))
 
     def pictures(self, weights: dict, noises: list[jax.Array], size: Size, start: int, previous: jax.Array | None):
         """Pictures of all scales from `start` on, not clipped; see `Chain.climb`."""
@@ -117,7 +117,7 @@ class Sampler:
         """The noise vector cut into that of the steps; where it is too short, it begins anew."""
         shapes = self.steps_shapes(image.shape[1:3], size)
         length = sum(map(math.prod, shapes))
-        return _cut(jnp.tile(noise, (1, -(-length // noise.shape[1])))[:, :length], shapes)
+        return flat.cut(jnp.tile(noise, (1, -(-length // noise.shape[1])))[:, :length], shapes)
 
     def _enlarges(self, image: jax.Array, size: Size) -> bool:
         return "super_resolution" in self.tasks and any(b > a for a, b in zip(image.shape[1:3], size, strict=True))
@@ -130,8 +130,3 @@ class Sampler:
         pictures = self.pictures(weights, noises, size, start, previous)
         picture = pictures[-1] if pictures else previous
         return picture if picture.shape[1:3] == size else pyramid_resize.to_size(picture, size)
-
-
-def _cut(noise: jax.Array, shapes: list[tuple[int, ...]]) -> list[jax.Array]:
-    pieces = jax.lax.split(noise, list(map(math.prod, shapes)), axis=1)
-    return [piece.reshape(len(noise), *shape) for piece, shape in zip(pieces, shapes, strict=True)]

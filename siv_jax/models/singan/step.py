@@ -21,7 +21,7 @@ from siv_jax.models.singan.config import Config
 from siv_jax.models.singan.network import updated_stats
 from siv_jax.models.singan.objectives import Players, Still
 from siv_jax.models.singan.plan import Plan
-from siv_jax.nn import adam
+from siv_jax.nn import adam, flat
 from siv_jax.nn.frames import choose_frames
 
 PREVIEW_EVERY = 500  # steps between preview passes, as run
@@ -124,11 +124,8 @@ class ScaleTraining:
         shapes = [(self._batch, *of_scales[-1]), *((turns, self._batch, *shape) for shape in of_scales[:-1])]
         if self._as_run and self._scale == 0:
             shapes.append((num_frames, *of_scales[0]))
-        counts = list(map(math.prod, shapes))
-        normal = jax.random.normal(jax.random.fold_in(key, 0), (sum(counts),))
-        noise, *below = [
-            piece.reshape(shape) for piece, shape in zip(jax.lax.split(normal, counts), shapes, strict=True)
-        ]
+        normal = jax.random.normal(jax.random.fold_in(key, 0), (sum(map(math.prod, shapes)),))
+        noise, *below = flat.cut(normal, shapes)
         z_star = below.pop() if self._as_run and self._scale == 0 else None
         alphas, frames = (
             jax.random.uniform(jax.random.fold_in(key, number), (count,))
