@@ -13,10 +13,10 @@ from siv_jax.data import Source
 from siv_jax.models.consingan import first_noise, optimizers, parts
 from siv_jax.models.consingan.config import Config
 from siv_jax.models.consingan.plan import Plan
-from siv_jax.models.interface import AXIS
 from siv_jax.nn import adam, flat, pyramid_resize
 from siv_jax.nn.frames import choose_frames
 from siv_jax.nn.gradient_penalty import gradient_penalty
+from siv_jax.nn.shared_batch import averaging
 
 AMPLITUDE = 0.1  # of a stage's noise, for each unit of the root mean square error before the stage
 
@@ -47,7 +47,8 @@ class Stage:
 
     def __init__(self, plan: Plan, config: Config, number: int, shards: int = 1):
         """`number`: of the stage, 0 being the coarsest; `config.batch_size` is shared out over `shards` devices."""
-        self.num_steps, self._batch, self._shards = config.num_steps, config.batch_size // shards, shards
+        self.num_steps, self._batch = config.num_steps, config.batch_size // shards
+        self._averaged = averaging(shards)
         self._plan, self._config, self._number = plan, config, number
         model, optim = config.model, config.optim
         self._generator = parts.Generator(model, plan.channels)
@@ -169,9 +170,6 @@ class Stage:
     def _chosen(self, draws: Draws, frames: jax.Array) -> jax.Array:
         """The frames of a step: as many as samples, but the only one there is just once."""
         return choose_frames(draws.frames, frames, self._batch if len(frames) > 1 else 1)
-
-    def _averaged(self, tree):
-        return tree if self._shards == 1 else jax.lax.pmean(tree, AXIS)
 
     def beginning(self, vectors, params_d, fixed, amplitudes) -> TrainState:
         """The state of given weights before the first step: with new optimizers."""

@@ -17,6 +17,7 @@ from siv_jax.nn import adam, diff_augment, flat, spectral_norm
 from siv_jax.nn.ema import ema_decay, updated
 from siv_jax.nn.frames import choose_frames, to_float
 from siv_jax.nn.precision import compute_dtype
+from siv_jax.nn.shared_batch import averaging
 
 # Every so many steps a batch of the averaged generator's tells the statistics that its samples are normalized with;
 # they are averaged with this decay, over about 80 samples of a batch of 8.
@@ -46,6 +47,7 @@ class Training:
         """`config.batch_size` is shared out over `shards` devices."""
         self.num_steps = config.num_steps
         self._plan, self._config, self._shards = plan, config, shards
+        self._averaged = averaging(shards)
         self._players = Players(plan, config, compute_dtype(config.model.dtype), AXIS if shards > 1 else None)
         rates, optim = (config.optim.lr_g, config.optim.lr_d), config.optim
         self._optimizers = [adam.make_optimizer(rate, optim.beta1, optim.beta2, optim.eps) for rate in rates]
@@ -121,9 +123,6 @@ class Training:
             return updated(average, found, decay)
 
         return jax.lax.cond(step % STATISTICS_EVERY == 0, with_one_more, lambda average: average, average)
-
-    def _averaged(self, tree):
-        return tree if self._shards == 1 else jax.lax.pmean(tree, AXIS)
 
 
 def draw(key: jax.Array, plan: Plan, config: Config, num_frames: int, shards: int = 1) -> Draws:

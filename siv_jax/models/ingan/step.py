@@ -14,9 +14,9 @@ from siv_jax.models.ingan.config import Config
 from siv_jax.models.ingan.objectives import Metrics, Players
 from siv_jax.models.ingan.plan import Plan
 from siv_jax.models.ingan.transform import Transform
-from siv_jax.models.interface import AXIS
 from siv_jax.nn import adam
 from siv_jax.nn.frames import choose_frames, to_float
+from siv_jax.nn.shared_batch import averaging
 
 _NOISE = 1 / 255  # bound of the uniform noise on what both players see
 
@@ -40,7 +40,7 @@ class Training:
     def __init__(self, plan: Plan, config: Config, shards: int = 1):
         """`config.batch_size` is shared out over `shards` devices, each of which draws sizes of its own."""
         self.num_steps = config.num_steps
-        self._plan, self._shards = plan, shards
+        self._plan, self._averaged = plan, averaging(shards)
         self._config = dataclasses.replace(config, batch_size=config.batch_size // shards)
         self._players = Players(plan, self._config)
 
@@ -173,9 +173,6 @@ class Training:
     def _optimizer(self, rate: jax.Array | float) -> optax.GradientTransformation:
         optim = self._config.optim
         return adam.make_optimizer(rate, optim.beta1, optim.beta2, optim.eps)
-
-    def _averaged(self, tree):
-        return tree if self._shards == 1 else jax.lax.pmean(tree, AXIS)
 
 
 def learning_rate_factor(step: jax.Array | int, config: Config) -> jax.Array:

@@ -14,7 +14,6 @@ import optax
 from flax import struct
 
 from siv_jax.data import Source
-from siv_jax.models.interface import AXIS
 from siv_jax.models.singan import pictures
 from siv_jax.models.singan.chain import Chain, Scales
 from siv_jax.models.singan.config import Config
@@ -23,6 +22,7 @@ from siv_jax.models.singan.objectives import Players, Still
 from siv_jax.models.singan.plan import Plan
 from siv_jax.nn import adam, flat
 from siv_jax.nn.frames import choose_frames
+from siv_jax.nn.shared_batch import averaging
 
 PREVIEW_EVERY = 500  # steps between preview passes, as run
 
@@ -59,7 +59,7 @@ class ScaleTraining:
     def __init__(self, plan: Plan, config: Config, scale: int, shards: int = 1):
         """`config.batch_size` is shared out over `shards` devices."""
         self.num_steps = config.num_steps
-        self._plan, self._config, self._scale, self._shards = plan, config, scale, shards
+        self._plan, self._config, self._scale, self._averaged = plan, config, scale, averaging(shards)
         self._batch, self._as_run = config.batch_size // shards, config.loss.as_run != "no"
         self._chain = Chain(plan, config.model.noise_padding)
         self._players = Players(self._chain, scale, config)
@@ -213,9 +213,6 @@ class ScaleTraining:
         x = self._players.still_input(still)
         stats_g = updated_stats(state.stats_g, self._players.generator.in_training(state.params_g, x)[1].mean(0))
         return state.replace(stats_g=jnp.where(due, stats_g, state.stats_g))
-
-    def _averaged(self, tree):
-        return tree if self._shards == 1 else jax.lax.pmean(tree, AXIS)
 
 
 def weights_of(state: TrainState) -> dict:

@@ -9,9 +9,10 @@ import optax
 from flax import struct
 
 from siv_jax.config import Config
-from siv_jax.models.interface import AXIS, Tree
+from siv_jax.models.interface import Tree
 from siv_jax.nn import adam
 from siv_jax.nn.ema import ema_decay, updated
+from siv_jax.nn.shared_batch import averaging
 from siv_jax.nn.two_branch import steering
 from siv_jax.nn.two_branch.network import Network
 from siv_jax.nn.two_branch.steering import Steering
@@ -53,7 +54,7 @@ class Training:
     def __init__(self, players: Players, config: Config, shards: int):
         """`config.batch_size` is that of one of `shards` devices."""
         self.num_steps = config.num_steps
-        self._players, self._config, self._shards = players, config, shards
+        self._players, self._config, self._averaged = players, config, averaging(shards)
         rates, optim = (config.optim.lr_g, config.optim.lr_d), config.optim
         self._optimizers = [adam.make_optimizer(rate, optim.beta1, optim.beta2, optim.eps) for rate in rates]
 
@@ -137,9 +138,6 @@ class Training:
             return steering.steered(now, images[-1], self._config.loss.diversity_target)
 
         return jax.lax.cond(steering.due(step), compared, lambda now: now, now)
-
-    def _averaged(self, tree):
-        return tree if self._shards == 1 else jax.lax.pmean(tree, AXIS)
 
 
 def share_of(config: Config, shards: int) -> Config:
