@@ -10,7 +10,6 @@ from siv_jax.models.osmis.config import Config
 from siv_jax.models.osmis.objectives import Draws, Pairs, Players
 from siv_jax.nn import flat
 from siv_jax.nn.frames import choose_frames, to_float
-from siv_jax.nn.precision import compute_dtype
 from siv_jax.nn.two_branch import training
 from siv_jax.nn.two_branch.discriminator import content_channels
 
@@ -20,11 +19,7 @@ Data = dict[str, np.ndarray]
 class Training(training.Training):
     """The only stage of OSMIS (a `siv_jax.models.interface.Stage`)."""
 
-    def __init__(self, plan: networks.Plan, config: Config, shards: int = 1):
-        """`config.batch_size` is shared out over `shards` devices."""
-        config = training.share_of(config, shards)
-        super().__init__(Players(plan, config, compute_dtype(config.model.dtype)), config, shards)
-        self._plan = plan
+    players = Players
 
     def data(self, source: Source) -> Data:
         """At the plan's size: frames [N, H, W, C], uint8 or float32 in [-1, 1], and masks uint8 [N, H, W, M].

@@ -8,7 +8,6 @@ from siv_jax.models.siv_gan.config import Config
 from siv_jax.models.siv_gan.objectives import Draws, Players
 from siv_jax.nn import flat, image_augment
 from siv_jax.nn.frames import choose_frames, to_float
-from siv_jax.nn.precision import compute_dtype
 from siv_jax.nn.two_branch import training
 from siv_jax.nn.two_branch.discriminator import content_channels
 from siv_jax.nn.two_branch.plan import Plan
@@ -17,11 +16,7 @@ from siv_jax.nn.two_branch.plan import Plan
 class Training(training.Training):
     """The only stage of SIV-GAN (a `siv_jax.models.interface.Stage`)."""
 
-    def __init__(self, plan: Plan, config: Config, shards: int = 1):
-        """`config.batch_size` is shared out over `shards` devices."""
-        config = training.share_of(config, shards)
-        super().__init__(Players(plan, config, compute_dtype(config.model.dtype)), config, shards)
-        self._plan = plan
+    players = Players
 
     def data(self, source: Source) -> np.ndarray:
         """The frames [N, H, W, C] at the plan's size, uint8 or float32 in [-1, 1]."""

@@ -1,9 +1,11 @@
 """Training as one stage, whose step is the generator's turn, then the discriminator's."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import struct
@@ -12,9 +14,11 @@ from siv_jax.config import Config
 from siv_jax.models.interface import Tree
 from siv_jax.nn import adam
 from siv_jax.nn.ema import ema_decay, updated
+from siv_jax.nn.precision import compute_dtype
 from siv_jax.nn.shared_batch import averaging
 from siv_jax.nn.two_branch import steering
 from siv_jax.nn.two_branch.network import Network
+from siv_jax.nn.two_branch.plan import Plan
 from siv_jax.nn.two_branch.steering import Steering
 
 
@@ -48,13 +52,17 @@ class TrainState:
 class Training:
     """The only stage (a `siv_jax.models.interface.Stage`) but for its data and draws.
 
-    A subclass gives `data`, `_frames`, `_draws` and `_reals`.
+    A subclass gives `data`, `_frames`, `_draws` and `_reals`, and the class of the players.
     """
 
-    def __init__(self, players: Players, config: Config, shards: int):
-        """`config.batch_size` is that of one of `shards` devices."""
+    players: Callable[[Plan, Config, jnp.dtype], Players]
+
+    def __init__(self, plan: Plan, config: Config, shards: int = 1):
+        """`config.batch_size` is shared out over `shards` devices: of `self._config` it is what one of them has."""
+        config = dataclasses.replace(config, batch_size=config.batch_size // shards)
         self.num_steps = config.num_steps
-        self._players, self._config, self._averaged = players, config, averaging(shards)
+        self._plan, self._config, self._averaged = plan, config, averaging(shards)
+        self._players = self.players(plan, config, compute_dtype(config.model.dtype))
         rates, optim = (config.optim.lr_g, config.optim.lr_d), config.optim
         self._optimizers = [adam.make_optimizer(rate, optim.beta1, optim.beta2, optim.eps) for rate in rates]
 
@@ -138,8 +146,3 @@ class Training:
             return steering.steered(now, images[-1], self._config.loss.diversity_target)
 
         return jax.lax.cond(steering.due(step), compared, lambda now: now, now)
-
-
-def share_of(config: Config, shards: int) -> Config:
-    """`config` for one of `shards` devices, which share the batch."""
-    return dataclasses.replace(config, batch_size=config.batch_size // shards)
