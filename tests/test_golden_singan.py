@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import singan_arrays as arrays
 
-from siv_jax.models.singan import walk
 from siv_jax.models.singan.objectives import Players, Still
-from siv_jax.models.singan.sampler import Sampler
+from siv_jax.models.singan.sampler import FIRST_STEP, Sampler
 from siv_jax.models.singan.step import Draws, ScaleTraining, TrainState
 from siv_jax.nn import adam, pyramid_resize
 from siv_jax.nn.gradient_penalty import gradient_penalty
+from siv_jax.nn.walk import walk
 
 # Compiling takes nearly all of these tests' time.
 QUICKLY = {"xla_backend_optimization_level": 0}
@@ -337,7 +337,7 @@ def test_golden_singan_animation(name):
     )
     still = np.zeros_like(steps[0])
     still[: weights["z_star"].size] = weights["z_star"].ravel()
-    noise = walk.frames(still, steps, weights["z_star"].size, 0.1, 0.85)
+    noise = walk(still, steps, weights["z_star"].size, FIRST_STEP, 0.1, 0.85)
     images = compiled(lambda weights, noise: sampler.draw(weights, noise), weights, noise).images
     levels = np.clip((np.asarray(images) + 1) / 2, 0, 1) * 255
     assert np.mean(np.abs(levels - frames) > 1.001) < 0.01

@@ -1,6 +1,5 @@
 """Samples of ConSinGAN (a `siv_jax.models.interface.Sampler`)."""
 
-import itertools
 import math
 
 import jax
@@ -11,11 +10,12 @@ from siv_jax.errors import UserError
 from siv_jax.models.consingan import first_noise, parts
 from siv_jax.models.consingan.config import ModelConfig
 from siv_jax.models.consingan.plan import Plan, Size
-from siv_jax.models.consingan.walk import walk
 from siv_jax.models.interface import Samples
 from siv_jax.nn import flat, numbered_noise, pyramid_resize
 from siv_jax.nn.frames import frame_of_each
+from siv_jax.nn.walk import walk
 
+FIRST_STEP = 0.01  # share of new noise in the first position of a walk
 _OF_IMAGES = ("harmonization", "editing")
 
 
@@ -92,9 +92,9 @@ class Sampler:
         fixed = [np.asarray(noise) for noise in weights["fixed"]]
         fixed[0] = fixed[0][rng.integers(len(fixed[0]))]
         fixed += [np.zeros(shape, np.float32) for shape in shapes[len(fixed) :]]
-        draws = ([rng.standard_normal(shape, np.float32) for shape in shapes] for _ in itertools.count())
-        frames = walk(fixed, draws, start_scale, strength, smoothness)
-        return np.stack([np.concatenate([z.ravel() for z in frame]) for frame in itertools.islice(frames, count)])
+        draws = [[rng.standard_normal(shape, np.float32) for shape in shapes] for _ in range(count + 1)]
+        steps, start = np.stack(list(map(flat.joined, draws))), sum(map(math.prod, shapes[:start_scale]))
+        return walk(flat.joined(fixed), steps, start, *map(np.float32, (FIRST_STEP, strength, smoothness)))
 
     def stage_sizes(self, size: Size | None = None) -> list[Size]:
         """(height, width) of every stage's pictures, for samples of `size`: scaled as the last one, truncated."""

@@ -8,12 +8,14 @@ import numpy as np
 
 from siv_jax.errors import UserError
 from siv_jax.models.interface import Samples
-from siv_jax.models.singan import walk
 from siv_jax.models.singan.chain import Chain
 from siv_jax.models.singan.config import ModelConfig
 from siv_jax.models.singan.plan import Plan, Size, enlarging_steps
 from siv_jax.nn import flat, numbered_noise, pyramid_resize
 from siv_jax.nn.frames import frame_of_each
+from siv_jax.nn.walk import walk
+
+FIRST_STEP = 0.05  # share of new noise in the first position of a walk
 
 
 class Sampler:
@@ -73,12 +75,12 @@ class Sampler:
     def animation(
         self, weights: dict, seed: int, count: int, start_scale: int, strength: float, smoothness: float
     ) -> np.ndarray:
-        """float32 [count, length]: noise of a walk about z*, of a clip that of some frame, see `walk.frames`."""
+        """float32 [count, length]: noise of a walk about z*, of a clip that of some frame, see `walk`."""
         steps, z_star = self.noise(seed, 0, count + 1), np.asarray(weights["z_star"])
         still, chosen = np.zeros_like(steps[0]), np.random.default_rng([seed, count]).integers(len(z_star))
         still[: z_star[0].size] = np.ravel(z_star[chosen])
         start = sum(map(math.prod, self._shapes(None)[:start_scale]))
-        return walk.frames(still, steps, start, strength, smoothness)
+        return walk(still, steps, start, FIRST_STEP, strength, smoothness)
 
     def split(self, noise: jax.Array, size: Size | None = None) -> list[jax.Array]:
         """Noise [n, length] as that of each scale, [n, h, w, C]."""
