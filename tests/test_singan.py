@@ -78,7 +78,7 @@ def test_pictures_without_a_pyramid_are_refused(size, words):
 
 def test_a_batch_that_cannot_be_shared_is_refused():
     family = registry.get("singan")
-    with pytest.raises(UserError, match="batch_size 1 cannot be shared by 4 devices: train on one with --devices 1"):
+    with pytest.raises(UserError, match="batch_size 1 does not divide over 4 devices: the nearest that does is 4"):
         family.stages(config(), plan(188, 250), 4)
 
 

@@ -9,7 +9,7 @@ from siv_jax.models.consingan.original_weights import import_weights as import_w
 from siv_jax.models.consingan.plan import Plan, make_plan
 from siv_jax.models.consingan.sampler import Sampler
 from siv_jax.models.consingan.stage import Stage
-from siv_jax.nn.shared_draws import require_equal_shares
+from siv_jax.nn.shared_batch import require_equal_shares
 
 title = "ConSinGAN"
 inputs = frozenset({"image"})

@@ -9,7 +9,7 @@ from siv_jax.models.singan.plan import Plan, make_plan
 from siv_jax.models.singan.sampler import Sampler
 from siv_jax.models.singan.step import ScaleTraining
 from siv_jax.nn import flat
-from siv_jax.nn.shared_draws import require_equal_shares
+from siv_jax.nn.shared_batch import require_equal_shares
 
 title = "SinGAN"
 inputs = frozenset({"image"})
