@@ -7,9 +7,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from siv_jax.models.fastgan.blocks import Conv, DownBlock, HalvingBlock, SkipExcitation, UpBlock, leaky_relu
+from siv_jax.models.fastgan.blocks import Conv, DownBlock, HalvingBlock, SkipExcitation, UpBlock
 from siv_jax.models.fastgan.config import ModelConfig
 from siv_jax.models.fastgan.plan import Plan, discriminator_width
+from siv_jax.nn.activations import leaky_relu
 from siv_jax.nn.batch_norm import BatchNorm
 from siv_jax.nn.convolution import small_conv2d
 

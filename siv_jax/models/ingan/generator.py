@@ -9,7 +9,8 @@ import numpy as np
 
 from siv_jax.models.ingan import canvas
 from siv_jax.models.ingan.canvas import Extent
-from siv_jax.models.ingan.layers import conv_norm, conv_shapes, leaky_relu
+from siv_jax.models.ingan.layers import conv_norm, conv_shapes
+from siv_jax.nn.activations import leaky_relu
 from siv_jax.nn.convolution import conv2d_valid, upsample_conv2d
 
 _WIDE = 7  # side of the first and the last kernel

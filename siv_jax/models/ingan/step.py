@@ -11,10 +11,11 @@ from flax import struct
 from siv_jax.data import Source
 from siv_jax.models.ingan import crop_swap, discriminator, transform
 from siv_jax.models.ingan.config import Config
+from siv_jax.models.ingan.network import normalized_part
 from siv_jax.models.ingan.objectives import Metrics, Players
 from siv_jax.models.ingan.plan import Plan
 from siv_jax.models.ingan.transform import Transform
-from siv_jax.nn import adam
+from siv_jax.nn import adam, flat, spectral_norm
 from siv_jax.nn.frames import choose_frames, to_float
 from siv_jax.nn.shared_batch import averaging
 
@@ -53,7 +54,8 @@ class Training:
         rng = np.random.Generator(np.random.Philox(int(key[1])))
         networks = self._players.generator, self._players.discriminator
         params = [network.init_params(rng) for network in networks]
-        vectors = [network.init_vectors(own, rng) for network, own in zip(networks, params, strict=True)]
+        vectors = [flat.joined(spectral_norm.init(normalized_part(tree), rng)) for tree in params]
+        params = list(map(flat.joined, params))
         return TrainState(
             params_g=params[0],
             params_d=params[1],

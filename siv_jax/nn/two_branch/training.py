@@ -12,7 +12,7 @@ from flax import struct
 
 from siv_jax.config import Config
 from siv_jax.models.interface import Tree
-from siv_jax.nn import adam
+from siv_jax.nn import adam, flat, spectral_norm
 from siv_jax.nn.ema import ema_decay, updated
 from siv_jax.nn.precision import compute_dtype
 from siv_jax.nn.shared_batch import averaging
@@ -79,13 +79,12 @@ class Training:
         raise NotImplementedError
 
     def init(self, key: np.ndarray, data: Tree, previous: None = None) -> TrainState:
-        """The state before the first step, as numpy arrays; see `Network.init`."""
+        """The state before the first step, as numpy arrays; see `Network.init_params`."""
         rng = np.random.Generator(np.random.Philox(int(key[1])))
         networks, loss = (self._players.generator, self._players.discriminator), self._config.loss
-        params_g, params_d = (network.init_params(rng) for network in networks)
-        vectors_g, vectors_d = (
-            network.init_vectors(params, rng) for network, params in zip(networks, (params_g, params_d), strict=True)
-        )
+        params = [network.init_params(rng) for network in networks]
+        vectors_g, vectors_d = (flat.joined(spectral_norm.init(tree, rng)) for tree in params)
+        params_g, params_d = map(flat.joined, params)
         return TrainState(
             params_g=params_g,
             params_d=params_d,
