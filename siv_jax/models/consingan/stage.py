@@ -200,7 +200,7 @@ class Stage:
     def at_stage(self, frame: np.ndarray, number: int) -> np.ndarray:
         """A frame [H, W, C], or any picture that takes its place, as [1, h, w, C] at the size of stage `number`."""
         plan, as_run = self._plan, self._config.model.as_run
-        picture = pyramid_resize.by_factor(as_float(frame)[None], plan.first_factor, as_run)
+        picture = pyramid_resize.by_factor(pyramid_resize.as_float(frame)[None], plan.first_factor, as_run)
         if number == plan.num_stages - 1:
             return picture
         return pyramid_resize.by_factor(picture, plan.factors[number], as_run)
@@ -209,8 +209,3 @@ class Stage:
 def _reconstructing(first: jax.Array, fixed: list[jax.Array]) -> list[jax.Array]:
     """Noises of the reconstruction for `first` [B, h, w, C] at stage 0."""
     return [first, *(jnp.broadcast_to(noise, (len(first), *noise.shape)) for noise in fixed[1:])]
-
-
-def as_float(frame: np.ndarray) -> np.ndarray:
-    """uint8 0 to 255 to float32 -1 to 1, so that each level keeps its place; float frames pass as they are."""
-    return (frame.astype(np.float32) / np.float32(255) - np.float32(0.5)) * 2 if frame.dtype == np.uint8 else frame

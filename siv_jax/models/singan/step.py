@@ -93,7 +93,7 @@ class ScaleTraining:
             z_star = rng.standard_normal((len(data), *shape), np.float32)
             coarser = np.zeros(data.shape, np.float32)
         else:
-            below, z_star = weights_of(previous)["scales"], previous.z_star
+            below, z_star = self.weights(previous)["scales"], previous.z_star
             coarser, amplitudes = jax.jit(self._entered)(below, previous.amplitudes, z_star, data)
         return TrainState(
             below=below,
@@ -147,7 +147,8 @@ class ScaleTraining:
 
     def weights(self, state: TrainState) -> dict:
         """The generators so far, with what reconstructs the frames."""
-        return weights_of(state)
+        newest = {"params": state.params_g, "stats": state.stats_g}
+        return {"scales": [*state.below, newest], "amplitudes": state.amplitudes, "z_star": state.z_star}
 
     def _still(self, state: TrainState, reals: jax.Array, draws: Draws) -> Still:
         """Of the step's frame."""
@@ -213,9 +214,3 @@ class ScaleTraining:
         x = self._players.still_input(still)
         stats_g = updated_stats(state.stats_g, self._players.generator.in_training(state.params_g, x)[1].mean(0))
         return state.replace(stats_g=jnp.where(due, stats_g, state.stats_g))
-
-
-def weights_of(state: TrainState) -> dict:
-    """What sampling needs of a state; nothing is computed."""
-    newest = {"params": state.params_g, "stats": state.stats_g}
-    return {"scales": [*state.below, newest], "amplitudes": state.amplitudes, "z_star": state.z_star}
