@@ -61,7 +61,7 @@ def start(training: Training, stage: int, vectors: dict, params_d: np.ndarray, a
         vectors = vectors | {f"body_{stage}": vectors[f"body_{stage - 1}"]}
         amplitude = this.amplitude(vectors, training.fixed(stage), amplitudes, training.reals[stage])
         amplitudes = np.append(amplitudes, amplitude)
-    return this.beginning(vectors, params_d, training.fixed(stage), amplitudes)
+    return this.with_new_optimizers(vectors, params_d, training.fixed(stage), amplitudes)
 
 
 @functools.cache

@@ -17,7 +17,9 @@ from siv_jax.data.resize import resize
 _STEP = 2 ** (1 / 3)  # largest factor of one step
 _AROUND = 3  # how far from the same place patches are looked for, in pixels of the photo
 _PATCH = 5
-_DETAIL = 0.5  # share of it that is added: by measurement on halved photos, 0.7 dB above bicubic; all of it is below
+# Share of the detail that is added. Halved photos are restored 0.7 dB better so than by bicubic resizing; with all of
+# the detail they are restored worse than by it.
+_DETAIL = 0.5
 _CORRECTIONS = 1  # of the picture by what it should become when it is brought down again
 
 

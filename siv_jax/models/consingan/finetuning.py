@@ -65,7 +65,7 @@ class FineTuning(Stage):
         """The trained run's weights, with new optimizers. Raises UserError: they are not there any more."""
         weights, _ = checkpoint.restore_weights(Path(self._given.workdir) / layout.CHECKPOINTS)
         fixed, amplitudes = weights["fixed"], weights["amplitudes"]
-        return self.beginning(weights["generator"], weights["discriminator"], fixed, amplitudes)
+        return self.with_new_optimizers(weights["generator"], weights["discriminator"], fixed, amplitudes)
 
     def _first_noise(self, data: dict[str, jax.Array], draws: Draws) -> jax.Array:
         return first_noise.of_image(data["image"], draws.noises[0], self._config.model.mode)

@@ -78,7 +78,7 @@ class Stage:
             fixed = [*previous.fixed, rng.standard_normal(self._shapes[-1], np.float32)]
             amplitude = self.amplitude(vectors, fixed, previous.amplitudes, data["real"])
             amplitudes = jnp.append(previous.amplitudes, amplitude)
-        return self.beginning(vectors, params_d, fixed, amplitudes)
+        return self.with_new_optimizers(vectors, params_d, fixed, amplitudes)
 
     def step(
         self, state: TrainState, data: dict[str, jax.Array], key: jax.Array, step: jax.Array
@@ -171,8 +171,8 @@ class Stage:
         """The frames of a step: as many as samples, but the only one there is just once."""
         return choose_frames(draws.frames, frames, self._batch if len(frames) > 1 else 1)
 
-    def beginning(self, vectors, params_d, fixed, amplitudes) -> TrainState:
-        """The state of given weights before the first step: with new optimizers."""
+    def with_new_optimizers(self, vectors, params_d, fixed, amplitudes) -> TrainState:
+        """The state of given weights before the first step."""
         trained = {name: vectors[name] for name in self._shares}
         opt_g = adam.initial(self._optimizer_g, trained)
         opt_d = adam.initial(self._optimizer_d, params_d)
