@@ -21,7 +21,7 @@ def walk(
       start: values before it stay still.
       first: share of u(0) in the first position.
       strength, smoothness: alpha, how strongly each frame is drawn back to z*, and beta, how much of its last move a
-        frame keeps. All three are Python's floats, or of numpy, whose complements are then rounded to float32.
+        frame keeps. With all three as np.float32, 1 - alpha and the like are rounded to float32 before they are used.
     """
     before, now = still, (1 - first) * still + first * steps[0]
     found = []

@@ -94,7 +94,8 @@ class Sampler:
         fixed += [np.zeros(shape, np.float32) for shape in shapes[len(fixed) :]]
         draws = [[rng.standard_normal(shape, np.float32) for shape in shapes] for _ in range(count + 1)]
         steps, start = np.stack(list(map(flat.joined, draws))), sum(map(math.prod, shapes[:start_scale]))
-        return walk(flat.joined(fixed), steps, start, *map(np.float32, (FIRST_STEP, strength, smoothness)))
+        shares = map(np.float32, (FIRST_STEP, strength, smoothness))  # as run: 1 - a share is rounded to float32, too
+        return walk(flat.joined(fixed), steps, start, *shares)
 
     def stage_sizes(self, size: Size | None = None) -> list[Size]:
         """(height, width) of every stage's pictures, for samples of `size`: scaled as the last one, truncated."""
