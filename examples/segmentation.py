@@ -23,6 +23,7 @@ from siv_jax.cli import process
 from siv_jax.config import DataConfig
 from siv_jax.data import open_source
 from siv_jax.data.masks import UNLABELLED
+from siv_jax.data.resize import limited
 from siv_jax.errors import UserError
 from siv_jax.metrics.masks import mean_iou
 from siv_jax.nn import image_augment
@@ -103,7 +104,7 @@ def compared(given: argparse.Namespace) -> dict:
     model, source = siv_jax.load(given.workdir), layout.load_source(given.workdir)
     if source.masks is None:
         raise UserError(f"{given.workdir} is no run with masks: train one with --config masks")
-    height, width = rendering.shrunk_size(source.size, given.longest)
+    height, width = limited(source.size, given.longest)
     if min(height, width) < SMALLEST:
         raise UserError(f"pictures of {width}x{height}: the network needs {SMALLEST} pixels a side, raise --longest")
     rendered = list(model.rendered(given.pairs, size=f"{width}x{height}"))

@@ -1,5 +1,6 @@
 """Edits with a trained model: python -m siv_jax.edit --workdir runs/x --task harmonize --image naive.png --out DIR"""
 
+import functools
 from pathlib import Path
 
 from siv_jax.cli import process
@@ -8,14 +9,9 @@ from siv_jax.cli import process
 def main(argv: list[str]) -> int:
     """Runs the command; returns its exit code."""
     given = _parse(argv)
-    from tqdm import tqdm
-
     from siv_jax import api
 
-    def progress(made, count):
-        return tqdm(made, total=count, unit="picture", dynamic_ncols=True, disable=count == 1)
-
-    for line in api.edit(**given, progress=progress):
+    for line in api.edit(**given, progress=functools.partial(process.bar, alone=False)):
         print(line)
     return 0
 

@@ -13,6 +13,7 @@ from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.report import run_page
 from siv_jax.sampling import pictures
+from siv_jax.web.studio import enlarged
 from siv_jax.workdir import layout, logs
 
 # Pictures from one sample of a walk to the next: enough to see where it goes, few enough to draw at once.
@@ -148,8 +149,6 @@ def offer(path: Path) -> None:
 
 def _png(image: np.ndarray) -> bytes:
     """uint8 [H, W, 3] as PNG; small pictures are enlarged, as browsers would blur them."""
-    picture = Image.fromarray(image)
-    times = max(1, 320 // max(picture.size))
     buffer = io.BytesIO()
-    picture.resize((picture.width * times, picture.height * times), Image.Resampling.BICUBIC).save(buffer, format="PNG")
+    Image.fromarray(enlarged(image, 320)).save(buffer, format="PNG")
     return buffer.getvalue()

@@ -9,14 +9,9 @@ from siv_jax.cli import process
 def main(argv: list[str]) -> int:
     """Runs the command; returns its exit code."""
     given = _parse(argv)
-    from tqdm import tqdm
-
     from siv_jax import api
 
-    def progress(samples, count):
-        return tqdm(samples, total=count, unit="picture", dynamic_ncols=True)
-
-    for line in api.render(**given, progress=progress):
+    for line in api.render(**given, progress=process.bar):
         print(line)
     return 0
 

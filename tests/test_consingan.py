@@ -226,7 +226,7 @@ def test_devices_average_the_gradients():
             assert np.mean(np.abs(one[0] - other)) < 1e-5
     for name, value in losses.items():
         np.testing.assert_allclose(np.mean(parted[name]), value, rtol=1e-4, atol=1e-5)
-    with pytest.raises(UserError, match="cannot be shared by 2 devices"):
+    with pytest.raises(UserError, match="does not divide over 2 devices"):
         FAMILY.stages(consingan_runs.config(), plan, 2)
 
 

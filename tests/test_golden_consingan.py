@@ -1,6 +1,7 @@
 """Parity with the original ConSinGAN: whole trainings from its draws, and everything else that its arrays hold."""
 
 import functools
+import math
 import re
 
 import consingan_arrays as arrays_of
@@ -14,10 +15,10 @@ from consingan_arrays import Training, discriminator, generator, load, nhwc, tra
 from siv_jax.models.consingan import parts, tile_shuffle
 from siv_jax.models.consingan.config import ModelConfig
 from siv_jax.models.consingan.plan import make_plan
-from siv_jax.models.consingan.sampler import Sampler, scaled_sizes
+from siv_jax.models.consingan.sampler import FIRST_STEP, Sampler, scaled_sizes
 from siv_jax.models.consingan.stage import AMPLITUDE
-from siv_jax.models.consingan.walk import walk
 from siv_jax.nn import adam, flat, pyramid_resize
+from siv_jax.nn.walk import walk
 
 NAMES = golden_files.names(arrays_of.belongs)
 TRAININGS = [(name, key) for name in NAMES for key in trainings(name)]
@@ -60,7 +61,7 @@ def start(training: Training, stage: int, vectors: dict, params_d: np.ndarray, a
         vectors = vectors | {f"body_{stage}": vectors[f"body_{stage - 1}"]}
         amplitude = this.amplitude(vectors, training.fixed(stage), amplitudes, training.reals[stage])
         amplitudes = np.append(amplitudes, amplitude)
-    return this.beginning(vectors, params_d, training.fixed(stage), amplitudes)
+    return this.with_new_optimizers(vectors, params_d, training.fixed(stage), amplitudes)
 
 
 @functools.cache
@@ -289,16 +290,18 @@ def test_golden_consingan_animation(name, key):
     )
     fixed = training.fixed(len(training.stages) - 1)
     fixed = [fixed[0], *(noise[None] for noise in fixed[1:])]
-    count = 0
-    for ours, theirs in zip(walk(fixed, iter(draws), int(start), strength, smoothness), frames, strict=True):
-        picture = np.asarray(sampling(name, key)(ours))[0]
+    shapes = [noise.shape for noise in fixed]
+    unmoved = sum(map(math.prod, shapes[: int(start)]))
+    steps, scalars = np.stack(list(map(flat.joined, draws))), map(np.float32, (FIRST_STEP, strength, smoothness))
+    walked = walk(flat.joined(fixed), steps, unmoved, *scalars)
+    assert len(walked) > 1
+    for ours, theirs in zip(walked, frames, strict=True):
+        picture = np.asarray(sampling(name, key)(flat.cut(ours, shapes)))[0]
         if "uint8" in about:  # truncated
             difference = np.abs(np.trunc(255 * np.clip((picture + 1) / 2, 0, 1)) - theirs.astype(np.float64))
             assert difference.max() <= 1 and difference.mean() < 0.01
         else:
             np.testing.assert_allclose(picture, theirs, rtol=0, atol=1e-4)
-        count += 1
-    assert count > 1
 
 
 @pytest.mark.parametrize("name", with_prefix("editing/"))

@@ -12,9 +12,9 @@ import pytest
 from siv_jax.models.fastgan import original_weights
 from siv_jax.models.fastgan.config import AugmentConfig, Config, LossConfig, ModelConfig
 from siv_jax.models.fastgan.objectives import Draws, Players
-from siv_jax.models.fastgan.original_weights import FIRST, kernel, uv
+from siv_jax.models.fastgan.original_weights import FIRST
 from siv_jax.models.fastgan.plan import make_plan
-from siv_jax.nn import adam, diff_augment, spectral_norm
+from siv_jax.nn import adam, diff_augment, original_tensors, spectral_norm
 from siv_jax.nn.compilation import compiler_options
 from siv_jax.nn.convolution import forced_form
 from siv_jax.nn.original_tensors import put
@@ -95,8 +95,9 @@ class Golden(golden_files.Arrays):
             path = self.discriminator_path(layer)
             if "weight_orig" in tensors:
                 weight = tensors["weight_orig"]
-                put(params, (*path, "kernel"), kernel(weight))
-                put(vectors, path, uv(tensors["weight_u"], tensors["weight_v"], weight, layer))
+                put(params, (*path, "kernel"), original_tensors.kernel(weight))
+                pair = tensors["weight_u"], tensors["weight_v"]
+                put(vectors, path, original_tensors.vectors(*pair, weight, layer))
             else:
                 put(params, (*path, "scale"), tensors["weight"])
                 put(params, (*path, "bias"), tensors["bias"])

@@ -101,13 +101,16 @@ def path_of(which: str, name: str) -> tuple[str, ...] | None:
     *layer, tensor = name.split(".")
     if tensor in ("running_mean", "running_var", "num_batches_tracked"):
         return None
+    if which == "G" and layer == ["final_block", "1"]:
+        return generator.LAST, {"weight": "kernel", "bias": "bias"}[tensor]
     if which == "G":
-        return original_weights.place(name)
-    at, norm = ("net_" + layer[1], DISCRIMINATOR[layer[2]]), layer[2] in NORMS
+        at, norm = original_weights.place(".".join(layer))
+    else:
+        at, norm = ("net_" + layer[1], DISCRIMINATOR[layer[2]]), layer[2] in NORMS
     if norm:
         return (*at, {"weight": "scale", "bias": "bias"}[tensor])
     if tensor == "bias":
-        return (*at, "bias") if layer[2] == "9" else None
+        return (*at, "bias") if which == "D" and layer[2] == "9" else None
     return (*at, {"weight_orig": "kernel", "weight_u": "u", "weight_v": "v"}[tensor])
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import singan_arrays as arrays
 
-from siv_jax.models.singan import walk
-from siv_jax.models.singan.objectives import Players, Still
-from siv_jax.models.singan.sampler import Sampler
+from siv_jax.models.singan.objectives import Players, StepFrame
+from siv_jax.models.singan.sampler import FIRST_STEP, Sampler
 from siv_jax.models.singan.step import Draws, ScaleTraining, TrainState
 from siv_jax.nn import adam, pyramid_resize
 from siv_jax.nn.gradient_penalty import gradient_penalty
+from siv_jax.nn.walk import walk
 
 # Compiling takes nearly all of these tests' time.
 QUICKLY = {"xla_backend_optimization_level": 0}
@@ -53,10 +53,10 @@ def close(found, expected, tolerance, double=None):
     np.testing.assert_allclose(found, expected, rtol=0, atol=allowed)
 
 
-def still_of(name, scale, amplitude, previous):
+def frame_of(name, scale, amplitude, previous):
     source = arrays.load(name)
     z_star = arrays.nhwc(source[f"s{scale}/z_opt"])[:, 5:-5, 5:-5, : 1 if scale == 0 else None]
-    return Still(arrays.nhwc(source[f"s{scale}/real"]), previous, z_star, np.float32(amplitude))
+    return StepFrame(arrays.nhwc(source[f"s{scale}/real"]), previous, z_star, np.float32(amplitude))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -97,22 +97,22 @@ def probed(name, scale):
     noise, alpha = arrays.nhwc(probe["noise"])[..., : 1 if scale == 0 else None], probe["alpha"].reshape(())
     nothing = np.zeros(source[f"s{scale}/real"].shape, np.float32)
     previous, restored = (arrays.nhwc(probe.get(key, nothing)) for key in ("prev", "rec_prev"))
-    still = still_of(name, scale, source[f"s{scale}/noise_amp"], restored)
+    frame = frame_of(name, scale, source[f"s{scale}/noise_amp"], restored)
     weight = config.loss.gradient_penalty
 
     def run(params_g, params_d):
-        fake, *_ = players.fake(params_g, noise, still.amplitude, previous)
-        rec, *_ = players.fake(params_g, still.z_star, still.amplitude, restored)
-        of_d, metrics_d = jax.grad(players.discriminator_objective, has_aux=True)(params_d, still.real, fake, alpha)
+        fake, *_ = players.fake(params_g, noise, frame.amplitude, previous)
+        rec, *_ = players.fake(params_g, frame.z_star, frame.amplitude, restored)
+        of_d, metrics_d = jax.grad(players.discriminator_objective, has_aux=True)(params_d, frame.real, fake, alpha)
         of_g, (metrics_g, *_) = jax.grad(players.generator_objective, has_aux=True)(
-            params_g, params_d, still, noise, previous
+            params_g, params_d, frame, noise, previous
         )
         of_penalty = jax.grad(
             lambda params_d: (
-                weight * gradient_penalty(functools.partial(judged, players, params_d), still.real, fake, alpha)
+                weight * gradient_penalty(functools.partial(judged, players, params_d), frame.real, fake, alpha)
             )
         )(params_d)
-        maps = [judged(players, params_d, images) for images in (still.real, fake)]
+        maps = [judged(players, params_d, images) for images in (frame.real, fake)]
         pictures = {"G_fake": fake, "G_rec": rec, "D_real": maps[0], "D_fake": maps[1]}
         return pictures, metrics_d | metrics_g, {"grad_D": of_d, "grad_G": of_g, "grad_gp/D": of_penalty}
 
@@ -337,7 +337,7 @@ def test_golden_singan_animation(name):
     )
     still = np.zeros_like(steps[0])
     still[: weights["z_star"].size] = weights["z_star"].ravel()
-    noise = walk.frames(still, steps, weights["z_star"].size, 0.1, 0.85)
+    noise = walk(still, steps, weights["z_star"].size, FIRST_STEP, 0.1, 0.85)
     images = compiled(lambda weights, noise: sampler.draw(weights, noise), weights, noise).images
     levels = np.clip((np.asarray(images) + 1) / 2, 0, 1) * 255
     assert np.mean(np.abs(levels - frames) > 1.001) < 0.01

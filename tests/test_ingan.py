@@ -14,9 +14,11 @@ from siv_jax import config as config_lib
 from siv_jax.errors import UserError
 from siv_jax.models.ingan import canvas, discriminator, family, geometry, transform
 from siv_jax.models.ingan.config import Config
+from siv_jax.models.ingan.network import normalized_part
 from siv_jax.models.ingan.objectives import Players
 from siv_jax.models.ingan.plan import make_plan, scales_seen
 from siv_jax.models.ingan.step import Training
+from siv_jax.nn import flat, spectral_norm
 from siv_jax.nn.compilation import compiler_options
 from siv_jax.train import step_shapes
 
@@ -75,7 +77,8 @@ def objectives():
     players, rng = Players(plan, settings), np.random.default_rng(0)
     networks = players.generator, players.discriminator
     params = [network.init_params(rng) for network in networks]
-    vectors = [network.init_vectors(own, rng) for network, own in zip(networks, params, strict=True)]
+    vectors = [flat.joined(spectral_norm.init(normalized_part(tree), rng)) for tree in params]
+    params = list(map(flat.joined, params))
     crops, noise = pixels(2, 24, 24, 3), 0.01 * pixels(2, 24, 24, 3, seed=2)
     shifts, weights = jnp.array([0.2, -0.1], jnp.float32), jnp.array([0.7, 0.3], jnp.float32)
 

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import tiny_trainer
 
-from siv_jax.models.siv_gan import network
-from siv_jax.models.siv_gan.sampler import Sampler
+from siv_jax.models.siv_gan import family, network
 from siv_jax.nn.two_branch.losses import pairwise_l1
 from siv_jax.nn.two_branch.training import TrainState
 
@@ -22,7 +21,7 @@ def trained(**changes) -> tuple[tiny_trainer.Tiny, list[TrainState]]:
 
 def colour_distance(run: tiny_trainer.Tiny, state: TrainState) -> float:
     """Mean absolute difference of the channels' means between samples and picture, both in [-1, 1]."""
-    sampler = Sampler(run.plan, run.config.model)
+    sampler = family.sampler(run.config, run.plan)
     images = jax.jit(sampler.draw)(run.stage.weights(state), sampler.noise(0, 0, 16)).images
     picture = run.frames.astype(np.float32) / 127.5 - 1
     return float(np.abs(images.mean((0, 1, 2)) - picture.mean((0, 1, 2))).mean())
@@ -31,7 +30,7 @@ def colour_distance(run: tiny_trainer.Tiny, state: TrainState) -> float:
 def spread(run: tiny_trainer.Tiny, states: list[TrainState]) -> list[float]:
     """Eq. 4 of the averaged weights of each: mean absolute difference of the features of pairs of samples."""
     generator = network.generator(run.plan, run.config.model)
-    latents = Sampler(run.plan, run.config.model).noise(0, 0, 16)
+    latents = family.sampler(run.config, run.plan).noise(0, 0, 16)
 
     @jax.jit
     def of_one(params, vectors):

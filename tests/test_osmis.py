@@ -9,6 +9,7 @@ import pytest
 
 from siv_jax.models.osmis import family, layout_augment, losses, networks, objectives, pair_augment
 from siv_jax.models.osmis.config import Config, ModelConfig
+from siv_jax.nn import flat, spectral_norm
 from siv_jax.nn.two_branch.plan import make_plan
 
 
@@ -27,8 +28,8 @@ def test_the_mask_alone_reaches_the_content_branch():
     model = ModelConfig(ch_d=8, num_blocks_d=3, num_blocks_low_level=2)
     made = plan(48, 64, model)
     network, rng = networks.make_discriminator(made, model), np.random.default_rng(0)
-    params = network.init_params(rng)
-    vectors = network.init_vectors(params, rng)
+    tree = network.init_params(rng)
+    params, vectors = flat.joined(tree), flat.joined(spectral_norm.init(tree, rng))
     images = [rng.uniform(-1, 1, (2, 48 >> i, 64 >> i, 3)).astype(np.float32) for i in (1, 0)]
     masks = rng.uniform(0, 1, (2, 2, *networks.feature_size(made), 3)).astype(np.float32)
     apply = jax.jit(network.apply)

@@ -101,14 +101,17 @@ def test_arrays_of_other_channels(channels, settings):
 
 
 def test_patches_come_from_the_nearest_frame():
-    frames = np.concatenate([photo_of(24, 30, seed=5) * 0.2 + shift for shift in (-0.7, 0.0, 0.7)]).astype(np.float32)
-    renderer = Renderer(frames, (24, 30), rough_size=(18, 24), frames=1, settings=EXACT)
+    frames = np.concatenate([photo_of(24, 30, seed=5) * 0.2 + shift for shift in (-0.7, -0.35, 0.0, 0.35, 0.7)])
+    frames = frames.astype(np.float32)
+    renderer = Renderer(frames, (24, 30), rough_size=(18, 24), settings=EXACT)
+    assert renderer.frames == 1
     found = renderer(pyramid.resize(frames, (18, 24)))
     np.testing.assert_allclose(found, frames, atol=0.02)
-    everything = Renderer(frames, (24, 30), rough_size=(18, 24), settings=EXACT)
+    few = frames[::2]
+    everything = Renderer(few, (24, 30), rough_size=(18, 24), settings=EXACT)
     assert everything.frames == 3
-    assert (renderer.matches(pyramid.resize(frames, (18, 24)))[..., 0] == np.arange(3)[:, None, None]).all()
-    np.testing.assert_allclose(everything(pyramid.resize(frames[2:], (18, 24))), frames[2:], atol=0.02)
+    assert (renderer.matches(pyramid.resize(frames, (18, 24)))[..., 0] == np.arange(5)[:, None, None]).all()
+    np.testing.assert_allclose(everything(pyramid.resize(few[2:], (18, 24))), few[2:], atol=0.02)
 
 
 def test_masks_ride_along():

@@ -24,7 +24,6 @@ def test_the_example_of_the_method():
     plan = plan_of(480, 854, 330)
     assert (plan.height, plan.width, plan.noise_height, plan.noise_width) == (192, 320, 3, 5)
     assert (plan.num_blocks_g, plan.num_blocks_d, plan.num_blocks_low_level) == (7, 7, 3)
-    assert plan.num_blocks_branch == 4
 
 
 @pytest.mark.parametrize(
@@ -104,8 +103,8 @@ def test_shapes_trace_through_both_networks(height, width):
         assert fine.shape[1:3] == (2 * coarse.shape[1], 2 * coarse.shape[2])
     assert {part: len(maps) for part, maps in logits.items()} == {
         "low_level": plan.num_blocks_low_level,
-        "content": plan.num_blocks_branch,
-        "layout": plan.num_blocks_branch,
+        "content": plan.num_blocks_d - plan.num_blocks_low_level,
+        "layout": plan.num_blocks_d - plan.num_blocks_low_level,
     }
     sides = [plan.height, plan.width]
     for logit in logits["low_level"] + logits["layout"]:
@@ -153,7 +152,7 @@ def test_a_small_picture_is_never_enlarged_before_the_plan():
 def test_low_level_blocks_can_be_swept(low_level):
     """Table 6: 1 to 6 of 7."""
     plan = plan_of(185, 330, num_blocks_low_level=low_level)
-    assert (plan.num_blocks_low_level, plan.num_blocks_branch) == (low_level, 7 - low_level)
+    assert (plan.num_blocks_low_level, plan.num_blocks_d) == (low_level, 7)
 
 
 @pytest.mark.parametrize(

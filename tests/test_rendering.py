@@ -10,9 +10,10 @@ import toy_runs
 from PIL import Image
 
 from siv_jax import api, render, sample
+from siv_jax.data.resize import limited
 from siv_jax.errors import UserError
 from siv_jax.sampling import rendering
-from siv_jax.sampling.rendering import parse_size, shrunk_size
+from siv_jax.sampling.rendering import parse_size
 from siv_jax.workdir import layout
 
 SIZE = (30, 40)  # height, width of the photo
@@ -131,7 +132,7 @@ def test_sizes_that_are_none(text):
 
 
 def test_large_photos_are_rendered_smaller():
-    assert shrunk_size((3000, 4000), 1024) == (768, 1024) and shrunk_size((30, 40), 1024) == (30, 40)
+    assert limited((3000, 4000), 1024) == (768, 1024) and limited((30, 40), 1024) == (30, 40)
 
 
 @pytest.mark.parametrize(

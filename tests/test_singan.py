@@ -78,7 +78,7 @@ def test_pictures_without_a_pyramid_are_refused(size, words):
 
 def test_a_batch_that_cannot_be_shared_is_refused():
     family = registry.get("singan")
-    with pytest.raises(UserError, match="batch_size 1 cannot be shared by 4 devices: train on one with --devices 1"):
+    with pytest.raises(UserError, match="batch_size 1 does not divide over 4 devices: the nearest that does is 4"):
         family.stages(config(), plan(188, 250), 4)
 
 
@@ -124,9 +124,9 @@ def test_a_step_has_one_frame_of_a_clip_rebuilt_from_its_own_noise():
     for number in range(12):
         draws = draw(jax.random.key(number))
         chosen = int(np.argmin(draws.frames))
-        still = stages[0]._still(state, below, draws)
-        np.testing.assert_array_equal(still.real[0], below[chosen])
-        np.testing.assert_array_equal(still.z_star[0], state.z_star[chosen])
+        frame = stages[0]._step_frame(state, below, draws)
+        np.testing.assert_array_equal(frame.real[0], below[chosen])
+        np.testing.assert_array_equal(frame.z_star[0], state.z_star[chosen])
         seen.add(chosen)
     assert seen == {0, 1, 2} and draws.z_star.shape == state.z_star.shape
     entered = stages[1].init(KEY, above, state.replace(params_g=20 * state.params_g))  # 20: as if it had learnt

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from siv_jax.models.siv_gan.config import LossConfig
+from siv_jax.nn import gan_losses
 from siv_jax.nn.two_branch import losses
 
 RNG = np.random.default_rng(0)
@@ -21,6 +22,7 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-np.float64(x)))
 
 
+KINDS = gan_losses.REAL, gan_losses.FAKE, gan_losses.GENERATOR
 # kind -> (real, fake, generator) per logit.
 DEFINITIONS = {
     "bce": (lambda x: -np.log(sigmoid(x)), lambda x: -np.log(1 - sigmoid(x)), lambda x: -np.log(sigmoid(x))),
@@ -38,9 +40,8 @@ WEIGHTS = {
 @pytest.mark.parametrize("kind", DEFINITIONS)
 def test_adversarial_losses(kind, balance):
     config = LossConfig(adversarial=kind, balance=balance)
-    functions = (losses.real_loss, losses.fake_loss, losses.generator_loss)
-    for function, definition in zip(functions, DEFINITIONS[kind], strict=True):
-        ours = function(LOGITS, config, N_D)
+    for kinds, definition in zip(KINDS, DEFINITIONS[kind], strict=True):
+        ours = losses.by_part(LOGITS, kinds, config, N_D)
         assert set(ours) == set(LOGITS)
         for part, maps in LOGITS.items():
             expected = WEIGHTS[balance][part] * sum(np.mean(definition(logit)) for logit in maps)
@@ -51,15 +52,15 @@ def test_adversarial_losses(kind, balance):
 @pytest.mark.parametrize("size", [-200.0, 200.0])
 def test_certain_logits_give_finite_losses(kind, size):
     logits = {"content": [np.full((1, 1, 1, 1), size, np.float32)]}
-    for function in (losses.real_loss, losses.fake_loss, losses.generator_loss):
-        assert np.isfinite(function(logits, LossConfig(adversarial=kind), 1)["content"])
+    for kinds in KINDS:
+        assert np.isfinite(losses.by_part(logits, kinds, LossConfig(adversarial=kind), 1)["content"])
 
 
 @pytest.mark.parametrize("balance", WEIGHTS)
 def test_the_low_level_loss_can_be_left_out(balance):
     config = LossConfig(balance=balance, low_level=False)
-    with_it = losses.real_loss(LOGITS, LossConfig(balance=balance), N_D)
-    without = losses.real_loss(LOGITS, config, N_D)
+    with_it = losses.by_part(LOGITS, gan_losses.REAL, LossConfig(balance=balance), N_D)
+    without = losses.by_part(LOGITS, gan_losses.REAL, config, N_D)
     assert float(without["low_level"]) == 0.0 < float(with_it["low_level"])
     assert float(without["content"]) == float(with_it["content"])
 

@@ -12,11 +12,14 @@ from PIL import Image
 from scipy import ndimage
 
 from siv_jax.apply.pictures import Size
+from siv_jax.data.resize import resize
 
 _STEP = 2 ** (1 / 3)  # largest factor of one step
 _AROUND = 3  # how far from the same place patches are looked for, in pixels of the photo
 _PATCH = 5
-_DETAIL = 0.5  # share of it that is added: by measurement on halved photos, 0.7 dB above bicubic; all of it is below
+# Share of the detail that is added. Halved photos are restored 0.7 dB better so than by bicubic resizing; with all of
+# the detail they are restored worse than by it.
+_DETAIL = 0.5
 _CORRECTIONS = 1  # of the picture by what it should become when it is brought down again
 
 
@@ -70,6 +73,4 @@ def _voted(detail: np.ndarray, match: np.ndarray, rows: np.ndarray, columns: np.
 
 
 def _smooth(picture: np.ndarray, size: Size) -> np.ndarray:
-    bands = [Image.fromarray(np.ascontiguousarray(picture[..., band])) for band in range(picture.shape[-1])]
-    resized = [band.resize((size[1], size[0]), Image.Resampling.BICUBIC) for band in bands]
-    return np.stack([np.asarray(band) for band in resized], axis=-1)
+    return resize(picture, *size, Image.Resampling.BICUBIC)

@@ -9,6 +9,7 @@ from siv_jax.apply.made import Made
 from siv_jax.data import PixelFormat
 from siv_jax.models.interface import Samples
 from siv_jax.sampling import pair_files, pictures, sample_files
+from siv_jax.words import counted
 
 SOFT_MASK, WHOLE = "feathered_mask.png", "unblended"
 
@@ -38,7 +39,7 @@ def write(folder: Path, made: Made, name: str, pixel_format: PixelFormat, progre
         whole.mkdir(exist_ok=True)
         pictures.save_png(folder / SOFT_MASK, np.rint(made.soft * 255).astype(np.uint8)[..., None])
     sheet = sample_files.write_samples(folder, batches(), made.count, pixel_format)
-    lines = [f"{_pictures(made.count)} in {folder}, all together in {sheet}"]
+    lines = [f"{counted(made.count, 'picture')} in {folder}, all together in {sheet}"]
     if made.soft is not None:
         lines.append(f"blended with the photo by {folder / SOFT_MASK}; before that they are in {whole}")
     return [*made.notes, *lines]
@@ -51,7 +52,3 @@ def _write_animation(folder: Path, made: Made, name: str, progress: Progress) ->
     pictures.save_gif(gif, shown, made.frames_per_second)
     pictures.save_mp4(mp4, shown, made.frames_per_second)
     return [str(gif), str(mp4)]
-
-
-def _pictures(count: int) -> str:
-    return "1 picture" if count == 1 else f"{count} pictures"

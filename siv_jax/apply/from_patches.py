@@ -7,6 +7,7 @@ import numpy as np
 from siv_jax.apply import palette
 from siv_jax.apply.pictures import Size
 from siv_jax.data import Source
+from siv_jax.data.resize import limited
 from siv_jax.patches import pyramid
 from siv_jax.patches.render import Settings
 from siv_jax.sampling import rendering
@@ -24,7 +25,7 @@ _START = {"edit": 50.0, "paint": 28.0, "retarget": 28.0}
 
 def wanted_size(source: Source, size: str | None, longest: int = _LONGEST) -> Size:
     """(height, width) that `size` asks for; where it is None the photo's, of at most `longest` pixels."""
-    return rendering.shrunk_size(source.size, longest) if size is None else rendering.parse_size(size, source.size)
+    return limited(source.size, longest) if size is None else rendering.parse_size(size, source.size)
 
 
 def rendered(task: str, image: np.ndarray, source: Source, size: Size, seed: int, count: int) -> Iterator[np.ndarray]:

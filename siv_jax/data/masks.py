@@ -92,8 +92,13 @@ class Masks:
 
     def shares(self) -> np.ndarray:
         """float64 [num_classes]: the share of the labelled pixels that each class has."""
-        counts = np.bincount(self.labels.ravel(), minlength=256)[: self.format.num_classes]
-        return counts / max(1, counts.sum())
+        return shares(self.labels, self.format.num_classes)
+
+
+def shares(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """float64 [num_classes]: the share of the labelled pixels of uint8 labels that each class has."""
+    counts = np.bincount(labels.ravel(), minlength=256)[:num_classes]
+    return counts / max(1, counts.sum())
 
 
 def nearest(values: np.ndarray, height: int, width: int) -> np.ndarray:

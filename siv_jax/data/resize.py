@@ -10,14 +10,16 @@ def limited(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
 
 
-def resize(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+def resize(
+    frame: np.ndarray, height: int, width: int, how: Image.Resampling = Image.Resampling.BILINEAR
+) -> np.ndarray:
     """`frame` [H,W,C], uint8 or float32, as [height,width,C] of the same type.
 
-    Bilinear with antialiasing, in one step (as run).
+    Bilinear, or `how`, with antialiasing, in one step (as run).
     """
     if frame.shape[:2] == (height, width):
         return frame
     if frame.dtype == np.uint8 and frame.shape[2] == 3:
-        return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
+        return np.asarray(Image.fromarray(frame).resize((width, height), how))
     bands = [Image.fromarray(np.ascontiguousarray(frame[:, :, band])) for band in range(frame.shape[2])]
-    return np.stack([np.asarray(band.resize((width, height), Image.Resampling.BILINEAR)) for band in bands], axis=2)
+    return np.stack([np.asarray(band.resize((width, height), how)) for band in bands], axis=2)

@@ -4,16 +4,11 @@ from pathlib import Path
 
 import pydantic
 
-from siv_jax.errors import UserError
+from siv_jax.errors import UserError, complaint
 from siv_jax.experiments.cells import EXPERIMENT
 from siv_jax.experiments.protocol import Row
 from siv_jax.experiments.summary import Result
-
-
-class _Metric(pydantic.BaseModel):
-    value: float
-    low: float | None
-    high: float | None
+from siv_jax.metrics.record import Metric
 
 
 class _Training(pydantic.BaseModel, extra="allow"):
@@ -27,7 +22,7 @@ class _Training(pydantic.BaseModel, extra="allow"):
 class _Input(pydantic.BaseModel, extra="allow"):
     """What a row's model of one picture gave; all but the first two stands under EXPERIMENT in metrics.json."""
 
-    metrics: dict[str, _Metric | None]
+    metrics: dict[str, Metric | None]
     measured_by: str
     row_id: str
     training: _Training | None
@@ -39,7 +34,7 @@ class _Input(pydantic.BaseModel, extra="allow"):
 
 class _Row(pydantic.BaseModel):
     title: str
-    mean: dict[str, _Metric | None]
+    mean: dict[str, Metric | None]
     inputs: dict[str, _Input]
     holes: dict[str, str]
     waiting: list[str] = []
@@ -66,9 +61,7 @@ def rows(path: Path, protocol: str, wanted: dict[str, Row], inputs: set[str]) ->
     except OSError as error:
         raise UserError(f"--add {path} cannot be read: {error.strerror or error}") from None
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"--add {path} is no table in JSON ({where}: {first['msg']})") from None
+        raise UserError(f"--add {path} is no table in JSON ({complaint(error)})") from None
     if table.protocol != protocol:
         raise UserError(f"--add {path}: made under the protocol {table.protocol}; this table's is {protocol}")
     found = [row for row in table.rows if row.title in wanted]

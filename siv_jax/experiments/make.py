@@ -12,6 +12,7 @@ from siv_jax.experiments.cells import Cell
 from siv_jax.metrics import network_weights
 from siv_jax.train import estimate
 from siv_jax.train.stop_signal import StopSignal
+from siv_jax.words import counted
 
 
 def make(
@@ -90,11 +91,11 @@ def _described(asked: Table, waiting: list[Cell]) -> list[str]:
     done = sum(not one.problem and one.result() is not None for one in asked.places)
     holes = [one for one in asked.inputs if one.problem]
     runs = len({cell.run for cell in waiting if cell.run})
-    to_do = f"{len(waiting)} to do with {_number(runs, 'run')} of training"
+    to_do = f"{len(waiting)} to do with {counted(runs, 'run')} of training"
     return [
         f"table     {asked.protocol.title}; budget {asked.budget_name}, protocol {asked.id}",
         f"rows      {', '.join(titles)}",
-        f"inputs    {_number(len(asked.inputs), kind)} in {asked.data}",
+        f"inputs    {counted(len(asked.inputs), kind)} in {asked.data}",
         *(f"skipped   {one.name}: {one.problem}" for one in holes),
         f"cells     {len(asked.places)}: {done} done, {to_do}",
     ]
@@ -112,11 +113,11 @@ def _estimated(asked: Table, waiting: list[Cell], devices: int) -> tuple[probe.M
     unknown = [kind for kind in kinds if kind not in known]
     machine = probe.ask([_with_input(kinds[kind]) for kind in unknown], devices)
     known |= {kind: found for kind, found in zip(unknown, machine.seconds, strict=True) if found is not None}
-    place = f"on {_number(machine.devices, f'{machine.backend} device')}"
+    place = f"on {counted(machine.devices, f'{machine.backend} device')}"
     if not runs:
         return (
             machine,
-            f"time      no training is left to do; {_number(len(waiting), 'cell')} to draw and measure {place}",
+            f"time      no training is left to do; {counted(len(waiting), 'cell')} to draw and measure {place}",
         )
     if not known:
         return machine, f"time      unknown: no model could be timed {place}"
@@ -125,13 +126,9 @@ def _estimated(asked: Table, waiting: list[Cell], devices: int) -> tuple[probe.M
     guessed = sum(kind not in known for kind in kinds)
     others = f"; {guessed} of {len(kinds)} models are taken to be like the mean of the others" if guessed else ""
     return machine, (
-        f"time      about {estimate.in_words(total)} of training for {_number(len(runs), 'run')} {place}{others}; "
+        f"time      about {estimate.in_words(total)} of training for {counted(len(runs), 'run')} {place}{others}; "
         "compiling, drawing and measuring come on top"
     )
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _with_input(cell: Cell) -> dict:

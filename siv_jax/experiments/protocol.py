@@ -15,7 +15,7 @@ import yaml
 from siv_jax import config as config_lib
 from siv_jax.cli import config_file
 from siv_jax.config import Config
-from siv_jax.errors import UserError
+from siv_jax.errors import UserError, complaint
 from siv_jax.metrics import record
 from siv_jax.metrics.network_weights import LPIPS_FORMS, SOURCES
 
@@ -129,10 +129,7 @@ def load(path: Path) -> Protocol:
     except OSError as error:
         raise UserError(f"the protocol {path} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = error.errors()[0] if isinstance(error, pydantic.ValidationError) else {"loc": (), "msg": str(error)}
-        key = ".".join(map(str, reason["loc"]))
-        said = " ".join(reason["msg"].removeprefix("Value error, ").split())
-        raise UserError(f"{path} is no protocol of a table: {f'{key}: ' if key else ''}{said}") from None
+        raise UserError(f"{path} is no protocol of a table: {complaint(error)}") from None
     return found.model_copy(update={"rows": [_beside(row, path.parent) for row in found.rows]})
 
 

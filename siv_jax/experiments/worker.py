@@ -19,6 +19,7 @@ from siv_jax.cli import process
 from siv_jax.config import Config, DataConfig
 from siv_jax.data import Source, open_source
 from siv_jax.data.notes import Notes
+from siv_jax.data.resize import limited
 from siv_jax.experiments import cells, inputs
 from siv_jax.experiments.cells import Cell
 from siv_jax.metrics import cases, evaluation, measure, sample_folders
@@ -55,7 +56,7 @@ def work(folder: Path) -> int:
         process.prepare_jax()
         config = _config(cell)
         source = open_source(config.data)
-        size = rendering.shrunk_size(source.size, cell.budget.size)
+        size = limited(source.size, cell.budget.size)
         cases.check_size(cell.name, size)
         stopped = cell.run and _train(cell, config)
         if stopped:
@@ -162,7 +163,7 @@ def _sheet(path: Path, images: np.ndarray, side: int) -> None:
     """Writes uint8 images [N, H, W, 3] side by side as one small JPEG, `side` pixels each at most."""
     from PIL import Image
 
-    height, width = rendering.shrunk_size(images.shape[1:3], side)
+    height, width = limited(images.shape[1:3], side)
     sheet = Image.fromarray(pictures.grid(cases.brought_to(images, (height, width))))
     layout.write_atomically(path, lambda file: sheet.save(file, format="JPEG", quality=88))
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siv_jax.data.masks import UNLABELLED, nearest
+from siv_jax.data.masks import UNLABELLED, nearest, shares
 from siv_jax.data.resize import resize
 from siv_jax.data.selection import evenly
 from siv_jax.metrics import bootstrap
@@ -63,9 +63,8 @@ def measure(fakes: np.ndarray, reals: np.ndarray, masks: MaskSet) -> MaskQuality
         pair = mask.reshape(-1), guess
         agreement.append(mean_iou(*pair, masks.num_classes))
         accuracy.append(np.mean((pair[0] == guess)[guess != UNLABELLED]))
-    shares = np.stack([_shares(mask, masks.num_classes) for mask in masks.fakes])
-    real_shares = _shares(masks.reals, masks.num_classes)
-    return MaskQuality(np.array(agreement), np.array(accuracy), shares, real_shares)
+    of_each = np.stack([shares(mask, masks.num_classes) for mask in masks.fakes])
+    return MaskQuality(np.array(agreement), np.array(accuracy), of_each, shares(masks.reals, masks.num_classes))
 
 
 def mean_iou(labels: np.ndarray, wanted: np.ndarray, num_classes: int) -> float:
@@ -91,11 +90,6 @@ def note(found: MaskQuality) -> str:
     pairs = zip(found.shares.mean(0), found.real_shares, strict=True)
     listed = "; ".join(f"{label}: {ours:.1%} ({theirs:.1%})" for label, (ours, theirs) in enumerate(pairs))
     return f"share of each class in the samples (in the training masks): {listed}"
-
-
-def _shares(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    counts = np.bincount(labels.ravel(), minlength=256)[:num_classes]
-    return counts / max(1, counts.sum())
 
 
 def _patches(images: np.ndarray) -> np.ndarray:

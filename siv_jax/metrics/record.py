@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pydantic
 
-from siv_jax.errors import UserError
+from siv_jax.errors import UserError, complaint
 from siv_jax.metrics import bootstrap, nearest
 from siv_jax.metrics.cases import Case
 from siv_jax.metrics.measure import SEED, Measurement, Value
@@ -18,7 +18,7 @@ VERSION = 2  # of the recipe: to be raised with whatever changes a value
 FILE = "metrics.json"
 
 
-class _Metric(pydantic.BaseModel):
+class Metric(pydantic.BaseModel):
     value: pydantic.FiniteFloat
     low: pydantic.FiniteFloat | None
     high: pydantic.FiniteFloat | None
@@ -34,7 +34,7 @@ class _Image(pydantic.BaseModel):
     samples: int
     training_images: int
     training_digest: str
-    metrics: dict[str, _Metric | None]
+    metrics: dict[str, Metric | None]
     per_sample: list[dict[str, str | bool | pydantic.FiniteFloat]]
 
 
@@ -43,7 +43,7 @@ class Record(pydantic.BaseModel):
 
     name: str
     protocol: _Protocol
-    mean: dict[str, _Metric | None]
+    mean: dict[str, Metric | None]
     images: list[_Image] = pydantic.Field(min_length=1)
 
 
@@ -128,13 +128,9 @@ def read(path: Path) -> dict:
         raise UserError(f"{path} does not exist") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        reason = f"{key}: {first['msg']}" if key else first["msg"]
-    except (ValueError, RecursionError) as error:  # of what no reader counts on
-        reason = str(error)
-    raise UserError(f"{path} is no record of an evaluation ({reason}): give the {FILE} that siv_jax.evaluate wrote")
+    except (ValueError, RecursionError) as error:  # pydantic's, or of what no reader counts on
+        said = complaint(error)
+    raise UserError(f"{path} is no record of an evaluation ({said}): give the {FILE} that siv_jax.evaluate wrote")
 
 
 def refuse_mixed(records: dict[Path, dict]) -> None:

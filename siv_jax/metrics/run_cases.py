@@ -9,11 +9,11 @@ import numpy as np
 from siv_jax.config import DataConfig
 from siv_jax.data import open_source
 from siv_jax.data.notes import Notes
+from siv_jax.data.resize import limited
 from siv_jax.errors import UserError
 from siv_jax.metrics import cases
 from siv_jax.metrics.cases import Case, PendingCase, Size, shown
 from siv_jax.sampling.drawer import sample_size
-from siv_jax.sampling.rendering import shrunk_size
 from siv_jax.workdir import layout
 
 # Longer side of rendered samples at most.
@@ -51,7 +51,7 @@ def pending_cases(
 
 def _own_size(record: layout.Record, rendered: bool) -> Size:
     if rendered:
-        return shrunk_size(record.source_size, _RENDERED_SIDE)
+        return limited(record.source_size, _RENDERED_SIDE)
     return sample_size(record.plan, record.source_size)
 
 

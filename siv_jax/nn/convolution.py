@@ -116,6 +116,21 @@ def avg_pool2d(x: jax.Array) -> jax.Array:
     return sum(parts[1:], parts[0]) * jnp.asarray(1 / len(parts), x.dtype)
 
 
+def max_pool2d(x: jax.Array) -> jax.Array:
+    """Maxima of 2x2 pixels: (B, H, W, C) to (B, H // 2, W // 2, C); the last row or column of an odd side is left out.
+
+    Slices, because the gradient of a window reduction is slow on a CPU.
+    """
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    rows = jnp.maximum(x[:, 0:height:2], x[:, 1:height:2])
+    return jnp.maximum(rows[:, :, 0:width:2], rows[:, :, 1:width:2])
+
+
+def padded(x: jax.Array, border: int) -> jax.Array:
+    """With a border of zeros: (B, H, W, C) to (B, H + 2 border, W + 2 border, C)."""
+    return jnp.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
+
+
 def upsample2d(x: jax.Array) -> jax.Array:
     """Every pixel twice in both directions: (B, H, W, C) to (B, 2H, 2W, C)."""
     batch, height, width, channels = x.shape

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siv_jax.nn.convolution import conv2d
+from siv_jax.nn.convolution import conv2d, max_pool2d
 
 _MEAN = np.array([-0.030, -0.088, -0.188], np.float32)
 _SCALE = np.array([0.458, 0.448, 0.450], np.float32)
@@ -33,7 +33,7 @@ def vgg_features(params: dict, images: jax.Array) -> list[jax.Array]:
     """
     features, x = [], whitened(images)
     for group in _VGG_GROUPS:
-        x = _max_pool2d(x) if features else x
+        x = max_pool2d(x) if features else x
         for index in group:
             layer = params[f"conv_{index}"]
             x = jax.nn.relu(conv2d(x, layer["kernel"]) + layer["bias"])
@@ -54,10 +54,3 @@ def scaled(params: dict, features: list[jax.Array]) -> list[jax.Array]:
         positions = feature.shape[1] * feature.shape[2]
         parts.append(feature / (length + 1e-10) * jnp.sqrt(params[f"head_{index}"] / positions))
     return parts
-
-
-def _max_pool2d(x: jax.Array) -> jax.Array:
-    """Maxima of 2x2 pixels; slices, because the gradient of a window reduction is slow on a CPU."""
-    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
-    rows = jnp.maximum(x[:, 0:height:2], x[:, 1:height:2])
-    return jnp.maximum(rows[:, :, 0:width:2], rows[:, :, 1:width:2])

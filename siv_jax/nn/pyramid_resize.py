@@ -17,6 +17,11 @@ SUPPORT = 4  # pixels that the cubic spans
 _ROUNDING = 1e-4  # levels: more than float32 errs by
 
 
+def as_float(frame: np.ndarray) -> np.ndarray:
+    """uint8 0 to 255 to float32 -1 to 1, rounded as run; float frames pass as they are."""
+    return (frame.astype(np.float32) / np.float32(255) - np.float32(0.5)) * 2 if frame.dtype == np.uint8 else frame
+
+
 def scaled_size(height: int, width: int, factor: float | tuple[float, float]) -> tuple[int, int]:
     """(height, width) that `by_factor` gives: both rounded up, in float64."""
     rows, columns = _pair(factor)

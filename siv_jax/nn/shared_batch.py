@@ -1,6 +1,16 @@
-"""A batch on several devices: each has the same number of its samples."""
+"""A batch on several devices, its shards: each has the same number of its samples."""
+
+from collections.abc import Callable
+
+import jax
 
 from siv_jax.errors import UserError
+from siv_jax.models.interface import AXIS, Tree
+
+
+def averaging(shards: int) -> Callable[[Tree], Tree]:
+    """A function, to be used in a step, of a tree of arrays: their means over all shards."""
+    return (lambda tree: tree) if shards == 1 else (lambda tree: jax.lax.pmean(tree, AXIS))
 
 
 def require_equal_shares(batch_size: int, shards: int, fewest: int = 1) -> None:

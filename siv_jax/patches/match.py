@@ -3,7 +3,7 @@
 A match is int32 [..., 3]: frame, row and column in the grid of the photo's patches. Of framed pictures (`border`) the
 grid is that of their pixels.
 Distances are means of squared differences, of values in [0, 1]. The completeness score of GPNN (Granot et al., CVPR
-2022), d_ij / (alpha + min_l d_lj), makes a patch j dear that another patch l of the picture already has: with a small
+2022), d_ij / (alpha + min_l d_lj), makes a photo patch costly once another patch of the picture uses it: with a small
 alpha every patch of the photo comes into use. It chooses among patches that are at most TOLERANCE times as far away as
 the nearest one: without that limit, pieces of objects were pasted where nothing like them was.
 """

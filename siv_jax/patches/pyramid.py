@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from siv_jax.data.resize import resize as resize_one
 from siv_jax.errors import UserError
 
 PATCH = 7
@@ -55,14 +56,9 @@ def resize(pictures: np.ndarray, size: Size) -> np.ndarray:
     """float32 [n, height, width, channels] -> the same of `size`: bicubic, antialiased, within each channel's range."""
     if pictures.shape[1:3] == tuple(size):
         return np.asarray(pictures, np.float32)
-    height, width = size
-    resized = np.empty((len(pictures), height, width, pictures.shape[-1]), np.float32)
-    for number, picture in enumerate(pictures):
-        for channel in range(pictures.shape[-1]):
-            values = Image.fromarray(np.ascontiguousarray(picture[..., channel], np.float32))
-            resized[number, ..., channel] = values.resize((width, height), Image.Resampling.BICUBIC)
+    resized = [resize_one(picture, *size, Image.Resampling.BICUBIC) for picture in np.asarray(pictures, np.float32)]
     axes = (0, 1, 2)
-    return np.clip(resized, pictures.min(axes), pictures.max(axes))
+    return np.clip(np.stack(resized), pictures.min(axes), pictures.max(axes))
 
 
 def resize_labels(masks: np.ndarray, size: Size) -> np.ndarray:

@@ -45,23 +45,21 @@ class Settings(NamedTuple):
 
     start: float = _START
     ratio: float = _RATIO
-    first_rounds: int = _ROUNDS[0]
-    rounds: int = _ROUNDS[1]
     exact_pairs: int | None = None
 
 
 class Renderer:
     """Renders rough pictures of one size as pictures of another, made of the patches of one photo or of several frames.
 
+    The photo is used at the largest scale at which it fits in the picture, so that a picture of another aspect extends
+    it. Of several frames all are used where they have no more pixels than four times the picture; else each sample is
+    made of the nearest one.
+
     Args:
       photos: float32 [n, height, width, channels] in [-1, 1], 1 to 8 channels: one photo, or frames of a clip.
       size: height and width of the rendered pictures.
       rough_size: height and width of the rough pictures.
       fidelity: how strongly every part of the photo must be used: alpha of the completeness score is 10^-fidelity.
-      scale: pixels of the rendered picture per pixel of the photo. None: the largest at which the photo fits in `size`,
-        so that a picture of another aspect extends the photo.
-      frames: number of frames that each sample takes its patches from, those nearest to it. None: all, where they have
-        no more pixels than four times the picture; else one.
       masks: integers [n, height, width], a label a pixel, for `with_masks`.
 
     Raises:
@@ -75,19 +73,17 @@ class Renderer:
         *,
         rough_size: tuple[int, int],
         fidelity: float = DEFAULT_FIDELITY,
-        scale: float | None = None,
-        frames: int | None = None,
         masks: np.ndarray | None = None,
         settings: Settings = Settings(),
     ):
         photos = _checked(photos, masks)
         height, width = photos.shape[1:3]
-        scale = min(size[0] / height, size[1] / width) if scale is None else scale
+        scale = min(size[0] / height, size[1] / width)
         start = min(settings.start, math.sqrt(rough_size[0] * rough_size[1]))
         self.levels = pyramid.level_sizes(size, (height, width), scale=scale, start=start, ratio=settings.ratio)
         self.rough_size, self.settings, self.alpha = tuple(rough_size), settings, 10.0**-fidelity
         small = len(photos) * height * width * scale**2 <= 4 * size[0] * size[1]
-        self.frames = min(len(photos), frames or (len(photos) if small else 1))
+        self.frames = len(photos) if small else 1
         self._photos = [pyramid.resize((photos + 1) / 2, level.photo) for level in self.levels]
         self._range = photos.min((0, 1, 2)), photos.max((0, 1, 2))
         self._looks = pyramid.resize(self._photos[0], self.levels[0].output)
@@ -158,11 +154,11 @@ class Renderer:
         return Source(photos, _known(known, count=min(_AXES, pyramid.PATCH**2 * known.shape[-1])))
 
     def _render(self, query: np.ndarray, source: "Source") -> tuple[Array, Array, Array]:
-        alpha, settings = jnp.float32(self.alpha), self.settings
-        field, weight = _first(query, source.photos[0], alpha, rounds=settings.first_rounds)
+        alpha = jnp.float32(self.alpha)
+        field, weight = _first(query, source.photos[0], alpha, rounds=_ROUNDS[0])
         for level, photo in zip(self.levels[1:], source.photos[1:], strict=True):
             known = None if self.exact_at(level) else source.known
-            field, weight = _finer(field, weight, photo, known, alpha, size=level.output, rounds=settings.rounds)
+            field, weight = _finer(field, weight, photo, known, alpha, size=level.output, rounds=_ROUNDS[1])
         return _vote(source.photos[-1], field, weight), field, weight
 
 

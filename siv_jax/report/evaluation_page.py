@@ -12,6 +12,7 @@ from siv_jax.metrics.cases import Case, shown
 from siv_jax.metrics.measure import Measurement
 from siv_jax.report import html
 from siv_jax.report.charts import histogram
+from siv_jax.words import counted
 
 REPORT = "report.html"
 # Metrics that say most, for the page of a run.
@@ -46,7 +47,7 @@ def image(case: Case, found: Measurement, most: int) -> dict:
     nearest_first = np.argsort(found.nearest.distance, kind="stable")[:most]
     return {
         "name": case.name,
-        "facts": f"{_number(count, 'sample')} of {shown(case.fakes.shape[1:3])}, {_number(total, 'training image')}",
+        "facts": f"{counted(count, 'sample')} of {shown(case.fakes.shape[1:3])}, {counted(total, 'training image')}",
         "notes": case.notes,
         "samples": count,
         "training_images": total,
@@ -77,8 +78,8 @@ def numbers(metrics: dict, keys: tuple[str, ...] | None = None) -> list[dict[str
 def copies(near: int, count: int) -> str:
     """How many of `count` samples are near copies, as a sentence."""
     if near == 0:
-        return f"None of {_number(count, 'sample')} is a near copy."
-    return f"{near} of {_number(count, 'sample')} {'is a near copy' if near == 1 else 'are near copies'}."
+        return f"None of {counted(count, 'sample')} is a near copy."
+    return f"{near} of {counted(count, 'sample')} {'is a near copy' if near == 1 else 'are near copies'}."
 
 
 def verdict(record: dict) -> str:
@@ -169,7 +170,3 @@ def _pair(case: Case, found: Measurement, i: int) -> dict:
         "name": case.names[i],
         "which": which if nearest.plain[i] else f"{which}, augmented",
     }
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from siv_jax.report import html
 from siv_jax.report.run_page import PAGE, PICTURE, grids
+from siv_jax.words import counted
 from siv_jax.workdir import layout as workdir
 from siv_jax.workdir import logs
 
@@ -48,7 +49,7 @@ def _told(members: list[dict], count: int, finished: int, ended: bool) -> str:
     begun = sum(0 < member["step"] < member["num_steps"] for member in members)
     parts = {"finished": finished, "stopped" if ended else "in training": begun, "wait": count - finished - begun}
     listed = ", ".join(f"{number} {word}" for word, number in parts.items() if number)
-    return f"{count} picture{'s' * (count != 1)}{': ' if listed else ''}{listed}"
+    return f"{counted(count, 'picture')}{': ' if listed else ''}{listed}"
 
 
 def _member(folder: Path, notes: Mapping[str, str]) -> dict:

@@ -26,7 +26,7 @@ from siv_jax.workdir import logs
 PAGE, PICTURE = "index.html", "training.png"
 EVALUATION = "evaluation"
 # Points in a curve at most, so that the page of a long run stays small.
-_POINTS = 600
+POINTS = 600
 # Frames shown of a clip, and rendered samples shown large.
 _FRAMES, _LARGE = 6, 4
 # Longer side in pixels of the training picture, and of each frame shown.
@@ -48,17 +48,16 @@ class RunPage:
         self._folder = folder
         _save_sheet(workdir.load_source(folder), folder / PICTURE)
 
-    def write(self, step: int, ended: bool = False, seconds: float | None = None) -> Path:
+    def write(self, step: int, ended: bool = False) -> Path:
         """Writes the page as things stand after `step`; returns its path.
 
         Args:
           step: completed steps. Grids and log entries of later ones, which a resumed run makes again, are left out.
           ended: nothing more will come; then a newer checkpoint counts for more than `step`.
-          seconds: of training since it began or was resumed; taken from the log where not given.
         """
         if ended:
             step = max(step, workdir.completed_steps(self._folder))
-        data = gather(self._folder, step, ended, seconds)
+        data = gather(self._folder, step, ended)
         return html.write(self._folder / PAGE, html.render("run.html.j2", **data))
 
 
@@ -72,7 +71,7 @@ def refresh(folder: Path) -> None:
             lock.release()
 
 
-def gather(folder: Path, step: int, ended: bool, seconds: float | None) -> dict:
+def gather(folder: Path, step: int, ended: bool) -> dict:
     """What run.html.j2 shows of a workdir; see RunPage.write for the arguments."""
     config, record = workdir.load_config(folder), workdir.load_record(folder)
     family, num_steps = registry.get(config.model.name), record.num_steps
@@ -88,7 +87,7 @@ def gather(folder: Path, step: int, ended: bool, seconds: float | None) -> dict:
         "step": step,
         "num_steps": num_steps,
         "speed": speed,
-        "seconds": _seconds(entries, step, seconds),
+        "seconds": _seconds(entries, step),
         "left": (num_steps - step) / speed if speed else None,
         "updated": time.time(),
         "due": max(_LEAST_PATIENCE, _PATIENCE * first_grid / speed) if speed else _UNKNOWN_PATIENCE,
@@ -117,13 +116,13 @@ def grids(folder: Path) -> list[tuple[int, str]]:
     return [(int(path.stem.removeprefix("step_")), f"{workdir.GRIDS}/{path.name}") for path in files]
 
 
-def thinned(entries: list[dict], points: int = _POINTS) -> tuple[dict[str, list], int]:
-    """Entries as columns of at most `points` values, and how many entries stand behind each value.
+def thinned(entries: list[dict]) -> tuple[dict[str, list], int]:
+    """Entries as columns of at most POINTS values, and how many entries stand behind each value.
 
     A value is the mean of neighbouring entries, at the step of the last of them, to four digits; None where no
     entry has it.
     """
-    size = max(1, -(-len(entries) // points))
+    size = max(1, -(-len(entries) // POINTS))
     parts = [entries[i : i + size] for i in range(0, len(entries), size)]
     names = dict.fromkeys(name for entry in entries for name in entry if name not in ("step", "seconds"))
     columns = {name: [_mean([entry[name] for entry in part if name in entry]) for part in parts] for name in names}
@@ -145,10 +144,8 @@ def groups(metrics: Mapping, headline: Mapping[str, str]) -> list[tuple[str, dic
     return [(title, labels) for title, labels in charts_of if labels]
 
 
-def _seconds(entries: list[dict], step: int, clock: float | None) -> float | None:
-    """Time in training; steps after the last entry count at its speed where no `clock` tells of them."""
-    if clock is not None:
-        return logs.seconds_trained([*entries, {"seconds": clock}])
+def _seconds(entries: list[dict], step: int) -> float | None:
+    """Time in training; steps after the last entry count at its speed."""
     if not entries:
         return None if step else 0.0
     return logs.seconds_trained(entries) + (step - entries[-1]["step"]) / max(entries[-1][_SPEED], 1e-9)

@@ -44,14 +44,15 @@ def with_overlays(images: np.ndarray, labels: np.ndarray, colours: np.ndarray) -
     return np.concatenate([images, gap, covered], axis=2)
 
 
-def grid(images: np.ndarray, gap: int = _GAP) -> np.ndarray:
+def grid(images: np.ndarray) -> np.ndarray:
     """uint8 [N, H, W, C] side by side as one uint8 picture [h, w, 3] of about 3:2, white between them."""
     count, height, width, _ = images.shape
     columns = max(1, min(count, round((count * height / width * 1.5) ** 0.5)))
     rows = -(-count // columns)
-    sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
+    size = rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP
+    sheet = np.full((*size, 3), 255, np.uint8)
     for i, image in enumerate(viewable(images)):
-        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
+        top, left = _GAP + i // columns * (height + _GAP), _GAP + i % columns * (width + _GAP)
         sheet[top : top + height, left : left + width] = image
     return sheet
 

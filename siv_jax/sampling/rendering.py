@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from siv_jax.data import PixelFormat, Source
+from siv_jax.data.masks import nearest
 from siv_jax.errors import UserError
 from siv_jax.models.interface import Samples
 from siv_jax.patches.render import DEFAULT_FIDELITY, Renderer, Settings, noise
@@ -72,12 +72,6 @@ def parse_size(text: str, photo: Size) -> Size:
     if not all(1 <= side <= _LARGEST for side in size):
         raise UserError(f"--size {text!r} asks for {size[1]}x{size[0]} pixels; sides from 1 to {_LARGEST} can be made")
     return size
-
-
-def shrunk_size(photo: Size, longest: int) -> Size:
-    """The photo's size, brought down to a longer side of `longest`."""
-    shrink = min(1.0, longest / max(photo))
-    return tuple(max(1, round(side * shrink)) for side in photo)
 
 
 def of_model(drawer: Drawer, weights: Any, z: np.ndarray, source: Source, rendering: Rendering) -> Iterator[Samples]:
@@ -147,9 +141,7 @@ def _renderer(source: Source, rough: Size, rendering: Rendering) -> Renderer:
     photos = _photos(source, rendering.size)
     masks = rendering.masks
     if masks is not None:
-        height, width = photos.shape[1:3]
-        nearest = [Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST) for mask in masks]
-        masks = np.stack([np.asarray(mask) for mask in nearest])
+        masks = nearest(masks, *photos.shape[1:3])
     options = {"rough_size": rough, "fidelity": rendering.fidelity, "masks": masks, "settings": rendering.settings}
     return Renderer(photos, rendering.size, **options)
 

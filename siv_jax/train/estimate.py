@@ -41,7 +41,7 @@ def seconds(task: Task, devices: list[jax.Device]) -> float:
 def line(seconds_per_step: float, task: Task, done: int = 0) -> str:
     """How long training takes at this speed, and what is quicker where that is very long."""
     stages, seconds = len(task.stages), seconds_per_step * (task.num_steps - done)
-    of_stages = f", as long as all {stages} stages take as long a step as the present one" if stages > 1 else ""
+    of_stages = f", if steps of all {stages} stages take as long as this one's" if stages > 1 else ""
     limit = f", cut off after {task.config.time_limit}" if seconds > task.config.seconds else ""
     quicker = not limit and seconds > _LONG and jax.default_backend() == "cpu"
     return (

@@ -10,6 +10,7 @@ import numpy as np
 from siv_jax import config as config_lib
 from siv_jax.config import Config
 from siv_jax.data import Source
+from siv_jax.data.resize import limited
 from siv_jax.errors import UserError
 from siv_jax.nn import spread
 from siv_jax.sampling import rendering, sample_files, variety
@@ -35,7 +36,7 @@ def write(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], None]) 
     _warn_of_collapse(samples.images, source, config, say)
     if not config.rendered_size:
         return
-    size = rendering.shrunk_size(source.size, config.rendered_size)
+    size = limited(source.size, config.rendered_size)
     try:
         wanted = rendering.Rendering(size, masks=source.masks.labels if source.masks else None)
         made = rendering.of_model(run.drawer, weights, noise, source, wanted)

@@ -19,7 +19,7 @@ from siv_jax.workdir.logs import Logs
 class Output:
     """The workdir of a run; only the first process of a job has one.
 
-    logs: not open yet.
+    logs: still to be opened, see Logs.opened, before a grid is written.
     report: called with the completed steps at the start, after each new sample grid, and at the end with `ended` true.
     """
 

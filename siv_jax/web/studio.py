@@ -172,7 +172,7 @@ def _rendered_cells(workdir: Path, grid: Path, start: int, end: int) -> list[np.
     with Image.open(grid) as sheet:
         shown = pictures.pictures_of_grid(np.asarray(sheet), *sample_size(record.plan, record.source_size))
     rough = shown[start:end, ..., : source.channels].astype(np.float32) / 127.5 - 1
-    size = rendering.shrunk_size(source.size, PREVIEW_SIDE)
+    size = limited(source.size, PREVIEW_SIDE)
     made = rendering.of_arrays(rough, rough.shape[1:3], source, rendering.Rendering(size))
     return [pictures.viewable(pictures.to_uint8(one.images))[0] for one in made]
 

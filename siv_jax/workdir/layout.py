@@ -28,7 +28,7 @@ from siv_jax import system
 from siv_jax.data import PixelFormat, Source, stored
 from siv_jax.data.folders import natural_key
 from siv_jax.data.masks import MaskFormat
-from siv_jax.errors import UserError
+from siv_jax.errors import UserError, complaint
 from siv_jax.models import registry
 from siv_jax.models.interface import Plan
 
@@ -176,7 +176,7 @@ def load_record(workdir: Path) -> Record:
         return _typed(Record, values | {"plan": plan, "format": pixel_format, "masks": masks})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
-            f"{workdir / PLAN} cannot be read as the plan of a run: {_reason(error)}; put the original file back"
+            f"{workdir / PLAN} cannot be read as the plan of a run: {complaint(error)}; put the original file back"
         ) from None
 
 
@@ -227,13 +227,6 @@ def _typed(kind: type, values: dict) -> Any:
     if unknown := values.keys() - {field.name for field in dataclasses.fields(kind)}:
         raise ValueError(f"{min(unknown)!r} is not known")
     return pydantic.TypeAdapter(kind).validate_python(values)
-
-
-def _reason(error: Exception) -> str:
-    if not isinstance(error, pydantic.ValidationError):
-        return str(error)
-    problem = error.errors()[0]
-    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
 
 
 def _read_plan(workdir: Path) -> dict:

@@ -5,29 +5,16 @@ from siv_jax.models.consingan import parts
 from siv_jax.models.consingan.config import Config
 from siv_jax.models.consingan.finetuning import FineTuning, finetuned_plan
 from siv_jax.models.consingan.memory import estimate
-from siv_jax.models.consingan.original_weights import import_weights
+from siv_jax.models.consingan.original_weights import import_weights as import_weights
 from siv_jax.models.consingan.plan import Plan, make_plan
 from siv_jax.models.consingan.sampler import Sampler
 from siv_jax.models.consingan.stage import Stage
-from siv_jax.nn.shared_draws import require_equal_shares
+from siv_jax.nn.shared_batch import require_equal_shares
 
 title = "ConSinGAN"
 inputs = frozenset({"image"})
 headline = {"G": "loss_g", "D": "loss_d", "reconstruction": "loss_g/reconstruction"}
 memory = estimate
-
-__all__ = [
-    "Plan",
-    "describe",
-    "headline",
-    "import_weights",
-    "inputs",
-    "memory",
-    "plan",
-    "sampler",
-    "stages",
-    "title",
-]
 
 
 def plan(config: Config, source: Source) -> Plan:

@@ -11,7 +11,7 @@ from siv_jax.errors import UserError
 from siv_jax.models.consingan import first_noise
 from siv_jax.models.consingan.config import Config
 from siv_jax.models.consingan.plan import Plan
-from siv_jax.models.consingan.stage import Draws, Stage, TrainState, as_float
+from siv_jax.models.consingan.stage import Draws, Stage, TrainState
 from siv_jax.nn import pyramid_resize
 from siv_jax.workdir import checkpoint, layout
 
@@ -58,13 +58,14 @@ class FineTuning(Stage):
             )
         frame = next(iter(image.frames()))
         size, as_run = self._plan.sizes[0], self._config.model.as_run
-        return super().data(source) | {"image": pyramid_resize.to_size(as_float(frame)[None], size, as_run)}
+        picture = pyramid_resize.as_float(frame)[None]
+        return super().data(source) | {"image": pyramid_resize.to_size(picture, size, as_run)}
 
     def init(self, key: np.ndarray, data: dict[str, np.ndarray], previous: None = None) -> TrainState:
         """The trained run's weights, with new optimizers. Raises UserError: they are not there any more."""
         weights, _ = checkpoint.restore_weights(Path(self._given.workdir) / layout.CHECKPOINTS)
         fixed, amplitudes = weights["fixed"], weights["amplitudes"]
-        return self.beginning(weights["generator"], weights["discriminator"], fixed, amplitudes)
+        return self.with_new_optimizers(weights["generator"], weights["discriminator"], fixed, amplitudes)
 
     def _first_noise(self, data: dict[str, jax.Array], draws: Draws) -> jax.Array:
         return first_noise.of_image(data["image"], draws.noises[0], self._config.model.mode)

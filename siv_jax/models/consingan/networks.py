@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from siv_jax.models.consingan.config import ModelConfig
-from siv_jax.nn.convolution import conv2d_valid
+from siv_jax.nn.convolution import conv2d_valid, padded
 
 BODY_BLOCKS = 3
-# Pixels that a body takes from each side of what it is given, and that the discriminator's map lacks on each side.
-BODY_BORDER, MAP_BORDER = BODY_BLOCKS, BODY_BLOCKS + 2
+BODY_BORDER = BODY_BLOCKS  # pixels that a body takes from each side of what it is given
 PRELU_START = 0.25
 
 
@@ -99,11 +98,6 @@ class Discriminator(nn.Module):
         for i in range(1 + BODY_BLOCKS):
             x = Block(self.model, False, name=f"block_{i}")(x)
         return Conv(1, name="conv")(x)
-
-
-def padded(x: jax.Array, border: int) -> jax.Array:
-    """With a border of zeros."""
-    return jnp.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
 
 
 def _activation(model: ModelConfig) -> Callable[[jax.Array], jax.Array]:

@@ -16,6 +16,7 @@ from siv_jax.models.consingan import networks
 from siv_jax.models.consingan.config import ModelConfig
 from siv_jax.models.consingan.plan import Plan
 from siv_jax.nn import bicubic_resize, flat
+from siv_jax.nn.convolution import padded
 
 Vectors = dict[str, jax.Array]  # parameters of the generator: "head", "body_0", "body_1", ..., "tail"
 
@@ -94,7 +95,7 @@ class Generator:
         border = networks.BODY_BORDER
         if self._enlarges:  # by less than the body takes off: it is not to see a border of zeros alone
             x, border = bicubic_resize.resize(x, (x.shape[1] + 2, x.shape[2] + 2)), border - 1
-        x = self.body.apply(vectors["body_0"], networks.padded(x, border))
+        x = self.body.apply(vectors["body_0"], padded(x, border))
         for stage, noise in enumerate(noises[1:], 1):
             disturbance = amplitudes[stage] * noise
             if self._enlarges:
@@ -103,7 +104,7 @@ class Generator:
                 disturbed = around + disturbance
             else:
                 kept = bicubic_resize.resize(x, noise.shape[1:3])
-                disturbed = networks.padded(kept + disturbance, networks.BODY_BORDER)
+                disturbed = padded(kept + disturbance, networks.BODY_BORDER)
             x = self.body.apply(vectors[f"body_{stage}"], disturbed) + kept
         return self.tail.apply(vectors["tail"], x)
 

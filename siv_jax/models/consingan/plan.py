@@ -27,11 +27,6 @@ class Plan:
     factors: tuple[float, ...]
     sizes: tuple[Size, ...]
 
-    def __post_init__(self):
-        # JSON has lists where tuples were.
-        object.__setattr__(self, "factors", tuple(self.factors))
-        object.__setattr__(self, "sizes", tuple(map(tuple, self.sizes)))
-
     @property
     def num_stages(self) -> int:
         return len(self.sizes)

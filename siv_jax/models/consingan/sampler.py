@@ -1,6 +1,5 @@
 """Samples of ConSinGAN (a `siv_jax.models.interface.Sampler`)."""
 
-import itertools
 import math
 
 import jax
@@ -11,11 +10,12 @@ from siv_jax.errors import UserError
 from siv_jax.models.consingan import first_noise, parts
 from siv_jax.models.consingan.config import ModelConfig
 from siv_jax.models.consingan.plan import Plan, Size
-from siv_jax.models.consingan.walk import walk
 from siv_jax.models.interface import Samples
-from siv_jax.nn import numbered_noise, pyramid_resize
+from siv_jax.nn import flat, numbered_noise, pyramid_resize
 from siv_jax.nn.frames import frame_of_each
+from siv_jax.nn.walk import walk
 
+FIRST_STEP = 0.01  # share of new noise in the first position of a walk
 _OF_IMAGES = ("harmonization", "editing")
 
 
@@ -57,7 +57,7 @@ class Sampler:
         """
         plan, wanted = self._plan, tuple(size or (self._plan.height, self._plan.width))
         stages, native = len(weights["fixed"]), wanted == (plan.height, plan.width)
-        noises = self._split(noise, size)
+        noises = flat.cut(noise, self._shapes(size))
         first, noises = noises[0], noises[:stages]
         known = self.num_scales if image is not None and self._model.mode in _OF_IMAGES else start_scale
         for stage in range(1, min(known, stages) if native else 0):
@@ -92,9 +92,10 @@ class Sampler:
         fixed = [np.asarray(noise) for noise in weights["fixed"]]
         fixed[0] = fixed[0][rng.integers(len(fixed[0]))]
         fixed += [np.zeros(shape, np.float32) for shape in shapes[len(fixed) :]]
-        draws = ([rng.standard_normal(shape, np.float32) for shape in shapes] for _ in itertools.count())
-        frames = walk(fixed, draws, start_scale, strength, smoothness)
-        return np.stack([np.concatenate([z.ravel() for z in frame]) for frame in itertools.islice(frames, count)])
+        draws = [[rng.standard_normal(shape, np.float32) for shape in shapes] for _ in range(count + 1)]
+        steps, start = np.stack(list(map(flat.joined, draws))), sum(map(math.prod, shapes[:start_scale]))
+        shares = map(np.float32, (FIRST_STEP, strength, smoothness))  # as run: 1 - a share is rounded to float32, too
+        return walk(flat.joined(fixed), steps, start, *shares)
 
     def stage_sizes(self, size: Size | None = None) -> list[Size]:
         """(height, width) of every stage's pictures, for samples of `size`: scaled as the last one, truncated."""
@@ -106,11 +107,6 @@ class Sampler:
 
     def _shapes(self, size: Size | None) -> list[tuple[int, int, int]]:
         return self._generator.noise_shapes(self.stage_sizes(size))
-
-    def _split(self, noise: jax.Array, size: Size | None) -> list[jax.Array]:
-        shapes = self._shapes(size)
-        pieces = jnp.split(noise, np.cumsum(list(map(math.prod, shapes)))[:-1], axis=1)
-        return [piece.reshape(len(noise), *shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
 def scaled_sizes(plan: Plan, factors: tuple[float, float]) -> list[Size]:

@@ -1,7 +1,6 @@
 """One stage of the growing generator's training (a `siv_jax.models.interface.Stage`)."""
 
 import functools
-import math
 from typing import NamedTuple
 
 import jax
@@ -14,10 +13,10 @@ from siv_jax.data import Source
 from siv_jax.models.consingan import first_noise, optimizers, parts
 from siv_jax.models.consingan.config import Config
 from siv_jax.models.consingan.plan import Plan
-from siv_jax.models.interface import AXIS
-from siv_jax.nn import adam, pyramid_resize
+from siv_jax.nn import adam, flat, pyramid_resize
 from siv_jax.nn.frames import choose_frames
 from siv_jax.nn.gradient_penalty import gradient_penalty
+from siv_jax.nn.shared_batch import averaging
 
 AMPLITUDE = 0.1  # of a stage's noise, for each unit of the root mean square error before the stage
 
@@ -48,7 +47,8 @@ class Stage:
 
     def __init__(self, plan: Plan, config: Config, number: int, shards: int = 1):
         """`number`: of the stage, 0 being the coarsest; `config.batch_size` is shared out over `shards` devices."""
-        self.num_steps, self._batch, self._shards = config.num_steps, config.batch_size // shards, shards
+        self.num_steps, self._batch = config.num_steps, config.batch_size // shards
+        self._averaged = averaging(shards)
         self._plan, self._config, self._number = plan, config, number
         model, optim = config.model, config.optim
         self._generator = parts.Generator(model, plan.channels)
@@ -78,7 +78,7 @@ class Stage:
             fixed = [*previous.fixed, rng.standard_normal(self._shapes[-1], np.float32)]
             amplitude = self.amplitude(vectors, fixed, previous.amplitudes, data["real"])
             amplitudes = jnp.append(previous.amplitudes, amplitude)
-        return self.beginning(vectors, params_d, fixed, amplitudes)
+        return self.with_new_optimizers(vectors, params_d, fixed, amplitudes)
 
     def step(
         self, state: TrainState, data: dict[str, jax.Array], key: jax.Array, step: jax.Array
@@ -155,13 +155,12 @@ class Stage:
         return jnp.mean(self._discriminator.apply(params, pictures))
 
     def _draw(self, key: jax.Array, num_frames: int) -> Draws:
-        sizes = [self._batch * math.prod(shape) for shape in self._shapes]
-        normal = jnp.split(jax.random.normal(jax.random.fold_in(key, 0), (sum(sizes),)), np.cumsum(sizes)[:-1])
-        noises = [piece.reshape(self._batch, *shape) for piece, shape in zip(normal, self._shapes, strict=True)]
-        counts = np.cumsum([self._config.optim.updates_d, num_frames])
-        total = int(counts[-1]) + self._batch * first_noise.UNIFORMS
-        alphas, frames, first = jnp.split(jax.random.uniform(jax.random.fold_in(key, 1), (total,)), counts)
-        return Draws(noises, alphas, frames, first.reshape(self._batch, -1))
+        shapes = {stage: (self._batch, *shape) for stage, shape in enumerate(self._shapes)}
+        noises = flat.drawn(jax.random.normal, jax.random.fold_in(key, 0), shapes)
+        shapes = {"alphas": (self._config.optim.updates_d,), "frames": (num_frames,)}
+        shapes["first"] = self._batch, first_noise.UNIFORMS
+        uniform = flat.drawn(jax.random.uniform, jax.random.fold_in(key, 1), shapes)
+        return Draws(list(noises.values()), **uniform)
 
     def _first_noise(self, data: dict[str, jax.Array], draws: Draws) -> jax.Array:
         """What stage 0 is given in a step: [B, h, w, C]."""
@@ -172,11 +171,8 @@ class Stage:
         """The frames of a step: as many as samples, but the only one there is just once."""
         return choose_frames(draws.frames, frames, self._batch if len(frames) > 1 else 1)
 
-    def _averaged(self, tree):
-        return tree if self._shards == 1 else jax.lax.pmean(tree, AXIS)
-
-    def beginning(self, vectors, params_d, fixed, amplitudes) -> TrainState:
-        """The state of given weights before the first step: with new optimizers."""
+    def with_new_optimizers(self, vectors, params_d, fixed, amplitudes) -> TrainState:
+        """The state of given weights before the first step."""
         trained = {name: vectors[name] for name in self._shares}
         opt_g = adam.initial(self._optimizer_g, trained)
         opt_d = adam.initial(self._optimizer_d, params_d)
@@ -204,7 +200,7 @@ class Stage:
     def at_stage(self, frame: np.ndarray, number: int) -> np.ndarray:
         """A frame [H, W, C], or any picture that takes its place, as [1, h, w, C] at the size of stage `number`."""
         plan, as_run = self._plan, self._config.model.as_run
-        picture = pyramid_resize.by_factor(as_float(frame)[None], plan.first_factor, as_run)
+        picture = pyramid_resize.by_factor(pyramid_resize.as_float(frame)[None], plan.first_factor, as_run)
         if number == plan.num_stages - 1:
             return picture
         return pyramid_resize.by_factor(picture, plan.factors[number], as_run)
@@ -213,8 +209,3 @@ class Stage:
 def _reconstructing(first: jax.Array, fixed: list[jax.Array]) -> list[jax.Array]:
     """Noises of the reconstruction for `first` [B, h, w, C] at stage 0."""
     return [first, *(jnp.broadcast_to(noise, (len(first), *noise.shape)) for noise in fixed[1:])]
-
-
-def as_float(frame: np.ndarray) -> np.ndarray:
-    """uint8 0 to 255 to float32 -1 to 1, so that each level keeps its place; float frames pass as they are."""
-    return (frame.astype(np.float32) / np.float32(255) - np.float32(0.5)) * 2 if frame.dtype == np.uint8 else frame

@@ -9,15 +9,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from siv_jax.nn.activations import leaky_relu
 from siv_jax.nn.batch_norm import BatchNorm
 from siv_jax.nn.convolution import avg_pool2d, conv2d, halving_conv2d, small_conv2d, upsample_conv2d
-
-_SLOPE = 0.2
-
-
-def leaky_relu(x: jax.Array) -> jax.Array:
-    """LeakyReLU with slope 0.2, in x's dtype."""
-    return nn.leaky_relu(x, _SLOPE)
 
 
 def glu(x: jax.Array) -> jax.Array:

@@ -7,9 +7,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from siv_jax.models.fastgan.blocks import Conv, DownBlock, HalvingBlock, SkipExcitation, UpBlock, leaky_relu
+from siv_jax.models.fastgan.blocks import Conv, DownBlock, HalvingBlock, SkipExcitation, UpBlock
 from siv_jax.models.fastgan.config import ModelConfig
 from siv_jax.models.fastgan.plan import Plan, discriminator_width
+from siv_jax.nn.activations import leaky_relu
 from siv_jax.nn.batch_norm import BatchNorm
 from siv_jax.nn.convolution import small_conv2d
 
@@ -84,7 +85,10 @@ class Discriminator(nn.Module):
         return jnp.concatenate(logits, axis=1).astype(jnp.float32), decoded
 
     def _large(self, x: jax.Array) -> dict[int, jax.Array]:
-        """Maps of sizes 256 (or the image's, if smaller) to 8. A map of size s has the width of name 2 s."""
+        """Maps of sizes 256 (or the image's, if smaller) to 8.
+
+        A map whose longer side is s has discriminator_width(2 * s) channels.
+        """
         size, maps = self.plan.size, {}
         if size <= _ENTRY:
             x = leaky_relu(Conv(discriminator_width(2 * size, self.model), name="enter")(x))
@@ -102,7 +106,7 @@ class Discriminator(nn.Module):
         return maps
 
     def _small(self, x: jax.Array) -> jax.Array:
-        """The small image's map of size 8. A map of size s has the width of name 4 s."""
+        """The small image's map of size 8. A map whose longer side is s has discriminator_width(4 * s) channels."""
         size = self.plan.small_size
         while size > _LAST:
             first, size = size == self.plan.small_size, size // 2

@@ -5,7 +5,7 @@ from siv_jax.errors import UserError
 from siv_jax.metrics import network_weights
 from siv_jax.models.fastgan.config import Config
 from siv_jax.models.fastgan.memory import estimate, parameters
-from siv_jax.models.fastgan.original_weights import import_weights
+from siv_jax.models.fastgan.original_weights import import_weights as import_weights
 from siv_jax.models.fastgan.plan import Plan, make_plan
 from siv_jax.models.fastgan.sampler import Sampler
 from siv_jax.models.fastgan.step import Training
@@ -18,8 +18,6 @@ memory = estimate
 
 # Sizes that were published; with fewer pictures than these a model repeats what it saw.
 _PUBLISHED_SIZE, _FEW_PICTURES = 256, 5
-
-__all__ = ["Plan", "describe", "headline", "import_weights", "inputs", "memory", "plan", "sampler", "stages"]
 
 
 def plan(config: Config, source: Source) -> Plan:

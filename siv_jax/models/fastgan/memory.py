@@ -5,13 +5,11 @@ Counted from the maps that gradients need; benchmarks/config_step.py compares th
 
 import functools
 
-import jax
-import numpy as np
-
 from siv_jax.models.fastgan import network
 from siv_jax.models.fastgan.config import Config, ModelConfig
 from siv_jax.models.fastgan.discriminator import decoder_widths
 from siv_jax.models.fastgan.plan import Plan, discriminator_width, generator_width, is_composite
+from siv_jax.nn import flat
 
 # Values kept for each channel and pixel of a map that a convolution, batch norm and GLU make (of twice the channels),
 # and of one that the two paths of a DownBlock make.
@@ -57,7 +55,4 @@ def _share(plan: Plan, side: int) -> float:
 @functools.cache  # tracing the networks takes a while
 def parameters(plan: Plan, model: ModelConfig) -> tuple[int, int]:
     """Numbers of parameters of the generator and the discriminator."""
-    return tuple(
-        sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(make(plan, model).shapes))
-        for make in (network.generator, network.discriminator)
-    )
+    return tuple(flat.size(make(plan, model).shapes) for make in (network.generator, network.discriminator))

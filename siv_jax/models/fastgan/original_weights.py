@@ -84,8 +84,12 @@ def trees(tensors: Tensors) -> tuple[dict, dict]:
         if f"{layer}.weight_orig" in tensors:
             weight = taken(tensors, f"{layer}.weight_orig", 4, NETWORK)
             u, v = (taken(tensors, f"{layer}.weight_{vector}", 1, NETWORK) for vector in "uv")
-            put(params, (*path, "kernel"), kernel(weight, layer == FIRST))
-            put(vectors, path, uv(u, v, weight, layer))
+            if layer == FIRST:  # u is of [out] and v of [in * kh * kw], see spectral_norm
+                kernel, pair = weight.transpose(0, 2, 3, 1), {"u": u, "v": v}
+            else:
+                kernel, pair = original_tensors.kernel(weight), original_tensors.vectors(u, v, weight, layer)
+            put(params, (*path, "kernel"), kernel)
+            put(vectors, path, pair)
         elif path[-1].startswith("noise"):
             put(params, (*path, "weight"), taken(tensors, f"{layer}.weight", 1, NETWORK).squeeze())
         else:
@@ -106,21 +110,6 @@ def place(layer: str) -> tuple[str, ...]:
     if (found := re.fullmatch(r"se_(\d+)\.main\.(\d)", layer)) and found[2] in _GATES:
         return f"excite_{found[1]}", _GATES[found[2]]
     raise UserError(f"these are not the weights of {NETWORK}: {layer} has no place in one")
-
-
-def kernel(weight: np.ndarray, transposed: bool = False) -> np.ndarray:
-    """`weight_orig` as [kh, kw, in, out], of a transposed convolution as [in, kh, kw, out]."""
-    return weight.transpose(0, 2, 3, 1) if transposed else original_tensors.kernel(weight)
-
-
-def uv(u: np.ndarray, v: np.ndarray, weight: np.ndarray, layer: str) -> dict[str, np.ndarray]:
-    """Spectral norm's {"u", "v"} from a layer's `weight_u` and `weight_v`, with its `weight_orig`.
-
-    Raises UserError: their lengths do not fit the weight.
-    """
-    if layer != FIRST:
-        return original_tensors.vectors(u, v, weight, layer)
-    return {"u": u, "v": v}  # [out] and [in * kh * kw], see spectral_norm
 
 
 def _chosen(tensors: Tensors) -> Tensors:

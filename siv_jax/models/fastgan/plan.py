@@ -73,7 +73,10 @@ def generator_width(side: int, model: ModelConfig) -> int:
 
 
 def discriminator_width(side: int, model: ModelConfig) -> int:
-    """As `generator_width`, by the names that the discriminator gives its widths."""
+    """Channels of a map of the discriminator, rounded as `generator_width`.
+
+    `side` is not the map's own but twice it, and four times it where the small image is seen: see Discriminator.
+    """
     return max(1, _DISCRIMINATOR[side] * model.ch_d // 64)
 
 

@@ -1,7 +1,5 @@
 """Samples of FastGAN: latents in, images out, each from its own latent alone."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +8,7 @@ from siv_jax.models.fastgan import network
 from siv_jax.models.fastgan.config import ModelConfig
 from siv_jax.models.fastgan.plan import Plan
 from siv_jax.models.interface import Samples
+from siv_jax.nn import flat, numbered_noise
 from siv_jax.nn.precision import compute_dtype
 
 # So many of a latent's values choose the noise that is injected into the maps: it is the sum of as many fixed random
@@ -33,8 +32,7 @@ class Sampler:
 
     def noise(self, seed: int, start: int, count: int, size: None = None) -> np.ndarray:
         """Latents float32 [count, noise_dim + NOISE_VALUES] from N(0, I), by the seed and their own numbers."""
-        key = jax.random.key(seed, impl="threefry2x32")
-        return np.asarray(_latents(key, jnp.arange(start, start + count), self._noise_dim + NOISE_VALUES))
+        return numbered_noise.normal(seed, start, count, self._noise_dim + NOISE_VALUES)
 
     def draw(
         self, weights: dict, noise: jax.Array, size: None = None, image: None = None, start_scale: int = 0
@@ -52,12 +50,6 @@ def injected_noise(chosen: jax.Array, shapes: list[tuple[int, int]]) -> list[jax
     """Noise maps [n, h, w, 1] of the shapes for `chosen` [n, NOISE_VALUES]."""
     length = jnp.sqrt(jnp.sum(jnp.square(chosen), axis=1, keepdims=True))
     values = chosen / jnp.maximum(length, 1e-12)
-    ends = np.cumsum([height * width for height, width in shapes])
-    fixed = jax.random.normal(jax.random.key(0, impl="threefry2x32"), (NOISE_VALUES, ends[-1]))
-    flat = jnp.split(values @ fixed, ends[:-1], axis=1)
-    return [part.reshape(-1, *shape, 1) for part, shape in zip(flat, shapes, strict=True)]
-
-
-@functools.partial(jax.jit, static_argnames="length")
-def _latents(key: jax.Array, numbers: jax.Array, length: int) -> jax.Array:
-    return jax.vmap(lambda number: jax.random.normal(jax.random.fold_in(key, number), (length,)))(numbers)
+    pixels = sum(height * width for height, width in shapes)
+    fixed = jax.random.normal(jax.random.key(0, impl="threefry2x32"), (NOISE_VALUES, pixels))
+    return flat.cut(values @ fixed, [(*shape, 1) for shape in shapes])

@@ -1,6 +1,5 @@
 """The training of FastGAN: one stage, whose step is the discriminator's turn, then the generator's."""
 
-import math
 from typing import Any
 
 import jax
@@ -14,10 +13,11 @@ from siv_jax.models.fastgan.config import Config
 from siv_jax.models.fastgan.objectives import Draws, Players
 from siv_jax.models.fastgan.plan import Plan
 from siv_jax.models.interface import AXIS
-from siv_jax.nn import adam, diff_augment, spectral_norm
+from siv_jax.nn import adam, diff_augment, flat, spectral_norm
 from siv_jax.nn.ema import ema_decay, updated
 from siv_jax.nn.frames import choose_frames, to_float
 from siv_jax.nn.precision import compute_dtype
+from siv_jax.nn.shared_batch import averaging
 
 # Every so many steps a batch of the averaged generator's tells the statistics that its samples are normalized with;
 # they are averaged with this decay, over about 80 samples of a batch of 8.
@@ -47,6 +47,7 @@ class Training:
         """`config.batch_size` is shared out over `shards` devices."""
         self.num_steps = config.num_steps
         self._plan, self._config, self._shards = plan, config, shards
+        self._averaged = averaging(shards)
         self._players = Players(plan, config, compute_dtype(config.model.dtype), AXIS if shards > 1 else None)
         rates, optim = (config.optim.lr_g, config.optim.lr_d), config.optim
         self._optimizers = [adam.make_optimizer(rate, optim.beta1, optim.beta2, optim.eps) for rate in rates]
@@ -123,26 +124,16 @@ class Training:
 
         return jax.lax.cond(step % STATISTICS_EVERY == 0, with_one_more, lambda average: average, average)
 
-    def _averaged(self, tree):
-        return tree if self._shards == 1 else jax.lax.pmean(tree, AXIS)
-
 
 def draw(key: jax.Array, plan: Plan, config: Config, num_frames: int, shards: int = 1) -> Draws:
-    """The randomness of one step, from two calls of the generator: each call costs much to compile."""
+    """The randomness of one step, from two calls of the generator."""
     batch = config.batch_size // shards
     shapes = {"z": (batch, config.model.noise_dim)}
     shapes |= {i: (batch, *shape, 1) for i, shape in enumerate(plan.noise_shapes)}
-    normal = _pieces(jax.random.normal, jax.random.fold_in(key, 0), shapes)
+    normal = flat.drawn(jax.random.normal, jax.random.fold_in(key, 0), shapes)
     shapes = {"flip": (batch,), "frames": (num_frames,), "quadrant": ()}
     shapes |= dict.fromkeys(("augment_real", "augment_fake", "augment_small"), (batch, diff_augment.UNIFORMS))
     shapes |= dict.fromkeys(("margin_real", "margin_fake"), (batch, plan.num_logits))
-    uniform = _pieces(jax.random.uniform, jax.random.fold_in(key, 1), shapes)
+    uniform = flat.drawn(jax.random.uniform, jax.random.fold_in(key, 1), shapes)
     quadrant = (4 * uniform.pop("quadrant")).astype(np.int32)
     return Draws(z=normal.pop("z"), noises=list(normal.values()), quadrant=quadrant, **uniform)
-
-
-def _pieces(sample, key: jax.Array, shapes: dict) -> dict:
-    """Arrays of these shapes out of one call of `sample`."""
-    sizes = [math.prod(shape) for shape in shapes.values()]
-    pieces = jax.lax.split(sample(key, (sum(sizes),)), sizes)
-    return {name: piece.reshape(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}

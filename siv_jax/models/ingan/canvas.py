@@ -89,12 +89,6 @@ def _strips(width: int, away: int, sides: jax.Array) -> list[tuple]:
     return strips
 
 
-def max_pool(x: jax.Array) -> jax.Array:
-    """The largest of 2x2 pixels of x [B, H, W, C], even sides: [B, H / 2, W / 2, C]."""
-    rows = jnp.maximum(x[:, ::2], x[:, 1::2])
-    return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
-
-
 def resized(x: jax.Array, extent: Extent, canvas: tuple[int, int], wanted: Extent, corners: bool) -> jax.Array:
     """The picture of `extent` in x [B, H, W, C] brought to the extent `wanted` on another canvas, bilinearly.
 
@@ -104,8 +98,7 @@ def resized(x: jax.Array, extent: Extent, canvas: tuple[int, int], wanted: Exten
       corners: the centres of the corner pixels stay in place; else the corners themselves do (half-pixel centres).
     """
     rows, columns = (
-        _weights(there, side, new_there, new_side, corners)
-        for there, side, new_there, new_side in zip(x.shape[1:3], extent, canvas, wanted, strict=True)
+        _weights(*sides, corners) for sides in zip(x.shape[1:3], extent, canvas, wanted, strict=True)
     )
     exact = jax.lax.Precision.HIGHEST
     batch, height, width, channels = x.shape
@@ -114,12 +107,12 @@ def resized(x: jax.Array, extent: Extent, canvas: tuple[int, int], wanted: Exten
     return jnp.einsum("qw,bpwc->bpqc", columns, x, precision=exact)
 
 
-def _weights(there: int, side, new_there: int, new_side, corners: bool) -> jax.Array:
-    """float32 [new_there, there]: what each new pixel of one axis takes of the old ones."""
-    numbers, old, new = jnp.arange(new_there, dtype=jnp.float32), _float(side), _float(new_side)
+def _weights(canvas_side: int, side, new_canvas_side: int, new_side, corners: bool) -> jax.Array:
+    """float32 [new_canvas_side, canvas_side]: what each new pixel of one axis takes of the old ones."""
+    numbers, old, new = jnp.arange(new_canvas_side, dtype=jnp.float32), _float(side), _float(new_side)
     at = numbers * ((old - 1) / jnp.maximum(new - 1, 1)) if corners else (numbers + 0.5) * (old / new) - 0.5
     at = jnp.clip(at, 0, old - 1)
-    return jnp.maximum(1 - jnp.abs(at[:, None] - jnp.arange(there, dtype=jnp.float32)), 0)
+    return jnp.maximum(1 - jnp.abs(at[:, None] - jnp.arange(canvas_side, dtype=jnp.float32)), 0)
 
 
 def _float(side: int | jax.Array) -> jax.Array:

@@ -9,8 +9,9 @@ import numpy as np
 
 from siv_jax.models.ingan import canvas
 from siv_jax.models.ingan.canvas import Extent
-from siv_jax.models.ingan.layers import conv_norm, conv_shapes, leaky_relu
+from siv_jax.models.ingan.layers import conv_norm, conv_shapes
 from siv_jax.models.ingan.plan import scales_seen
+from siv_jax.nn.activations import leaky_relu
 from siv_jax.nn.convolution import conv2d, conv2d_valid_halve
 
 _SIGMA = 1.4  # base of the weights of the scales

@@ -4,7 +4,7 @@ from siv_jax.data import Source
 from siv_jax.models.ingan import network, transform
 from siv_jax.models.ingan.config import Config
 from siv_jax.models.ingan.memory import estimate
-from siv_jax.models.ingan.original_weights import import_weights
+from siv_jax.models.ingan.original_weights import import_weights as import_weights
 from siv_jax.models.ingan.plan import Plan, make_plan
 from siv_jax.models.ingan.sampler import Sampler
 from siv_jax.models.ingan.step import Training
@@ -14,8 +14,6 @@ title = "InGAN"
 inputs = frozenset({"image"})
 headline = {"G": "loss_g", "D": "loss_d", "reconstruction": "loss_g/reconstruction"}
 memory = estimate
-
-__all__ = ["Plan", "describe", "headline", "import_weights", "inputs", "memory", "plan", "sampler", "stages"]
 
 
 def plan(config: Config, source: Source) -> Plan:

@@ -9,8 +9,9 @@ import numpy as np
 
 from siv_jax.models.ingan import canvas
 from siv_jax.models.ingan.canvas import Extent
-from siv_jax.models.ingan.layers import conv_norm, conv_shapes, leaky_relu
-from siv_jax.nn.convolution import conv2d_valid, upsample_conv2d
+from siv_jax.models.ingan.layers import conv_norm, conv_shapes
+from siv_jax.nn.activations import leaky_relu
+from siv_jax.nn.convolution import conv2d_valid, max_pool2d, upsample_conv2d
 
 _WIDE = 7  # side of the first and the last kernel
 LAST = "to_image"  # the convolution that has no spectral norm
@@ -53,7 +54,7 @@ def finish(params: dict, x: jax.Array, extent: Extent) -> jax.Array:
     extents = [tuple(side >> i for side in extent) for i in range(num_downscales + 1)]
     for i in range(num_downscales):
         x = leaky_relu(conv_norm(canvas.padded(x, extents[i], 1), extents[i], body[f"down_{i}"]))
-        x = canvas.max_pool(x)
+        x = max_pool2d(x)
         skips.append(x)
     # A loop over the blocks, which are alike: compiled once.
     blocks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(body[f"block_{i}"] for i in range(num_blocks)))

@@ -9,8 +9,6 @@ from siv_jax.models.ingan import canvas
 from siv_jax.models.ingan.canvas import Extent
 from siv_jax.nn.convolution import conv2d_valid
 
-_SLOPE = 0.2
-
 
 def conv_shapes(size: int, inputs: int, outputs: int) -> dict:
     """Parameters of a convolution and the batch normalization behind it, see `conv_norm`."""
@@ -26,8 +24,3 @@ def conv_norm(
 ) -> jax.Array:
     """Convolution, then batch normalization over the result's `extent`: always by the pictures at hand."""
     return canvas.batch_norm(convolve(x, layer["kernel"]), extent, layer["scale"], layer["bias"])
-
-
-def leaky_relu(x: jax.Array) -> jax.Array:
-    """LeakyReLU with slope 0.2."""
-    return jax.nn.leaky_relu(x, _SLOPE)

@@ -26,8 +26,8 @@ class Network:
     _params: Callable[[jax.Array], dict]
     _vectors: Callable[[jax.Array], dict]
 
-    def init_params(self, rng: np.random.Generator) -> np.ndarray:
-        """Flat parameters before the first step: kernels Xavier normal with gain 0.01, scales 1, biases 0 (as run)."""
+    def init_params(self, rng: np.random.Generator) -> dict:
+        """Parameters before the first step: kernels Xavier normal with gain 0.01, scales 1, biases 0 (as run)."""
 
         def leaf(path, shape):
             if path[-1].key != "kernel":
@@ -36,24 +36,17 @@ class Network:
             std = _INIT_GAIN * np.sqrt(2 / (np.prod(taps) * (inputs + outputs)))
             return rng.standard_normal(shape.shape, np.float32) * np.float32(std)
 
-        return flat.joined(jax.tree_util.tree_map_with_path(leaf, self.shapes))
-
-    def init_vectors(self, params: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Flat spectral-norm vectors for flat parameters, see `spectral_norm.init`."""
-        leaves, treedef = jax.tree.flatten(self.shapes)
-        ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
-        pieces = [piece.reshape(leaf.shape) for piece, leaf in zip(np.split(params, ends), leaves, strict=True)]
-        return flat.joined(spectral_norm.init(_normalized_part(treedef.unflatten(pieces)), rng))
+        return jax.tree_util.tree_map_with_path(leaf, self.shapes)
 
     def power_step(self, params: jax.Array, vectors: jax.Array) -> jax.Array:
         """Spectral-norm vectors after one more power iteration."""
-        stepped = spectral_norm.power_step(_normalized_part(self._params(params)), self._vectors(vectors))
+        stepped = spectral_norm.power_step(normalized_part(self._params(params)), self._vectors(vectors))
         return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(stepped)])
 
     def normalized(self, params: jax.Array, vectors: jax.Array) -> dict:
         """The tree of parameters with spectral norm applied."""
         tree = self._params(params)
-        return tree | spectral_norm.normalize(_normalized_part(tree), self._vectors(vectors))
+        return tree | spectral_norm.normalize(normalized_part(tree), self._vectors(vectors))
 
 
 def of_generator(plan: Plan, model: ModelConfig) -> Network:
@@ -66,11 +59,11 @@ def of_discriminator(plan: Plan, model: ModelConfig) -> Network:
     return _network(discriminator.shapes(model.ch_d, plan.num_nets_d, plan.channels))
 
 
-def _normalized_part(params: dict) -> dict:
+def normalized_part(params: dict) -> dict:
     """What has spectral norm: all but the generator's last convolution."""
     return {name: part for name, part in params.items() if name != generator.LAST}
 
 
 def _network(shapes: dict) -> Network:
-    vectors = spectral_norm.shapes(_normalized_part(shapes))
+    vectors = spectral_norm.shapes(normalized_part(shapes))
     return Network(shapes, flat.unraveller(shapes), flat.unraveller(vectors))

@@ -80,7 +80,7 @@ def trees(tensors: Tensors) -> tuple[dict, dict]:
     weight, bias = taken(tensors, f"{_LAST}.weight", 4, NETWORK), taken(tensors, f"{_LAST}.bias", 1, NETWORK)
     params, vectors = {generator.LAST: {"kernel": original_tensors.kernel(weight), "bias": bias}}, {}
     for layer in dict.fromkeys(name.rpartition(".")[0] for name in tensors):
-        path, is_norm = _place(layer)
+        path, is_norm = place(layer)
         if is_norm:
             put(params, (*path, "scale"), taken(tensors, f"{layer}.weight", 1, NETWORK))
             put(params, (*path, "bias"), taken(tensors, f"{layer}.bias", 1, NETWORK))
@@ -94,18 +94,7 @@ def trees(tensors: Tensors) -> tuple[dict, dict]:
     return params, vectors
 
 
-def place(name: str) -> tuple[str, ...] | None:
-    """Where a parameter of the original's generator stands in our tree; None of a bias that has no place here."""
-    layer, _, tensor = name.rpartition(".")
-    if layer == _LAST:
-        return generator.LAST, {"weight": "kernel", "bias": "bias"}[tensor]
-    path, is_norm = _place(layer)
-    if is_norm:
-        return (*path, {"weight": "scale", "bias": "bias"}[tensor])
-    return None if tensor == "bias" else (*path, "kernel")
-
-
-def _place(layer: str) -> tuple[tuple[str, ...], bool]:
+def place(layer: str) -> tuple[tuple[str, ...], bool]:
     """(place in our trees, whether it is a batch normalization) of a layer there. Raises UserError: nowhere."""
     found = re.fullmatch(r"bottleneck_block\.(\d+)\.conv_block\.(\d)", layer)
     if found and found[2] in _BOTTLENECK:

@@ -35,10 +35,6 @@ class Plan:
     canvas_heights: tuple[int, ...]
     canvas_widths: tuple[int, ...]
 
-    def __post_init__(self):
-        for name in ("canvas_heights", "canvas_widths"):  # JSON has made them lists
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-
 
 def make_plan(height: int, width: int, channels: int, config: Config) -> Plan:
     """The plan for pictures of `height` x `width` pixels.

@@ -11,12 +11,13 @@ from flax import struct
 from siv_jax.data import Source
 from siv_jax.models.ingan import crop_swap, discriminator, transform
 from siv_jax.models.ingan.config import Config
+from siv_jax.models.ingan.network import normalized_part
 from siv_jax.models.ingan.objectives import Metrics, Players
 from siv_jax.models.ingan.plan import Plan
 from siv_jax.models.ingan.transform import Transform
-from siv_jax.models.interface import AXIS
-from siv_jax.nn import adam
+from siv_jax.nn import adam, flat, spectral_norm
 from siv_jax.nn.frames import choose_frames, to_float
+from siv_jax.nn.shared_batch import averaging
 
 _NOISE = 1 / 255  # bound of the uniform noise on what both players see
 
@@ -40,7 +41,7 @@ class Training:
     def __init__(self, plan: Plan, config: Config, shards: int = 1):
         """`config.batch_size` is shared out over `shards` devices, each of which draws sizes of its own."""
         self.num_steps = config.num_steps
-        self._plan, self._shards = plan, shards
+        self._plan, self._averaged = plan, averaging(shards)
         self._config = dataclasses.replace(config, batch_size=config.batch_size // shards)
         self._players = Players(plan, self._config)
 
@@ -53,7 +54,8 @@ class Training:
         rng = np.random.Generator(np.random.Philox(int(key[1])))
         networks = self._players.generator, self._players.discriminator
         params = [network.init_params(rng) for network in networks]
-        vectors = [network.init_vectors(own, rng) for network, own in zip(networks, params, strict=True)]
+        vectors = [flat.joined(spectral_norm.init(normalized_part(tree), rng)) for tree in params]
+        params = list(map(flat.joined, params))
         return TrainState(
             params_g=params[0],
             params_d=params[1],
@@ -173,9 +175,6 @@ class Training:
     def _optimizer(self, rate: jax.Array | float) -> optax.GradientTransformation:
         optim = self._config.optim
         return adam.make_optimizer(rate, optim.beta1, optim.beta2, optim.eps)
-
-    def _averaged(self, tree):
-        return tree if self._shards == 1 else jax.lax.pmean(tree, AXIS)
 
 
 def learning_rate_factor(step: jax.Array | int, config: Config) -> jax.Array:

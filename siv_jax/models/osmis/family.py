@@ -7,19 +7,17 @@ from siv_jax.data import Source
 from siv_jax.models.osmis import networks
 from siv_jax.models.osmis.config import Config, ModelConfig
 from siv_jax.models.osmis.networks import Plan
-from siv_jax.models.osmis.original_weights import import_weights
-from siv_jax.models.osmis.sampler import Sampler
+from siv_jax.models.osmis.original_weights import import_weights as import_weights
 from siv_jax.models.osmis.step import Training
 from siv_jax.nn import flat
 from siv_jax.nn.two_branch import describe as describe_lib
 from siv_jax.nn.two_branch.memory import estimate
 from siv_jax.nn.two_branch.plan import make_plan, require_equal_shares
+from siv_jax.nn.two_branch.sampler import Sampler
 
 title = "OSMIS"
 inputs = frozenset({"image", "mask"})
 headline = {"G": "loss_g", "D": "loss_d", "diversity": "diversity"}
-
-__all__ = ["Plan", "describe", "headline", "import_weights", "inputs", "memory", "plan", "sampler", "stages"]
 
 
 def plan(config: Config, source: Source) -> Plan:
@@ -36,7 +34,7 @@ def stages(config: Config, plan: Plan, shards: int = 1) -> list[Training]:
 
 def sampler(config: Config, plan: Plan) -> Sampler:
     """The generator."""
-    return Sampler(plan, config.model)
+    return Sampler(networks.make_generator, plan, config.model)
 
 
 def memory(config: Config, plan: Plan, num_frames: int, shards: int = 1) -> int:

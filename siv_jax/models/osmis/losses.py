@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from siv_jax.nn import gan_losses
-from siv_jax.nn.two_branch.losses import Logits, by_part, part_weight
+from siv_jax.nn.two_branch import losses
+from siv_jax.nn.two_branch.losses import Logits
 from siv_jax.nn.two_branch.settings import LossConfig
 
 
@@ -33,24 +33,15 @@ def fake_class_loss(logits: jax.Array) -> jax.Array:
     return -jnp.mean(jax.nn.log_softmax(logits[:, 0, 0])[:, -1])
 
 
-def generator_loss(logits: Logits, weights: jax.Array, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
-    """Adversarial loss of the generator by part, weighted; `logits` of fakes, `weights` of their masks' classes."""
-    return _all_parts(logits, gan_losses.GENERATOR, lambda one: class_loss(one, weights), config, num_blocks_d)
+def by_part(logits: Logits, kinds: dict, of_classes, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
+    """Adversarial loss by part, weighted.
 
-
-def real_loss(logits: Logits, weights: jax.Array, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
-    """Loss of the discriminator on real samples by part, weighted; `weights` of their masks' classes."""
-    return _all_parts(logits, gan_losses.REAL, lambda one: class_loss(one, weights), config, num_blocks_d)
-
-
-def fake_loss(logits: Logits, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
-    """Loss of the discriminator on fakes by part, weighted."""
-    return _all_parts(logits, gan_losses.FAKE, fake_class_loss, config, num_blocks_d)
-
-
-def _all_parts(logits: Logits, binary, of_classes, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
+    Args:
+      kinds: one of those in `gan_losses`.
+      of_classes: `class_loss` with its weights or `fake_class_loss`, for the content branch.
+    """
     content = logits["content"]
     rest = {part: maps for part, maps in logits.items() if part != "content"}
-    weight = part_weight("content", len(content), config, num_blocks_d)
-    losses = by_part(rest, binary[config.adversarial], config, num_blocks_d)
-    return losses | {"content": weight * sum(map(of_classes, content))}
+    weight = losses.part_weight("content", len(content), config, num_blocks_d)
+    adversarial = losses.by_part(rest, kinds, config, num_blocks_d)
+    return adversarial | {"content": weight * sum(map(of_classes, content))}

@@ -9,6 +9,7 @@ from flax import struct
 
 from siv_jax.models.osmis import layout_augment, losses, networks, pair_augment
 from siv_jax.models.osmis.config import Config
+from siv_jax.nn import gan_losses
 from siv_jax.nn.two_branch.feature_augment import augment_content
 from siv_jax.nn.two_branch.objectives import discriminator_total, diversity_of, generator_total, pyramid
 
@@ -58,8 +59,9 @@ class Players:
         fakes, soft = self._augmented(draws, 0, self._seen(images), soft)
         hard = self._hardened(draws, 0, soft)
         logits = self.discriminator.apply(params_d, vectors_d, fakes, hard)
-        weights = losses.class_weights(soft)
-        parts = losses.generator_loss(logits, weights, self._config.loss, self._plan.num_blocks_d)
+        of_classes = functools.partial(losses.class_loss, weights=losses.class_weights(soft))
+        loss, num_blocks_d = self._config.loss, self._plan.num_blocks_d
+        parts = losses.by_part(logits, gan_losses.GENERATOR, of_classes, loss, num_blocks_d)
         diversity = diversity_of(self.generator, params_g, vectors_g, images, features, draws, self._config.loss)
         return generator_total(parts, diversity, weight)
 
@@ -75,9 +77,9 @@ class Players:
         mask = jnp.concatenate([small, self._hardened(draws, 2, soft)])
         logits = self.discriminator.apply(params_d, vectors_d, both, mask, **self._mixes(draws, small))
         real, fake = self._apart(logits, 0), self._apart(logits, 1)
-        weights = losses.class_weights(masks)
-        loss_real = losses.real_loss(real, weights, config.loss, plan.num_blocks_d)
-        loss_fake = losses.fake_loss(fake, config.loss, plan.num_blocks_d)
+        of_classes = functools.partial(losses.class_loss, weights=losses.class_weights(masks))
+        loss_real = losses.by_part(real, gan_losses.REAL, of_classes, config.loss, plan.num_blocks_d)
+        loss_fake = losses.by_part(fake, gan_losses.FAKE, losses.fake_class_loss, config.loss, plan.num_blocks_d)
         del real["content"], fake["content"]  # their logits are of classes: a mean says nothing
         return discriminator_total(loss_real, loss_fake, real, fake)
 

@@ -7,7 +7,7 @@ import numpy as np
 from siv_jax.data.source import Source
 from siv_jax.models.osmis import networks
 from siv_jax.models.osmis.config import Config
-from siv_jax.nn import flat, original_tensors
+from siv_jax.nn import original_tensors
 from siv_jax.nn.original_tensors import Tensors, taken
 from siv_jax.nn.two_branch import original_weights
 
@@ -31,10 +31,7 @@ def import_weights(
     plan = networks.Plan(
         **dataclasses.asdict(original_weights.plan_of(params)), num_classes=params["to_mask"]["bias"].size
     )
-    settings = original_weights.settings_of(params, NETWORK)
-    config = dataclasses.replace(config, model=dataclasses.replace(config.model, **settings))
-    original_tensors.require_shapes(params, networks.make_generator(plan, config.model).shapes, NETWORK)
-    return config, plan, {"ema": flat.joined(params), "vectors_g": flat.joined(vectors)}
+    return original_weights.imported(params, vectors, plan, config, networks.make_generator, NETWORK)
 
 
 def generator(tensors: Tensors) -> tuple[dict, dict]:

@@ -1,7 +1,5 @@
 """The training of OSMIS: one stage, whose step is the generator's turn, then the discriminator's."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,8 +8,8 @@ from siv_jax.data import Source
 from siv_jax.models.osmis import layout_augment, networks, pair_augment
 from siv_jax.models.osmis.config import Config
 from siv_jax.models.osmis.objectives import Draws, Pairs, Players
+from siv_jax.nn import flat
 from siv_jax.nn.frames import choose_frames, to_float
-from siv_jax.nn.precision import compute_dtype
 from siv_jax.nn.two_branch import training
 from siv_jax.nn.two_branch.discriminator import content_channels
 
@@ -21,11 +19,7 @@ Data = dict[str, np.ndarray]
 class Training(training.Training):
     """The only stage of OSMIS (a `siv_jax.models.interface.Stage`)."""
 
-    def __init__(self, plan: networks.Plan, config: Config, shards: int = 1):
-        """`config.batch_size` is shared out over `shards` devices."""
-        config = training.share_of(config, shards)
-        super().__init__(Players(plan, config, compute_dtype(config.model.dtype)), config, shards)
-        self._plan = plan
+    players = Players
 
     def data(self, source: Source) -> Data:
         """At the plan's size: frames [N, H, W, C], uint8 or float32 in [-1, 1], and masks uint8 [N, H, W, M].
@@ -49,7 +43,7 @@ class Training(training.Training):
 
 
 def draw(key: jax.Array, plan: networks.Plan, config: Config, num_frames: int, by_chance: jax.Array) -> Draws:
-    """The randomness of one step, from two calls of the generator: each call costs much to compile."""
+    """The randomness of one step, from two calls of the generator."""
     batch, classes = config.batch_size, plan.num_classes
     normal = jax.random.normal(jax.random.fold_in(key, 0), (3, batch, config.model.noise_dim))
     shapes = {
@@ -60,7 +54,5 @@ def draw(key: jax.Array, plan: networks.Plan, config: Config, num_frames: int, b
         "mix_layout": (batch, layout_augment.uniforms(classes)),
         "frames": (num_frames,),
     }
-    sizes = list(map(math.prod, shapes.values()))
-    pieces = jax.lax.split(jax.random.uniform(jax.random.fold_in(key, 1), (sum(sizes),)), sizes)
-    uniform = {name: piece.reshape(shapes[name]) for name, piece in zip(shapes, pieces, strict=True)}
+    uniform = flat.drawn(jax.random.uniform, jax.random.fold_in(key, 1), shapes)
     return Draws(z_g=normal[0], z_d=normal[1], z_moved=normal[2], by_chance=by_chance, **uniform)

@@ -9,6 +9,7 @@ import numpy as np
 from siv_jax.models.singan import network
 from siv_jax.models.singan.plan import REACH, Plan, Size
 from siv_jax.nn import pyramid_resize
+from siv_jax.nn.convolution import padded
 
 Scales = list[dict[str, jax.Array]]  # of each finished scale, coarse to fine: flat "params" and "stats"
 
@@ -38,8 +39,8 @@ class Chain:
 
     def input(self, noise: jax.Array, amplitude: jax.Array, previous: jax.Array) -> jax.Array:
         """What a scale's network gets: noise and the previous picture, both padded."""
-        noise = noise if self._noise_padding else padded(noise)
-        return amplitude * noise + padded(previous)
+        noise = noise if self._noise_padding else padded(noise, REACH)
+        return amplitude * noise + padded(previous, REACH)
 
     def generate(self, scale: int, weights: dict, noise: jax.Array, amplitude: jax.Array, previous: jax.Array):
         """A finished scale's picture, of the previous picture's size."""
@@ -81,7 +82,7 @@ class Chain:
         if picture.shape[1:3] == size:
             return picture
         wide = tuple(side + 2 * REACH for side in size)
-        return _stretched(padded(picture), wide)[:, REACH:-REACH, REACH:-REACH]
+        return _stretched(padded(picture, REACH), wide)[:, REACH:-REACH, REACH:-REACH]
 
     def reconstruction(self, scales: Scales, amplitudes: jax.Array, z_star: jax.Array) -> jax.Array:
         """What was learnt as the scale after the last of `scales` gets it: noise z* at the coarsest, none above.
@@ -105,12 +106,6 @@ class Chain:
         below, here = (self.sizes(size)[i] for i in (scale - 1, scale))
         coarse = pyramid_resize.by_factor(image, math.pow(self.plan.factor, self.plan.finest - scale + 1))
         return self.enlarged(coarse[:, : below[0], : below[1]], here)
-
-
-def padded(picture: jax.Array) -> jax.Array:
-    """With zeros for the reach of the networks."""
-    ring = (REACH, REACH)
-    return jnp.pad(picture, ((0, 0), ring, ring, (0, 0)))
 
 
 def _stretched(picture: jax.Array, size: Size) -> jax.Array:

@@ -4,30 +4,17 @@ from siv_jax.data import Source
 from siv_jax.models.singan import network
 from siv_jax.models.singan.config import Config
 from siv_jax.models.singan.memory import estimate
-from siv_jax.models.singan.original_weights import import_weights
+from siv_jax.models.singan.original_weights import import_weights as import_weights
 from siv_jax.models.singan.plan import Plan, make_plan
 from siv_jax.models.singan.sampler import Sampler
 from siv_jax.models.singan.step import ScaleTraining
 from siv_jax.nn import flat
-from siv_jax.nn.shared_draws import require_equal_shares
+from siv_jax.nn.shared_batch import require_equal_shares
 
 title = "SinGAN"
 inputs = frozenset({"image"})
 headline = {"G": "loss_g", "D": "loss_d", "reconstruction": "reconstruction"}
 memory = estimate
-
-__all__ = [
-    "Plan",
-    "describe",
-    "headline",
-    "import_weights",
-    "inputs",
-    "memory",
-    "plan",
-    "sampler",
-    "stages",
-    "title",
-]
 
 
 def plan(config: Config, source: Source) -> Plan:

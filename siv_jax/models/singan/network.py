@@ -55,7 +55,7 @@ class Network:
         tree = {"means": [np.zeros(x.shape) for x in means], "variances": [np.ones(x.shape) for x in variances]}
         return flat.joined(tree)
 
-    def in_training(self, params: jax.Array, x: jax.Array, seen: Values = ()):
+    def in_training(self, params: jax.Array, x: jax.Array, stored_inputs: Values = ()):
         """(output, statistics of each picture [B, stats], inputs of all operations).
 
         Every picture is normalised by its own statistics: the published batch is one picture.
@@ -63,16 +63,17 @@ class Network:
         Args:
           params: flat.
           x: [B, H, W, I].
-          seen: inputs of all operations in an earlier pass of the first pictures. They take the place of this pass's
-            own, while gradients flow as before: as run, a backward pass with stored activations and newer parameters.
+          stored_inputs: of all operations, as an earlier pass of the first of these pictures stored them, with older
+            parameters. They take the place of this pass's own values of those pictures; gradients flow as if they had
+            been computed here. As run, PyTorch went back so: through stored activations with newer parameters.
         """
         inputs: Values = []
 
         def noted(value):
             inputs.append(value)
-            if not seen:
+            if not stored_inputs:
                 return value
-            stored = seen[len(inputs) - 1]
+            stored = stored_inputs[len(inputs) - 1]
             first, rest = value[: len(stored)], value[len(stored) :]
             return jnp.concatenate([stored + (first - jax.lax.stop_gradient(first)), rest])
 

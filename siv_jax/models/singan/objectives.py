@@ -11,7 +11,7 @@ from siv_jax.nn.gradient_penalty import gradient_penalty
 
 
 @struct.dataclass
-class Still:
+class StepFrame:
     """What all turns of a step share: its frame, of one picture always the same. Pictures float32 [1, H, W, C]."""
 
     real: jax.Array
@@ -48,22 +48,22 @@ class Players:
         total = sum(parts.values())
         return total, {"loss_d": total} | {f"loss_d/{part}": value for part, value in parts.items()}
 
-    def generator_objective(self, params_g, params_d, still: Still, noise, previous, seen=()):
+    def generator_objective(self, params_g, params_d, frame: StepFrame, noise, previous, stored_inputs=()):
         """(loss, (metrics, statistics of the random pictures and of the reconstruction)): WGAN plus alpha times MSE."""
-        inputs = [self._chain.input(noise, still.amplitude, previous), self.still_input(still)]
-        below = jnp.concatenate([previous, still.previous])
-        pictures, stats, _ = self._generated(params_g, jnp.concatenate(inputs), below, seen)
+        inputs = [self._chain.input(noise, frame.amplitude, previous), self.frame_input(frame)]
+        below = jnp.concatenate([previous, frame.previous])
+        pictures, stats, _ = self._generated(params_g, jnp.concatenate(inputs), below, stored_inputs)
         fake, restored = pictures[:-1], pictures[-1:]
         adversarial = -jnp.mean(self.discriminator.in_training(params_d, fake)[0])
-        error = jnp.mean(jnp.square(restored - still.real))
+        error = jnp.mean(jnp.square(restored - frame.real))
         total = adversarial + self._loss.reconstruction * error
         metrics = {"loss_g": total, "loss_g/adversarial": adversarial, "reconstruction": jnp.sqrt(error)}
         return total, (metrics, stats[:-1], stats[-1:])
 
-    def still_input(self, still: Still) -> jax.Array:
+    def frame_input(self, frame: StepFrame) -> jax.Array:
         """What the network gets for the reconstruction."""
-        return self._chain.input(still.z_star, still.amplitude, still.previous)
+        return self._chain.input(frame.z_star, frame.amplitude, frame.previous)
 
-    def _generated(self, params_g, x, previous, seen=()):
-        output, stats, inputs = self.generator.in_training(params_g, x, seen)
+    def _generated(self, params_g, x, previous, stored_inputs=()):
+        output, stats, inputs = self.generator.in_training(params_g, x, stored_inputs)
         return jnp.tanh(output) + previous, stats, inputs

@@ -16,7 +16,5 @@ def reals(source: Source, plan: Plan, scale: int) -> np.ndarray:
 
 def _real(frame: np.ndarray, plan: Plan, scale: int) -> np.ndarray:
     """A frame [H, W, C] as [1, h, w, C]: resized to the finest scale first, then straight to `scale`, as run."""
-    if frame.dtype == np.uint8:
-        frame = (frame.astype(np.float32) / np.float32(255) - np.float32(0.5)) * np.float32(2)
-    picture = pyramid_resize.by_factor(frame[None], plan.picture_factor)
+    picture = pyramid_resize.by_factor(pyramid_resize.as_float(frame)[None], plan.picture_factor)
     return pyramid_resize.by_factor(picture, math.pow(plan.factor, plan.finest - scale))

@@ -11,7 +11,6 @@ Size = tuple[int, int]  # height, width
 
 SCALES_OF_A_WIDTH = 4
 REACH = 5  # pixels that the five unpadded convolutions take off each side
-SMALLEST_SIDE = 2 * REACH + 1
 MOST_SCALES = 24
 
 
@@ -33,11 +32,6 @@ class Plan:
     factor: float
     sizes: tuple[Size, ...]
     widths: tuple[int, ...]
-
-    def __post_init__(self):
-        # JSON has lists.
-        object.__setattr__(self, "sizes", tuple(map(tuple, self.sizes)))
-        object.__setattr__(self, "widths", tuple(self.widths))
 
     @property
     def finest(self) -> int:

@@ -8,12 +8,14 @@ import numpy as np
 
 from siv_jax.errors import UserError
 from siv_jax.models.interface import Samples
-from siv_jax.models.singan import walk
 from siv_jax.models.singan.chain import Chain
 from siv_jax.models.singan.config import ModelConfig
 from siv_jax.models.singan.plan import Plan, Size, enlarging_steps
-from siv_jax.nn import numbered_noise, pyramid_resize
+from siv_jax.nn import flat, numbered_noise, pyramid_resize
 from siv_jax.nn.frames import frame_of_each
+from siv_jax.nn.walk import walk
+
+FIRST_STEP = 0.05  # share of new noise in the first position of a walk
 
 
 class Sampler:
@@ -73,16 +75,16 @@ class Sampler:
     def animation(
         self, weights: dict, seed: int, count: int, start_scale: int, strength: float, smoothness: float
     ) -> np.ndarray:
-        """float32 [count, length]: noise of a walk about z*, of a clip that of some frame, see `walk.frames`."""
+        """float32 [count, length]: noise of a walk about z*, of a clip that of some frame, see `walk`."""
         steps, z_star = self.noise(seed, 0, count + 1), np.asarray(weights["z_star"])
         still, chosen = np.zeros_like(steps[0]), np.random.default_rng([seed, count]).integers(len(z_star))
         still[: z_star[0].size] = np.ravel(z_star[chosen])
         start = sum(map(math.prod, self._shapes(None)[:start_scale]))
-        return walk.frames(still, steps, start, strength, smoothness)
+        return walk(still, steps, start, FIRST_STEP, strength, smoothness)
 
     def split(self, noise: jax.Array, size: Size | None = None) -> list[jax.Array]:
         """Noise [n, length] as that of each scale, [n, h, w, C]."""
-        return _cut(noise, self._shapes(size))
+        return flat.cut(noise, self._shapes(size))
 
     def pictures(self, weights: dict, noises: list[jax.Array], size: Size, start: int, previous: jax.Array | None):
         """Pictures of all scales from `start` on, not clipped; see `Chain.climb`."""
@@ -117,7 +119,7 @@ class Sampler:
         """The noise vector cut into that of the steps; where it is too short, it begins anew."""
         shapes = self.steps_shapes(image.shape[1:3], size)
         length = sum(map(math.prod, shapes))
-        return _cut(jnp.tile(noise, (1, -(-length // noise.shape[1])))[:, :length], shapes)
+        return flat.cut(jnp.tile(noise, (1, -(-length // noise.shape[1])))[:, :length], shapes)
 
     def _enlarges(self, image: jax.Array, size: Size) -> bool:
         return "super_resolution" in self.tasks and any(b > a for a, b in zip(image.shape[1:3], size, strict=True))
@@ -130,8 +132,3 @@ class Sampler:
         pictures = self.pictures(weights, noises, size, start, previous)
         picture = pictures[-1] if pictures else previous
         return picture if picture.shape[1:3] == size else pyramid_resize.to_size(picture, size)
-
-
-def _cut(noise: jax.Array, shapes: list[tuple[int, ...]]) -> list[jax.Array]:
-    pieces = jax.lax.split(noise, list(map(math.prod, shapes)), axis=1)
-    return [piece.reshape(len(noise), *shape) for piece, shape in zip(pieces, shapes, strict=True)]

@@ -14,15 +14,15 @@ import optax
 from flax import struct
 
 from siv_jax.data import Source
-from siv_jax.models.interface import AXIS
 from siv_jax.models.singan import pictures
 from siv_jax.models.singan.chain import Chain, Scales
 from siv_jax.models.singan.config import Config
 from siv_jax.models.singan.network import updated_stats
-from siv_jax.models.singan.objectives import Players, Still
+from siv_jax.models.singan.objectives import Players, StepFrame
 from siv_jax.models.singan.plan import Plan
-from siv_jax.nn import adam
+from siv_jax.nn import adam, flat
 from siv_jax.nn.frames import choose_frames
+from siv_jax.nn.shared_batch import averaging
 
 PREVIEW_EVERY = 500  # steps between preview passes, as run
 
@@ -59,7 +59,7 @@ class ScaleTraining:
     def __init__(self, plan: Plan, config: Config, scale: int, shards: int = 1):
         """`config.batch_size` is shared out over `shards` devices."""
         self.num_steps = config.num_steps
-        self._plan, self._config, self._scale, self._shards = plan, config, scale, shards
+        self._plan, self._config, self._scale, self._averaged = plan, config, scale, averaging(shards)
         self._batch, self._as_run = config.batch_size // shards, config.loss.as_run != "no"
         self._chain = Chain(plan, config.model.noise_padding)
         self._players = Players(self._chain, scale, config)
@@ -93,7 +93,7 @@ class ScaleTraining:
             z_star = rng.standard_normal((len(data), *shape), np.float32)
             coarser = np.zeros(data.shape, np.float32)
         else:
-            below, z_star = weights_of(previous)["scales"], previous.z_star
+            below, z_star = self.weights(previous)["scales"], previous.z_star
             coarser, amplitudes = jax.jit(self._entered)(below, previous.amplitudes, z_star, data)
         return TrainState(
             below=below,
@@ -124,11 +124,8 @@ class ScaleTraining:
         shapes = [(self._batch, *of_scales[-1]), *((turns, self._batch, *shape) for shape in of_scales[:-1])]
         if self._as_run and self._scale == 0:
             shapes.append((num_frames, *of_scales[0]))
-        counts = list(map(math.prod, shapes))
-        normal = jax.random.normal(jax.random.fold_in(key, 0), (sum(counts),))
-        noise, *below = [
-            piece.reshape(shape) for piece, shape in zip(jax.lax.split(normal, counts), shapes, strict=True)
-        ]
+        normal = jax.random.normal(jax.random.fold_in(key, 0), (sum(map(math.prod, shapes)),))
+        noise, *below = flat.cut(normal, shapes)
         z_star = below.pop() if self._as_run and self._scale == 0 else None
         alphas, frames = (
             jax.random.uniform(jax.random.fold_in(key, number), (count,))
@@ -140,26 +137,27 @@ class ScaleTraining:
         """One step with given draws."""
         if draws.z_star is not None:
             state = state.replace(z_star=draws.z_star)
-        still = self._still(state, reals, draws)
+        frame = self._step_frame(state, reals, draws)
         previous = self._coarser(state, draws)
-        state, fakes_from, metrics_d = self._turns_of_discriminator(state, still, draws, previous)
-        state, metrics_g = self._turns_of_generator(state, still, draws.noise, previous[-1], fakes_from)
+        state, stored_inputs, metrics_d = self._turns_of_discriminator(state, frame, draws, previous)
+        state, metrics_g = self._turns_of_generator(state, frame, draws.noise, previous[-1], stored_inputs)
         if self._as_run:
-            state = self._previewed(state, still, step)
+            state = self._previewed(state, frame, step)
         return state, self._averaged(metrics_d | metrics_g)
 
     def weights(self, state: TrainState) -> dict:
         """The generators so far, with what reconstructs the frames."""
-        return weights_of(state)
+        newest = {"params": state.params_g, "stats": state.stats_g}
+        return {"scales": [*state.below, newest], "amplitudes": state.amplitudes, "z_star": state.z_star}
 
-    def _still(self, state: TrainState, reals: jax.Array, draws: Draws) -> Still:
+    def _step_frame(self, state: TrainState, reals: jax.Array, draws: Draws) -> StepFrame:
         """Of the step's frame."""
         real, previous = (choose_frames(draws.frames, of, 1) for of in (reals, state.previous))
         if self._scale == 0:
             z_star = choose_frames(draws.frames, state.z_star, 1)
         else:
             z_star = jnp.zeros((1, *draws.noise.shape[1:]), jnp.float32)
-        return Still(real, previous, z_star, state.amplitudes[-1])
+        return StepFrame(real, previous, z_star, state.amplitudes[-1])
 
     def _coarser(self, state: TrainState, draws: Draws) -> jax.Array:
         """[turns, B, H, W, C]: new random pictures of the scales below for every turn of the discriminator."""
@@ -170,15 +168,15 @@ class ScaleTraining:
         pictures = self._chain.climb(state.below, state.amplitudes, noises, self._plan.sizes)
         return self._chain.enlarged(pictures[-1], self._plan.sizes[self._scale]).reshape(turns, *shape)
 
-    def _turns_of_discriminator(self, state: TrainState, still: Still, draws: Draws, previous: jax.Array):
+    def _turns_of_discriminator(self, state: TrainState, frame: StepFrame, draws: Draws, previous: jax.Array):
         """(state, the generator's inputs of all operations in the last turn, mean metrics)."""
         players = self._players
 
         def turn(state, drawn):
             previous, alpha = drawn
-            fake, stats, inputs = players.fake(state.params_g, draws.noise, still.amplitude, previous)
+            fake, stats, inputs = players.fake(state.params_g, draws.noise, frame.amplitude, previous)
             slopes, metrics = jax.grad(players.discriminator_objective, has_aux=True)(
-                state.params_d, still.real, fake, alpha
+                state.params_d, frame.real, fake, alpha
             )
             params_d, opt_d = adam.optimizer_step(
                 self._optimizer_d, self._averaged(slopes), state.opt_d, state.params_d
@@ -190,38 +188,31 @@ class ScaleTraining:
         state, (metrics, inputs) = jax.lax.scan(turn, state, (previous, draws.alphas))
         return state, [values[-1] for values in inputs], jax.tree.map(jnp.mean, metrics)
 
-    def _turns_of_generator(self, state: TrainState, still: Still, noise: jax.Array, previous: jax.Array, fakes_from):
+    def _turns_of_generator(
+        self, state: TrainState, frame: StepFrame, noise: jax.Array, previous: jax.Array, stored_inputs: list[jax.Array]
+    ):
         """(state, mean metrics)."""
         players = self._players
 
         def turn(state, _):
             slopes, (metrics, *stats) = jax.grad(players.generator_objective, has_aux=True)(
-                state.params_g, state.params_d, still, noise, previous, fakes_from
+                state.params_g, state.params_d, frame, noise, previous, stored_inputs
             )
             params_g, opt_g = adam.optimizer_step(
                 self._optimizer_g, self._averaged(slopes), state.opt_g, state.params_g
             )
             stats_g = state.stats_g
             # As run the fakes of the last turn of the discriminator serve the generator, without another pass.
-            for batch in stats[1:] if fakes_from else stats:
+            for batch in stats[1:] if stored_inputs else stats:
                 stats_g = updated_stats(stats_g, self._averaged(batch.mean(0)))
             return state.replace(params_g=params_g, opt_g=opt_g, stats_g=stats_g), metrics
 
         state, metrics = jax.lax.scan(turn, state, None, length=self._config.optim.turns_g)
         return state, jax.tree.map(jnp.mean, metrics)
 
-    def _previewed(self, state: TrainState, still: Still, step: jax.Array) -> TrainState:
+    def _previewed(self, state: TrainState, frame: StepFrame, step: jax.Array) -> TrainState:
         """As run a preview of the reconstruction, now and then, passes the generator in training."""
         due = (step % PREVIEW_EVERY == 0) | (step == self.num_steps - 1)
-        x = self._players.still_input(still)
+        x = self._players.frame_input(frame)
         stats_g = updated_stats(state.stats_g, self._players.generator.in_training(state.params_g, x)[1].mean(0))
         return state.replace(stats_g=jnp.where(due, stats_g, state.stats_g))
-
-    def _averaged(self, tree):
-        return tree if self._shards == 1 else jax.lax.pmean(tree, AXIS)
-
-
-def weights_of(state: TrainState) -> dict:
-    """What sampling needs of a state; nothing is computed."""
-    newest = {"params": state.params_g, "stats": state.stats_g}
-    return {"scales": [*state.below, newest], "amplitudes": state.amplitudes, "z_star": state.z_star}

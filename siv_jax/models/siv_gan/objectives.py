@@ -8,7 +8,7 @@ from flax import struct
 
 from siv_jax.models.siv_gan import network
 from siv_jax.models.siv_gan.config import Config
-from siv_jax.nn import image_augment
+from siv_jax.nn import gan_losses, image_augment
 from siv_jax.nn.two_branch import feature_augment, losses
 from siv_jax.nn.two_branch.objectives import discriminator_total, diversity_of, generator_total, pyramid
 from siv_jax.nn.two_branch.plan import Plan
@@ -47,7 +47,7 @@ class Players:
         images, features = self.generator.apply(params_g, vectors_g, draws.z_g)
         fakes = augment(draws.warp_g, images[-plan.num_blocks_low_level :], config.augment.image)
         logits = self.discriminator.apply(params_d, vectors_d, fakes)
-        parts = losses.generator_loss(logits, config.loss, plan.num_blocks_d)
+        parts = losses.by_part(logits, gan_losses.GENERATOR, config.loss, plan.num_blocks_d)
         diversity = diversity_of(self.generator, params_g, vectors_g, images, features, draws, config.loss)
         return generator_total(parts, diversity, weight)
 
@@ -60,8 +60,8 @@ class Players:
         logits = self.discriminator.apply(params_d, vectors_d, both, **self._mixes(draws))
         real = {part: [logit[:batch] for logit in maps] for part, maps in logits.items()}
         fake = {part: [logit[batch:] for logit in maps] for part, maps in logits.items()}
-        loss_real = losses.real_loss(real, config.loss, plan.num_blocks_d)
-        loss_fake = losses.fake_loss(fake, config.loss, plan.num_blocks_d)
+        loss_real = losses.by_part(real, gan_losses.REAL, config.loss, plan.num_blocks_d)
+        loss_fake = losses.by_part(fake, gan_losses.FAKE, config.loss, plan.num_blocks_d)
         return discriminator_total(loss_real, loss_fake, real, fake)
 
     def _mixes(self, draws: Draws) -> dict:

@@ -1,13 +1,10 @@
 """Weights of the original PyTorch implementation, under its own names, as sampling weights of this package."""
 
-import dataclasses
-
 import numpy as np
 
 from siv_jax.data.source import Source
 from siv_jax.models.siv_gan import network
 from siv_jax.models.siv_gan.config import Config
-from siv_jax.nn import flat, original_tensors
 from siv_jax.nn.original_tensors import Tensors
 from siv_jax.nn.two_branch import original_weights
 from siv_jax.nn.two_branch.plan import Plan
@@ -28,7 +25,5 @@ def import_weights(
     Raises UserError: these are not the weights of one SIV-GAN generator.
     """
     params, vectors = original_weights.generator(original_weights.without_prefix(tensors, NETWORK), NETWORK)
-    plan, settings = original_weights.plan_of(params), original_weights.settings_of(params, NETWORK)
-    config = dataclasses.replace(config, model=dataclasses.replace(config.model, **settings))
-    original_tensors.require_shapes(params, network.generator(plan, config.model).shapes, NETWORK)
-    return config, plan, {"ema": flat.joined(params), "vectors_g": flat.joined(vectors)}
+    plan = original_weights.plan_of(params)
+    return original_weights.imported(params, vectors, plan, config, network.generator, NETWORK)

@@ -1,16 +1,13 @@
 """The training of SIV-GAN: one stage, whose step is the generator's turn, then the discriminator's."""
 
-import math
-
 import jax
 import numpy as np
 
 from siv_jax.data import Source
 from siv_jax.models.siv_gan.config import Config
 from siv_jax.models.siv_gan.objectives import Draws, Players
-from siv_jax.nn import image_augment
+from siv_jax.nn import flat, image_augment
 from siv_jax.nn.frames import choose_frames, to_float
-from siv_jax.nn.precision import compute_dtype
 from siv_jax.nn.two_branch import training
 from siv_jax.nn.two_branch.discriminator import content_channels
 from siv_jax.nn.two_branch.plan import Plan
@@ -19,11 +16,7 @@ from siv_jax.nn.two_branch.plan import Plan
 class Training(training.Training):
     """The only stage of SIV-GAN (a `siv_jax.models.interface.Stage`)."""
 
-    def __init__(self, plan: Plan, config: Config, shards: int = 1):
-        """`config.batch_size` is shared out over `shards` devices."""
-        config = training.share_of(config, shards)
-        super().__init__(Players(plan, config, compute_dtype(config.model.dtype)), config, shards)
-        self._plan = plan
+    players = Players
 
     def data(self, source: Source) -> np.ndarray:
         """The frames [N, H, W, C] at the plan's size, uint8 or float32 in [-1, 1]."""
@@ -40,7 +33,7 @@ class Training(training.Training):
 
 
 def draw(key: jax.Array, plan: Plan, config: Config, num_frames: int) -> Draws:
-    """The randomness of one step, from two calls of the generator: each call costs much to compile."""
+    """The randomness of one step, from two calls of the generator."""
     batch, noise_dim = config.batch_size, config.model.noise_dim
     channels = content_channels(plan, config.model)
     normal = jax.random.normal(jax.random.fold_in(key, 0), (3, batch, noise_dim))
@@ -51,7 +44,5 @@ def draw(key: jax.Array, plan: Plan, config: Config, num_frames: int) -> Draws:
         "mix_layout": (batch, 5),
         "frames": (num_frames,),
     }
-    sizes = list(map(math.prod, shapes.values()))
-    pieces = jax.lax.split(jax.random.uniform(jax.random.fold_in(key, 1), (sum(sizes),)), sizes)
-    uniform = {name: piece.reshape(shapes[name]) for name, piece in zip(shapes, pieces, strict=True)}
+    uniform = flat.drawn(jax.random.uniform, jax.random.fold_in(key, 1), shapes)
     return Draws(z_g=normal[0], z_d=normal[1], z_moved=normal[2], **uniform)

@@ -10,17 +10,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from siv_jax.nn.activations import leaky_relu
 from siv_jax.nn.convolution import conv2d, conv2d_pool, upsample_conv2d
-
-_SLOPE = 0.2
 
 KERNEL_STD = 0.02
 kernel_init = nn.initializers.normal(KERNEL_STD)
-
-
-def leaky_relu(x: jax.Array) -> jax.Array:
-    """LeakyReLU with slope 0.2, in x's dtype."""
-    return nn.leaky_relu(x, _SLOPE)
 
 
 class Conv(nn.Module):

@@ -3,28 +3,12 @@
 import jax
 import jax.numpy as jnp
 
-from siv_jax.nn import gan_losses
 from siv_jax.nn.two_branch.settings import LossConfig
 
 Logits = dict[str, list[jax.Array]]
 
 # zCR: standard deviation of the latent's perturbation (Zhao et al., 2021).
 ZCR_NOISE = 0.05
-
-
-def generator_loss(logits: Logits, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
-    """Adversarial loss of the generator by part, weighted; `logits` of fakes."""
-    return by_part(logits, gan_losses.GENERATOR[config.adversarial], config, num_blocks_d)
-
-
-def real_loss(logits: Logits, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
-    """Loss of the discriminator on real samples by part, weighted."""
-    return by_part(logits, gan_losses.REAL[config.adversarial], config, num_blocks_d)
-
-
-def fake_loss(logits: Logits, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
-    """Loss of the discriminator on fakes by part, weighted."""
-    return by_part(logits, gan_losses.FAKE[config.adversarial], config, num_blocks_d)
 
 
 def part_weight(part: str, num_blocks: int, config: LossConfig, num_blocks_d: int) -> float:
@@ -40,9 +24,9 @@ def part_weight(part: str, num_blocks: int, config: LossConfig, num_blocks_d: in
     return share / num_blocks if config.balance == "paper" else 0.5 * share / num_blocks_d
 
 
-def by_part(logits: Logits, per_position, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
-    """The loss `per_position`, of one logit, by part, weighted."""
-    losses = {}
+def by_part(logits: Logits, kinds: dict, config: LossConfig, num_blocks_d: int) -> dict[str, jax.Array]:
+    """Adversarial loss by part, weighted; `kinds` is one of those in `gan_losses`."""
+    per_position, losses = kinds[config.adversarial], {}
     for part, maps in logits.items():
         weight = part_weight(part, len(maps), config, num_blocks_d)
         losses[part] = weight * sum(jnp.mean(per_position(logit)) for logit in maps)

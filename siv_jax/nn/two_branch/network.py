@@ -26,8 +26,8 @@ class Network:
     _params: Callable[[jax.Array], dict]
     _vectors: Callable[[jax.Array], dict]
 
-    def init_params(self, rng: np.random.Generator) -> np.ndarray:
-        """Flat parameters before the first step: kernels are N(0, 0.02^2), biases zero (as run).
+    def init_params(self, rng: np.random.Generator) -> dict:
+        """Parameters before the first step: kernels are N(0, 0.02^2), biases zero (as run).
 
         They are drawn by numpy: on a CPU compiling JAX's own draws takes longer than everything else before the
         first step.
@@ -38,14 +38,7 @@ class Network:
                 return np.zeros(shape.shape, np.float32)
             return rng.standard_normal(shape.shape, np.float32) * np.float32(KERNEL_STD)
 
-        return flat.joined(jax.tree_util.tree_map_with_path(leaf, self.shapes))
-
-    def init_vectors(self, params: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Flat spectral-norm vectors for flat parameters, see `spectral_norm.init`."""
-        leaves, treedef = jax.tree.flatten(self.shapes)
-        ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
-        pieces = [piece.reshape(leaf.shape) for piece, leaf in zip(np.split(params, ends), leaves, strict=True)]
-        return flat.joined(spectral_norm.init(treedef.unflatten(pieces), rng))
+        return jax.tree_util.tree_map_with_path(leaf, self.shapes)
 
     def power_step(self, params: jax.Array, vectors: jax.Array) -> jax.Array:
         """Spectral-norm vectors after one more power iteration."""

@@ -4,12 +4,19 @@ A convolution there holds `weight_orig` [out, in, kh, kw], `bias` and spectral n
 `weight_v` [in * kh * kw]; the generator's first map is a transposed convolution with `weight` [in, out, h, w].
 """
 
+import dataclasses
 import re
+from collections.abc import Callable
 
+import numpy as np
+
+from siv_jax.config import Config
 from siv_jax.errors import UserError
-from siv_jax.nn import original_tensors
+from siv_jax.nn import flat, original_tensors
 from siv_jax.nn.original_tensors import Tensors, taken
+from siv_jax.nn.two_branch.network import Network
 from siv_jax.nn.two_branch.plan import Plan
+from siv_jax.nn.two_branch.settings import ModelConfig
 
 # Part of every generator's state_dict; what stands before it in a name is a prefix. Copies of the tensors after
 # something was done to them, such as gradients, have the first name and not the second.
@@ -84,6 +91,24 @@ def plan_of(params: dict) -> Plan:
         num_blocks_d=2,
         num_blocks_low_level=1,
     )
+
+
+def imported(
+    params: dict,
+    vectors: dict,
+    plan: Plan,
+    config: Config,
+    make_generator: Callable[[Plan, ModelConfig], Network],
+    network: str,
+) -> tuple[Config, Plan, dict[str, np.ndarray]]:
+    """Settings, plan and sampling weights of a generator; settings that the weights tell are replaced.
+
+    Raises UserError: a number of blocks that no such generator has, or a tensor of another shape.
+    """
+    model = dataclasses.replace(config.model, **settings_of(params, network))
+    original_tensors.require_shapes(params, make_generator(plan, model).shapes, network)
+    weights = {"ema": flat.joined(params), "vectors_g": flat.joined(vectors)}
+    return dataclasses.replace(config, model=model), plan, weights
 
 
 def settings_of(params: dict, network: str) -> dict[str, int]:

@@ -29,11 +29,6 @@ class Plan:
     num_blocks_d: int
     num_blocks_low_level: int
 
-    @property
-    def num_blocks_branch(self) -> int:
-        """Blocks of the content branch, and of the layout branch: N_D - N_ll."""
-        return self.num_blocks_d - self.num_blocks_low_level
-
 
 def make_plan(height: int, width: int, channels: int, max_size: int, model: ModelConfig) -> Plan:
     """The plan for pictures of `height` x `width` pixels and `channels` channels.

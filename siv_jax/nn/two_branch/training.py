@@ -1,19 +1,24 @@
 """Training as one stage, whose step is the generator's turn, then the discriminator's."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import struct
 
 from siv_jax.config import Config
-from siv_jax.models.interface import AXIS, Tree
-from siv_jax.nn import adam
+from siv_jax.models.interface import Tree
+from siv_jax.nn import adam, flat, spectral_norm
 from siv_jax.nn.ema import ema_decay, updated
+from siv_jax.nn.precision import compute_dtype
+from siv_jax.nn.shared_batch import averaging
 from siv_jax.nn.two_branch import steering
 from siv_jax.nn.two_branch.network import Network
+from siv_jax.nn.two_branch.plan import Plan
 from siv_jax.nn.two_branch.steering import Steering
 
 
@@ -47,13 +52,17 @@ class TrainState:
 class Training:
     """The only stage (a `siv_jax.models.interface.Stage`) but for its data and draws.
 
-    A subclass gives `data`, `_frames`, `_draws` and `_reals`.
+    A subclass gives `data`, `_frames`, `_draws` and `_reals`, and the class of the players.
     """
 
-    def __init__(self, players: Players, config: Config, shards: int):
-        """`config.batch_size` is that of one of `shards` devices."""
+    players: Callable[[Plan, Config, jnp.dtype], Players]
+
+    def __init__(self, plan: Plan, config: Config, shards: int = 1):
+        """`config.batch_size` is shared out over `shards` devices: of `self._config` it is what one of them has."""
+        config = dataclasses.replace(config, batch_size=config.batch_size // shards)
         self.num_steps = config.num_steps
-        self._players, self._config, self._shards = players, config, shards
+        self._plan, self._config, self._averaged = plan, config, averaging(shards)
+        self._players = self.players(plan, config, compute_dtype(config.model.dtype))
         rates, optim = (config.optim.lr_g, config.optim.lr_d), config.optim
         self._optimizers = [adam.make_optimizer(rate, optim.beta1, optim.beta2, optim.eps) for rate in rates]
 
@@ -70,13 +79,12 @@ class Training:
         raise NotImplementedError
 
     def init(self, key: np.ndarray, data: Tree, previous: None = None) -> TrainState:
-        """The state before the first step, as numpy arrays; see `Network.init`."""
+        """The state before the first step, as numpy arrays; see `Network.init_params`."""
         rng = np.random.Generator(np.random.Philox(int(key[1])))
         networks, loss = (self._players.generator, self._players.discriminator), self._config.loss
-        params_g, params_d = (network.init_params(rng) for network in networks)
-        vectors_g, vectors_d = (
-            network.init_vectors(params, rng) for network, params in zip(networks, (params_g, params_d), strict=True)
-        )
+        params = [network.init_params(rng) for network in networks]
+        vectors_g, vectors_d = (flat.joined(spectral_norm.init(tree, rng)) for tree in params)
+        params_g, params_d = map(flat.joined, params)
         return TrainState(
             params_g=params_g,
             params_d=params_d,
@@ -137,11 +145,3 @@ class Training:
             return steering.steered(now, images[-1], self._config.loss.diversity_target)
 
         return jax.lax.cond(steering.due(step), compared, lambda now: now, now)
-
-    def _averaged(self, tree):
-        return tree if self._shards == 1 else jax.lax.pmean(tree, AXIS)
-
-
-def share_of(config: Config, shards: int) -> Config:
-    """`config` for one of `shards` devices, which share the batch."""
-    return dataclasses.replace(config, batch_size=config.batch_size // shards)

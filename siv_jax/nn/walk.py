@@ -1,14 +1,16 @@
-"""Animation: a walk of the noise about z*."""
+"""Animation: a walk of the noise about that which rebuilds the picture."""
 
 import numpy as np
 
-FIRST = 0.05  # share of the first step's noise
+Scalar = float | np.float32
 
 
-def frames(still: np.ndarray, steps: np.ndarray, start: int, strength: float, smoothness: float) -> np.ndarray:
+def walk(
+    still: np.ndarray, steps: np.ndarray, start: int, first: Scalar, strength: Scalar, smoothness: Scalar
+) -> np.ndarray:
     """Noise float32 [n, length] of n frames.
 
-        z(0) = .95 z* + .05 u(0), z(-1) = z*
+        z(0) = (1 - first) z* + first u(0), z(-1) = z*
         d = beta (z(t) - z(t-1)) + (1 - beta) u(t),  z(t+1) = alpha z* + (1 - alpha) (z(t) + d)
 
     z(1) to z(n) are the frames. The walk runs in all values; those before `start` are replaced by z* afterwards.
@@ -17,9 +19,11 @@ def frames(still: np.ndarray, steps: np.ndarray, start: int, strength: float, sm
       still: z*, float32 [length].
       steps: u(0) to u(n), normal float32 [n + 1, length].
       start: values before it stay still.
-      strength, smoothness: alpha and beta.
+      first: share of u(0) in the first position.
+      strength, smoothness: alpha, how strongly each frame is drawn back to z*, and beta, how much of its last move a
+        frame keeps. With all three as np.float32, 1 - alpha and the like are rounded to float32 before they are used.
     """
-    before, now = still, (1 - FIRST) * still + FIRST * steps[0]
+    before, now = still, (1 - first) * still + first * steps[0]
     found = []
     for step in steps[1:]:
         move = smoothness * (now - before) + (1 - smoothness) * step
