@@ -25,7 +25,7 @@ setup(
         "absl-py>=2.1",
         "av>=18",
         "filelock>=3.16",
-        "flax>=0.12",
+        "flax>=0.12.7",
         "imagecodecs>=2025.3",
         "importlib_resources>=6",
         "jax>=0.10",
