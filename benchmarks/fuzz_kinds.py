@@ -115,7 +115,7 @@ def uploads(folder: Path) -> Kind:
     def read(path: Path) -> None:
         runs.mkdir()
         try:
-            trainer.start(runs, str(path), next(choices))
+            trainer.start(runs, [str(path)], next(choices))
         finally:
             left = [one for one in runs.iterdir() if not (one / ".upload" / path.name).exists()]
             shutil.rmtree(runs)
