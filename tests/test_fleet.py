@@ -222,6 +222,15 @@ def test_fleet_of_other_settings_and_changed_pictures(reference, pictures, tmp_p
     assert "trained on another input" in summary(folder)["b.png"]["reason"]
 
 
+def test_members_that_are_decoded_a_little_differently_now_are_finished(reference, pictures, tmp_path):
+    folder, changed = tmp_path / "fleet", tmp_path / "pictures"
+    shutil.copytree(reference[0], folder)
+    changed.mkdir()
+    with Image.open(pictures / "b.png") as image:
+        Image.fromarray(np.clip(np.asarray(image), 3, 255) - np.uint8(3)).save(changed / "b.png")
+    assert any("0 to train, 1 finished before" in line for line in train(settings(changed), folder))
+
+
 def test_nothing_to_train_on(pictures, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()

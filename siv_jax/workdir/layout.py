@@ -123,13 +123,8 @@ def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, 
                 f"the run in {workdir} has done {done:,} steps, more than num_steps {num_steps:,}: set as many or more"
             )
         record = dataclasses.replace(record, num_steps=num_steps)
-        # The input may be the workdir's own copy of it, when the original is gone.
-        if digest != record.digest:
-            kept = load_source(workdir)
-            if digest != kept.digest() and not stored.nearly_equal(source, kept):
-                raise UserError(
-                    f"{workdir} holds a run trained on another input ({record.source}); use another --workdir"
-                )
+        if not learns_from(workdir, record, source, digest):
+            raise UserError(f"{workdir} holds a run trained on another input ({record.source}); use another --workdir")
     else:
         # A run that was killed before it had settings may have left one.
         shutil.rmtree(workdir / SOURCE, ignore_errors=True)
@@ -148,6 +143,18 @@ def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, 
         )
     save(workdir, config, record)
     return record
+
+
+def learns_from(workdir: Path, record: Record, source: Source, digest: str) -> bool:
+    """Whether the run in a workdir learns from `source`, with this digest.
+
+    That may be the workdir's own copy of the input, when the original is gone, or the original as another version of
+    its decoder reads it. Raises UserError: one of them is damaged.
+    """
+    if digest == record.digest:
+        return True
+    kept = load_source(workdir)
+    return digest == kept.digest() or stored.nearly_equal(source, kept)
 
 
 def save(workdir: Path, config: config_lib.Config, record: Record) -> None:
