@@ -569,7 +569,7 @@ def test_budgets_that_name_no_folder(name, tmp_path):
         (["--table", "1", "--samples", "x=nowhere"], "there is no such folder"),
         (["--table", "1", "--samples", f"{'x' * 201}=."], "x{57}...: the name of a row is one line of at most 200"),
         (["--table", "1", "--samples", "x\ty=."], "--samples x y: the name of a row is one line"),
-        (["--figure", "5", "--samples", "x=."], "--samples does not go with \"Stride of a clip's frames\""),
+        (["--figure", "5", "--samples", "x=."], '--samples does not go with "Stride of a clip\'s frames"'),
         (["--table", "1", "--clips"], "is of models that learn from pictures"),
         (["--table", "1", "--tables_only"], "holds no result of this table"),
         (["--protocol", "no.yaml"], "the protocol no.yaml cannot be read"),

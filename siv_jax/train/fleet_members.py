@@ -15,7 +15,7 @@ from siv_jax.sampling import sample_files
 from siv_jax.train import memory
 from siv_jax.train.single import make_task
 from siv_jax.train.task import Task
-from siv_jax.workdir import layout
+from siv_jax.workdir import layout, logs
 
 
 @dataclasses.dataclass
@@ -101,7 +101,7 @@ def _look_at(member: Member) -> None:
         member.task = make_task(config, open_source(config.data), shards=1)
         memory.require(member.task, 1)
         wanted = member.task.num_steps
-        if config.time_limit and (member.folder / layout.CONFIG).exists():
+        if (member.folder / layout.CONFIG).exists() and logs.seconds_of_run(member.folder) >= config.seconds:
             wanted = min(wanted, layout.load_record(member.folder).num_steps)
         if layout.completed_steps(member.folder) < wanted:
             return

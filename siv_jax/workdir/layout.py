@@ -51,6 +51,7 @@ class Record:
     source_size, kept_size: (height, width) of the input and of the frames in source/.
     digest: of the input's pixels; empty for imported weights without a picture.
     masks: how the input's masks hold their labels; None without masks.
+    seconds: in training, when the run ended last; 0.0 before that.
     """
 
     plan: Any
@@ -63,6 +64,7 @@ class Record:
     kept_size: tuple[int, int] = (0, 0)
     digest: str = ""
     masks: MaskFormat | None = None
+    seconds: float = 0.0
 
 
 def default_workdir(data_path: str) -> Path:
