@@ -100,8 +100,8 @@ def _look_at(member: Member) -> None:
     try:
         member.task = make_task(config, open_source(config.data), shards=1)
         memory.require(member.task, 1)
-        wanted = member.task.num_steps
-        if (member.folder / layout.CONFIG).exists() and logs.seconds_of_run(member.folder) >= config.seconds:
+        wanted, begun = member.task.num_steps, (member.folder / layout.CONFIG).exists()
+        if begun and config.time_limit and logs.seconds_of_run(member.folder) >= config.seconds:
             wanted = min(wanted, layout.load_record(member.folder).num_steps)
         if layout.completed_steps(member.folder) < wanted:
             return
