@@ -114,6 +114,7 @@ def test_a_tilde_is_the_home_folder(run, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         siv_jax.train(model.config, "~/new")
     assert seen == [home / "new"]
+    monkeypatch.setattr(evaluation.network_weights, "require", lambda *_: None)
     with pytest.raises(siv_jax.UserError, match=f"{home / 'nothing'}"):
         siv_jax.evaluate("~/nothing")
     with pytest.raises(siv_jax.UserError, match=f"^{home / 'tables'} holds no result"):
