@@ -21,7 +21,6 @@ from siv_jax.models import registry
 from siv_jax.patches.render import DEFAULT_FIDELITY
 from siv_jax.sampling import label_files, rendering, sample_files
 from siv_jax.sampling.latents_file import read_latents
-from siv_jax.sampling.walk import walk
 from siv_jax.train import fleet, single
 from siv_jax.workdir import imported, layout, one_file
 
@@ -104,7 +103,7 @@ def run_training(
     """
     process.require_whole("devices", devices, 0, 10**6)
     process.prepare_jax()
-    folder = workdir or single.default_folder(config)
+    folder = process.expanded(workdir) or single.default_folder(config)
     if config.fleet.enabled:
         return fleet.train(config, folder, devices, dry_run, say)
     return single.train(config, folder, devices, dry_run, say, watch)
@@ -130,6 +129,7 @@ def write_samples(
     Raises:
       UserError: options that do not go together, or a workdir or latents that cannot be used.
     """
+    workdir, out, latents = map(process.expanded, (workdir, out, latents))
     for name, given in (("--num", num), ("--seed", seed), ("--interpolate", interpolate)):
         if latents is not None and given is not None:
             raise UserError(f"{name} does not go with --latents, which gives the samples itself")
@@ -154,16 +154,16 @@ def write_samples(
     model, seed = model.at(size, start_scale or 0), seed or 0
     out = out or workdir / f"samples_seed{seed}"
     if interpolate:
-        frames = model.generate(walk(model.latents(interpolate, seed), _FRAMES_BETWEEN))
+        frames = model.interpolate(interpolate, _FRAMES_BETWEEN, seed)
         return list(map(str, sample_files.write_animation(out, frames, _FRAMES_PER_SECOND)))
     record = model.record
     if labels is not None:
         label_files.require(labels, out, record.format, record.masks)
-    z = read_latents(latents) if latents else model.latents(num or 20, seed)
-    sheet = sample_files.write_samples(
-        out, model.batches(z), len(z), record.format, format or "png", record.masks, labels
-    )
-    return [f"{len(z)} samples after {model.step} training steps in {out}, all together in {sheet}"]
+    z, count = read_latents(latents) if latents else None, num or 20
+    batches = model.sampled(count, seed) if z is None else model.batches(z)
+    count = count if z is None else len(z)
+    sheet = sample_files.write_samples(out, batches, count, record.format, format or "png", record.masks, labels)
+    return [f"{count} samples after {model.step} training steps in {out}, all together in {sheet}"]
 
 
 def render(
@@ -199,6 +199,7 @@ def render(
     Raises:
       UserError: options that do not go together, or input that cannot be used.
     """
+    workdir, out, latents = map(process.expanded, (workdir, out, latents))
     _check_render(workdir, photo, rough, latents, out, {"--num": num, "--seed": seed})
     process.prepare_jax()
     num, seed, model = num or 20, seed or 0, None
@@ -272,7 +273,8 @@ def edit(
     model = load(workdir)
     request = requests.Request(task, tasks.read_image(model, image), tasks.read_mask(mask), **options)
     made = tasks.made(model, request)
-    return applied_files.write(out or workdir / task, made, task, model.record.format, progress)
+    folder = process.expanded(out) or model.workdir / task
+    return applied_files.write(folder, made, task, model.record.format, progress)
 
 
 def export_model(workdir: Path, out: Path) -> str:
@@ -281,6 +283,7 @@ def export_model(workdir: Path, out: Path) -> str:
     Raises:
       UserError: another ending, or no run with a finished checkpoint.
     """
+    workdir, out = map(process.expanded, (workdir, out))
     steps = one_file.write(workdir, out)
     return f"{out} holds the model of {workdir} after {steps:,} steps, {out.stat().st_size / 1e6:.1f} MB"
 
@@ -304,7 +307,9 @@ def import_weights(
       UserError: the file holds no such weights, they do not fit the picture and the settings, or `workdir` is not
         empty or cannot be written.
     """
-    files = weights if isinstance(weights, Mapping) else {"": weights}
+    workdir, image = map(process.expanded, (workdir, image))
+    given = weights if isinstance(weights, Mapping) else {"": weights}
+    files = {name: process.expanded(path) for name, path in given.items()}
     exported = [path for path in files.values() if path.suffix.lower() == one_file.SUFFIX]
     if exported:
         if any(files) or model or settings:

@@ -11,7 +11,6 @@ from siv_jax.models.interface import Samples
 from siv_jax.patches.render import DEFAULT_FIDELITY
 from siv_jax.sampling import pictures, variety
 from siv_jax.sampling.trained_model import TrainedModel
-from siv_jax.sampling.walk import walk
 
 
 class Model(TrainedModel):
@@ -83,7 +82,7 @@ class Model(TrainedModel):
             anchors = self.latents(anchors, seed)
         self.check_latents(anchors)
         process.require_whole("the number of anchors", len(anchors), 2, 1000)
-        return pictures.to_uint8(self.generate(walk(anchors, frames_between)))
+        return np.concatenate([pictures.to_uint8(batch.images) for batch in self.between(anchors, frames_between)])
 
     def edit(self, task: str, image: np.ndarray | None = None, mask: np.ndarray | None = None, **options) -> np.ndarray:
         """What `python -m siv_jax.edit` makes: uint8 [n, H, W, C], pictures or the frames of an animation.
@@ -109,7 +108,7 @@ def load(workdir: str | Path) -> Model:
       UserError: `workdir` is not the workdir of a run, or holds no usable checkpoint.
     """
     process.prepare_jax()
-    return Model(Path(workdir))
+    return Model(process.expanded(workdir))
 
 
 def _given(images: np.ndarray, masks: np.ndarray | None) -> np.ndarray | Samples:

@@ -14,6 +14,7 @@ import tiny
 from PIL import Image
 
 import siv_jax
+from siv_jax import api
 from siv_jax import config as config_lib
 from siv_jax.metrics import evaluation
 from siv_jax.train import single
@@ -91,6 +92,34 @@ def test_samples_are_those_that_training_wrote(run):
     np.testing.assert_array_equal(model.sample(2, start=2), images[2:])
     assert (model.sample(4, seed=1) != images).any()
     np.testing.assert_array_equal(siv_jax.load(str(model.workdir)).sample(4), images)
+
+
+def test_a_tilde_is_the_home_folder(run, tmp_path, monkeypatch):
+    model, home, seen = run[0], tmp_path / "home", []
+    home.mkdir()
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(home))
+    (home / "run").symlink_to(model.workdir, target_is_directory=True)
+    assert siv_jax.load("~/run").workdir == home / "run"
+    np.save(home / "z.npy", model.latents(1))
+    api.write_samples("~/run", latents="~/z.npy", out="~/samples")
+    api.edit("~/run", "super_resolution", out=Path("~/large"))
+    api.export_model("~/run", "~/model.safetensors")
+    api.import_weights(Path("~/model.safetensors"), "~/imported")
+    api.render(photo="~/samples/sample_00000.png", rough="~/samples/sample_00000.png", size="32x24", out="~/sharp")
+    for name in ("samples", "large", "sharp"):
+        assert (home / name / "sample_00000.png").exists()
+    assert (home / "imported" / layout.CONFIG).exists()
+    monkeypatch.setattr(single, "train", lambda config, folder, *_: seen.append(folder) or "SIGINT")
+    with pytest.raises(KeyboardInterrupt):
+        siv_jax.train(model.config, "~/new")
+    assert seen == [home / "new"]
+    monkeypatch.setattr(evaluation.network_weights, "require", lambda *_: None)
+    with pytest.raises(siv_jax.UserError, match=f"{home / 'nothing'}"):
+        siv_jax.evaluate("~/nothing")
+    with pytest.raises(siv_jax.UserError, match=f"^{home / 'tables'} holds no result"):
+        options = {"budget": "cpu", "rows": ("patches from noise",), "tables_only": True, "say": str}
+        api.make_table("1", "~/samples", "~/tables", **options)
 
 
 def test_walk_passes_its_anchors(run):

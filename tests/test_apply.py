@@ -1,5 +1,6 @@
 """Applications: closed forms of their parts, and each task from files to files with and without a network for it."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -9,7 +10,7 @@ import toy_runs
 from PIL import Image
 
 from siv_jax import api, edit
-from siv_jax.apply import enlarge, palette, pictures, request
+from siv_jax.apply import enlarge, from_patches, palette, pictures, request
 from siv_jax.apply.blend import blended, soft_mask
 from siv_jax.apply.mask import fitted, read_mask
 from siv_jax.errors import UserError
@@ -254,6 +255,25 @@ def test_edits_paintings_and_other_sizes_are_made_of_patches(run, files, tmp_pat
     (wide,) = make(run, tmp_path / "d", "retarget", "--size", "1.5x1.0")
     assert wide.shape == (36, 72, 3) and wide[3, 5, 0] > wide[33, 5, 0]  # red above green
     assert "made of its own patches" in capsys.readouterr().out
+
+
+def test_sizes_are_of_the_whole_photo_however_large(run, tmp_path, without_tasks, monkeypatch):
+    """As of an edit: the limit is for where no size is given."""
+    monkeypatch.setattr(from_patches.wanted_size, "__defaults__", (24,))
+    for number, (size, shape) in enumerate((("1.5x1.0", (36, 72, 3)), ("photo", (36, 48, 3)))):
+        (made,) = make(run, tmp_path / str(number), "retarget", "--size", size)
+        assert made.shape == shape
+    make(run, tmp_path / "film", "retarget", "--size", "1.0x0.5", "--frames", 2)
+    with Image.open(tmp_path / "film" / "retarget.gif") as gif:
+        assert gif.size == (48, 36)
+
+
+def test_sizes_that_a_network_draws_are_of_what_it_learnt(run):
+    model = api.load(run)
+    model.record = dataclasses.replace(model.record, source_size=(72, 96))
+    for size, (height, width) in {"photo": (72, 96), "1.5x": (54, 72), "50x40": (40, 50)}.items():
+        assert model.edit("retarget", size=size).shape == (1, height, width, 3)
+        assert model.at(size).size == (height, width)
 
 
 def test_the_photo_is_enlarged_and_walks_go_between_samples(run, files, tmp_path, without_tasks, capsys):

@@ -1,6 +1,7 @@
 """Checkpoints: what is read back is what was saved, the last few stay, and a damaged one is named."""
 
 import dataclasses
+import errno
 import sys
 import types
 from collections.abc import Callable
@@ -157,6 +158,51 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(tmp_path, item, ch
         assert len(notes) == 2 and "30.damaged now, the one before is used" in notes[0]
         save(checkpoints, 20)
     assert steps_in(folder) == [10, 20] and (folder / "30.damaged").is_dir() and (folder / "20.damaged").is_dir()
+
+
+def test_a_damaged_checkpoint_takes_a_free_name(tmp_path):
+    folder = tmp_path / "c"
+    for left in ("20.damaged", "20.damaged_2"):
+        (folder / left / "weights").mkdir(parents=True)
+    with Checkpoints(folder, 3) as checkpoints:
+        for step in (10, 20):
+            save(checkpoints, step)
+    damage(folder / "20" / "rest", flip_a_bit)
+    with Checkpoints(folder, 3) as checkpoints:
+        assert "it is 20.damaged_3 now" in checkpoints.restore()[1][0]
+        assert checkpoints.latest_step() == 10
+    assert (folder / "20.damaged_3" / "rest").is_dir() and steps_in(folder) == [10]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(errno.EACCES, "no", "file"), "Permission denied"),
+        (OSError(errno.EIO, "no"), "Input/output error"),
+        (MemoryError(), "Cannot allocate memory"),
+        (ValueError('Error reading "0": Failed to open: "d/1": Permission denied [spec={}]'), "Permission denied"),
+        (FileNotFoundError("Metadata file does not exist"), "Too many open files"),  # which Orbax did not say
+    ],
+)
+def test_what_the_system_refuses_to_read_is_not_damaged(tmp_path, monkeypatch, error, said):
+    folder = tmp_path / "c"
+    with Checkpoints(folder, 3) as checkpoints:
+        for step in (10, 20):
+            save(checkpoints, step)
+
+    def refuse(*_, **__):
+        raise error
+
+    def walk(place, onerror):
+        onerror(OSError(errno.EMFILE, "no"))
+
+    monkeypatch.setattr(checkpoint.ocp.CheckpointManager, "restore", refuse)
+    monkeypatch.setattr(checkpoint.os, "walk", walk)
+    with Checkpoints(folder, 3) as checkpoints, pytest.raises(UserError, match=f"c/20 cannot be read: {said}"):
+        checkpoints.restore()
+    with pytest.raises(UserError, match=f"20 cannot be read: {said}; nothing is changed"):
+        restore_weights(folder)
+    assert steps_in(folder) == [10, 20] and len(list(folder.iterdir())) == 2
 
 
 def test_sampling_reads_its_weights_alone(tmp_path):

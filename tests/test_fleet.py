@@ -24,6 +24,7 @@ from siv_jax.errors import DivergedError, UserError
 from siv_jax.train import fleet, single
 from siv_jax.train.devices import Program
 from siv_jax.train.fleet_members import name_folders
+from siv_jax.train.run import Run
 from siv_jax.workdir import layout
 
 STEPS = 40
@@ -220,6 +221,28 @@ def test_fleet_of_other_settings_and_changed_pictures(reference, pictures, tmp_p
     with pytest.raises(UserError, match="none of 1 pictures could be trained on"):
         train(settings(changed), folder)
     assert "trained on another input" in summary(folder)["b.png"]["reason"]
+
+
+def test_members_that_are_decoded_a_little_differently_now_are_finished(reference, pictures, tmp_path):
+    folder, changed = tmp_path / "fleet", tmp_path / "pictures"
+    shutil.copytree(reference[0], folder)
+    changed.mkdir()
+    with Image.open(pictures / "b.png") as image:
+        Image.fromarray(np.clip(np.asarray(image), 3, 255) - np.uint8(3)).save(changed / "b.png")
+    assert any("0 to train, 1 finished before" in line for line in train(settings(changed), folder))
+
+
+def test_members_that_a_time_limit_ended_go_on_under_a_later_one(pictures, tmp_path, monkeypatch):
+    folder, one = tmp_path / "fleet", tmp_path / "pictures"
+    one.mkdir()
+    shutil.copy(pictures / "b.png", one)
+    monkeypatch.setattr(Run, "time_is_up", property(lambda run: run.step >= 27))
+    train(settings(one, time_limit="2m"), folder)
+    monkeypatch.undo()
+    for limit, waiting in (("2m", 0), ("60s", 0), ("1h", 1)):
+        said = train(settings(one, time_limit=limit), folder)
+        assert any(f": {waiting} to train, {1 - waiting} finished before" in line for line in said)
+    assert summary(folder)["b.png"]["steps"] == STEPS
 
 
 def test_nothing_to_train_on(pictures, tmp_path):

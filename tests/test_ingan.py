@@ -247,3 +247,12 @@ def test_what_people_are_told():
     lines = family.describe(config(), plan_of(), source)
     assert any("G 1 blocks" in line and "D 2 scales" in line for line in lines), lines
     assert any("24x24, brought to 16x16 up to 36x36, shifts up to 0.3" in line for line in lines), lines
+    assert not any("learning rates are zero" in line for line in lines)
+
+
+def test_steps_without_a_learning_rate_are_told():
+    source = types.SimpleNamespace(size=(32, 48), channels=3, num_frames=1)
+    for steps, told in ((2400, False), (2401, True)):
+        changes = {"num_steps": steps, "optim__decay_start": 1000, "optim__decay_end": 2400}
+        said = "\n".join(family.describe(config(**changes), plan_of(), source))
+        assert ("note      learning rates are zero from optim.decay_end 2,400 on" in said) == told

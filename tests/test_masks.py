@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import EpsImagePlugin, ExifTags, Image
 
 from siv_jax.config import DataConfig
 from siv_jax.data import drawn, mask_file, open_source, stored
@@ -41,13 +41,14 @@ def load(photo, mask, **settings):
     return open_source(DataConfig(path=str(photo), mask=str(mask), **settings))
 
 
-@pytest.mark.parametrize("kind", ["palette", "gray", "npy", "npy of several"])
+@pytest.mark.parametrize("kind", ["palette", "gray", "tiff", "npy", "npy of several"])
 def test_ids_are_read_from_every_kind_of_file(tmp_path, kind):
     if kind.startswith("npy"):
         path = tmp_path / "mask.npy"
         np.save(path, ids().astype(np.int64) if kind == "npy" else ids()[None])
     else:
-        path = write(tmp_path / "mask.png", ids(), PALETTE if kind == "palette" else None)
+        name = "mask.tif" if kind == "tiff" else "mask.png"
+        path = write(tmp_path / name, ids(), PALETTE if kind == "palette" else None)
     masks = load(photo(tmp_path), path).masks
     np.testing.assert_array_equal(masks.values, ids()[None])
     palette = PALETTE if kind == "palette" else None
@@ -163,6 +164,14 @@ def with_id(value: int) -> np.ndarray:
 def test_what_is_refused(tmp_path, values, palette, settings, said):
     with pytest.raises(UserError, match=said):
         load(photo(tmp_path), write(tmp_path / "mask.png", values, palette), **settings)
+
+
+def test_a_file_that_another_program_would_read_is_no_mask(tmp_path, monkeypatch):
+    """Pillow hands EPS to Ghostscript, whatever the file is called."""
+    write(tmp_path / "mask.eps", ids()).rename(tmp_path / "mask.png")
+    monkeypatch.setattr(EpsImagePlugin.EpsImageFile, "load", None)
+    with pytest.raises(UserError, match=r"mask\.png is not a picture that can be read"):
+        load(photo(tmp_path), tmp_path / "mask.png")
 
 
 def test_refusals_of_folders_and_arrays(tmp_path):

@@ -10,13 +10,14 @@ import tiny
 import tiny_workdir
 from PIL import Image
 
-from siv_jax import sample
+from siv_jax import api, sample
 from siv_jax.cli import process
 from siv_jax.data import open_source
 from siv_jax.data.pixel_format import PICTURE, PixelFormat
 from siv_jax.models import registry
 from siv_jax.models.interface import Samples
-from siv_jax.sampling import pictures, sample_files
+from siv_jax.sampling import pictures, sample_files, trained_model
+from siv_jax.sampling.drawer import Drawer
 from siv_jax.sampling.trained_model import TrainedModel
 from siv_jax.sampling.walk import walk
 from siv_jax.workdir import layout
@@ -280,6 +281,36 @@ def test_a_walk_passes_its_latents_in_equal_steps_at_their_length():
         assert lengths.min() > 0.97 * shortest, "a straight line would pass near the middle at 0.7 of it"
         steps = np.linalg.norm(np.diff(piece, axis=0), axis=1)
         assert steps.max() < 1.25 * steps.min()
+
+
+def test_points_of_a_walk_by_themselves_are_those_of_the_whole_walk():
+    anchors = latents(0, 0, 3)
+    way = walk(anchors, 10)
+    for numbers in ([7], range(8, 13), [0, 29], range(0, 30, 3)):
+        assert walk(anchors, 10, numbers).tobytes() == way[list(numbers)].tobytes()
+
+
+def test_samples_and_walks_need_one_batch_of_latents_at_a_time(trained, monkeypatch):
+    model, asked = api.load(trained), []
+    model._drawer.batch = 4
+    expected, way = model.sample(10, seed=3), model.generate(walk(model.latents(2, 3), 5))
+    noise = Drawer.noise
+
+    def noted(self, seed, start, count):
+        asked.append(count)
+        return noise(self, seed, start, count)
+
+    def walked(anchors, frames_between, numbers):
+        asked.append(len(numbers))
+        return walk(anchors, frames_between, numbers)
+
+    monkeypatch.setattr(Drawer, "noise", noted)
+    monkeypatch.setattr(trained_model, "walk", walked)
+    drawn = np.concatenate([batch.images for batch in model.sampled(10, 3)])
+    np.testing.assert_array_equal(pictures.to_uint8(drawn), expected)
+    assert asked == [4, 4, 2]
+    np.testing.assert_array_equal(model.interpolate(2, 5, seed=3), pictures.to_uint8(way))
+    assert asked[3:] == [2, 4, 4, 2]  # the two samples, and what lies between them
 
 
 @pytest.mark.parametrize("anchors", [[[1.0, 0.0], [1.0, 0.0]], [[1.0, 0.0], [-1.0, 0.0]], [[0.5], [-2.0]]])

@@ -2,7 +2,9 @@
 
 import html
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -187,6 +189,43 @@ def test_another_picture_of_the_same_name_is_no_result_of_this_one(made, tmp_pat
     code, said, done = make_here(monkeypatch, made[1], tmp_path, made[0])
     assert code == 2 and done == []
     assert any("holds the results of another picture of this name" in line for line in said)
+
+
+def test_a_model_of_another_picture_of_the_same_name_is_no_model_of_this_one(made, tmp_path, monkeypatch):
+    """Also for a row that comes later and needs the model alone."""
+    out = tmp_path / "out"
+    shutil.copytree(made[0], out)
+    for folder in out.glob("small-*/toy-rendered-*"):
+        shutil.rmtree(folder)
+    write_picture(tmp_path / "pictures" / "a.png", 7)
+    where = {"rows": ("Toy rendered",), "only": ("a",)}
+    code, said, done = make_here(monkeypatch, made[1], tmp_path / "pictures", out, **where)
+    assert code == 2 and done == []
+    assert any("holds the model of another picture of this name: use another --out" in line for line in said)
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"protocol": '])
+def test_a_damaged_cell_is_not_done(content, pictures, tmp_path, monkeypatch):
+    done, where = [], {"rows": ("patches",), "only": ("a",)}
+    path, out = write_protocol(tmp_path / "protocol"), tmp_path / "out"
+    again = {"launch": launch_made_up(done)} | where
+    make_here(monkeypatch, path, pictures, out, **again)
+    (cell,) = out.glob(f"*/*/*/{cells.CELL}")
+    whole = cell.read_text()
+    cell.write_text(content)
+    _, said, _ = make_here(monkeypatch, path, pictures, out, dry_run=True, **again)
+    assert any("1: 0 done, 1 to do" in line for line in said)
+    with pytest.raises(UserError, match="holds no result of this table"):
+        make_here(monkeypatch, path, pictures, out, tables_only=True, **again)
+    with pytest.raises(UserError, match=r"cell\.json is damaged"):
+        cells.read(cell.parent)
+    assert len(done) == 1
+    assert make_here(monkeypatch, path, pictures, out, **again)[0] == 0
+    assert len(done) == 2 and cell.read_text() == whole
+    # Whatever was measured is of a picture that nobody knows, until it is measured anew.
+    cell.write_text(content)
+    done[0].write()
+    assert done[0].result() is None and cell.read_text() == whole
 
 
 def test_samples_that_others_made_are_a_row(made, pictures, tmp_path, monkeypatch):
@@ -434,6 +473,19 @@ def test_frames_of_a_stride_are_as_many_for_each_and_every_nth(tmp_path):
         assert reds == [20 * stride * i for i in range(3)]
 
 
+def test_frames_that_a_killed_process_left_are_written_anew(tmp_path):
+    for number in range(3):
+        write_picture(tmp_path / "clip" / f"{number}.png", number)
+    left = [tmp_path / f".every_2.{ending}" for ending in (os.getpid(), "partial")]
+    for folder in left:
+        folder.mkdir()
+        (folder / "000000.png").write_bytes(b"half")
+    (tmp_path / ".every_20.partial").mkdir()
+    folder = inputs.every_nth(tmp_path / "clip", 2, 2, tmp_path / "every_2")
+    assert sorted(path.name for path in folder.iterdir()) == ["000000.png", "000002.png"]
+    assert not any(path.exists() for path in left) and (tmp_path / ".every_20.partial").exists()
+
+
 def test_the_curve_over_strides(tmp_path, monkeypatch):
     clips, done = tmp_path / "clips", []
     for number in range(17):
@@ -461,6 +513,16 @@ def test_inputs_are_pictures_or_clips(pictures, tmp_path):
     write_picture(tmp_path / "same" / "a.png", 0)
     write_picture(tmp_path / "same" / "a.jpg", 0)
     assert [one.name for one in inputs.find(tmp_path / "same", clip=False)] == ["a_jpg", "a_png"]
+    for name in ("a_jpg.png", "B.png", "b.png"):
+        write_picture(tmp_path / "same" / name, 0)
+    found = {one.path.name: one.name for one in inputs.find(tmp_path / "same", clip=False)}
+    assert found == {
+        "a.jpg": "a_jpg_2",
+        "a.png": "a_png",
+        "a_jpg.png": "a_jpg",
+        "B.png": "B_png",
+        "b.png": "b_png_2",
+    }
 
 
 BAD_ROWS = [
@@ -485,6 +547,15 @@ def test_protocols_that_cannot_be_used(row, complaint, pictures, tmp_path):
     assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["a/b", "../x", ".", "a\\b", "a:b", "", "a" * 61])
+def test_budgets_that_name_no_folder(name, tmp_path):
+    path = tmp_path / "mine.yaml"
+    budgets = {name: {"samples": 3, "size": 64}}
+    path.write_text(json.dumps({"title": "x", "inputs": "either", "rows": [], "budgets": budgets}))
+    with pytest.raises(UserError, match=r"is no protocol of a table: budgets\."):
+        protocol.load(path)
+
+
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
@@ -496,6 +567,9 @@ def test_protocols_that_cannot_be_used(row, complaint, pictures, tmp_path):
         (["--table", "1", "--only", "z"], "--only: there is no z in .*; there are a, b, damaged, narrow"),
         (["--table", "1", "--samples", "x"], "'x' is not NAME=FOLDER"),
         (["--table", "1", "--samples", "x=nowhere"], "there is no such folder"),
+        (["--table", "1", "--samples", f"{'x' * 201}=."], "x{57}...: the name of a row is one line of at most 200"),
+        (["--table", "1", "--samples", "x\ty=."], "--samples x y: the name of a row is one line"),
+        (["--figure", "5", "--samples", "x=."], '--samples does not go with "Stride of a clip\'s frames"'),
         (["--table", "1", "--clips"], "is of models that learn from pictures"),
         (["--table", "1", "--tables_only"], "holds no result of this table"),
         (["--protocol", "no.yaml"], "the protocol no.yaml cannot be read"),

@@ -14,6 +14,7 @@ from toy.family import Plan
 
 from siv_jax.config import DataConfig
 from siv_jax.data import PixelFormat, Source, open_source
+from siv_jax.data.masks import MaskFormat, Masks
 from siv_jax.errors import UserError
 from siv_jax.workdir import layout
 
@@ -84,6 +85,27 @@ def test_another_input_is_refused(tmp_path, source, other):
         begin(folder, other)
     # A refusal changes nothing; and the workdir's own copy is the same input.
     assert begin(folder, layout.load_source(folder)) == record
+
+
+def test_another_mask_of_the_same_input_is_refused(tmp_path, source):
+    folder, values = tmp_path / "run", np.zeros((1, 48, 64), np.uint8)
+    values[:, :20] = 1
+    other = values.copy()
+    other[0, 20, 7] = 1
+    masks, changed = (Masks("mask.png", one, MaskFormat(False, 2)) for one in (values, other))
+    record = begin(folder, dataclasses.replace(source, masks=masks))
+
+    # As another version of the picture's decoder might give it: the mask must still be the same.
+    def frames():
+        return (np.clip(frame, 3, 255) - np.uint8(3) for frame in source.frames())
+
+    decoded = dataclasses.replace(source, frames=frames)
+    coloured = dataclasses.replace(masks, format=MaskFormat(False, 2, palette=(1, 2, 3, 4, 5, 6)))
+    assert begin(folder, dataclasses.replace(decoded, masks=coloured)) == record
+    for one in (source, decoded):
+        for found in (changed, None, dataclasses.replace(masks, format=MaskFormat(False, 3))):
+            with pytest.raises(UserError, match=r"another input \(some\.png\)"):
+                begin(folder, dataclasses.replace(one, masks=found))
 
 
 def test_a_resumed_run_keeps_its_plan(tmp_path, source):

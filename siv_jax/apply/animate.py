@@ -32,7 +32,7 @@ def animated(model: TrainedModel, request: Request) -> Made:
             )
     anchors = max(2, round(count / _FRAMES_PER_SAMPLE))
     # As many steps between two samples as there are frames, of which every so many are taken.
-    z = walk(model.latents(anchors, request.seed or 0), count)[::anchors]
+    z = walk(model.latents(anchors, request.seed or 0), count, range(0, anchors * count, anchors))
     height, width = from_patches.wanted_size(model.source(), request.size, _LONGEST)
     rendered = model.rendered(count, size=f"{width}x{height}", latents=z)
     notes = [f"a closed walk between {anchors} samples, each frame by itself made of the photo's patches"]

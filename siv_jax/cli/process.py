@@ -61,6 +61,11 @@ def os_error_line(error: OSError) -> str:
     return f"{error.strerror or error}{where}"
 
 
+def expanded(path: str | Path | None) -> Path | None:
+    """The path, with a ~ at its beginning as the home folder, which a shell would have made of it."""
+    return None if path is None else Path(os.path.expanduser(path))
+
+
 def prepare_jax() -> None:
     """Keeps compiled programs on disk between runs, and finds the devices.
 

@@ -15,7 +15,7 @@ from siv_jax.data.files import FRAME_SUFFIXES, resolve
 from siv_jax.data.folders import entries
 from siv_jax.data.masks import UNLABELLED, MaskFormat, Masks, nearest
 from siv_jax.data.notes import Notes
-from siv_jax.data.pictures import turned_upright
+from siv_jax.data.pictures import opened, turned_upright
 from siv_jax.data.selection import choose
 from siv_jax.data.source import Source
 from siv_jax.errors import UserError
@@ -176,7 +176,9 @@ def _read(path: Path) -> list[_File]:
         if array.min() < 0 or array.max() > 255:
             raise UserError(f"{name} holds ids from {array.min()} to {array.max()}: they lie between 0 and 255")
         return [_File(name, one.astype(np.uint8), None) for one in array.reshape(-1, *array.shape[-2:])]
-    with decoding(name, Notes()), Image.open(path) as image:
+    with decoding(name, Notes()), opened(path, name, ("TIFF",)) as image:
+        if image is None:
+            raise UserError(f"{name} is not a picture that can be read: it is damaged or of another kind")
         if image.mode not in ("1", "L", "P"):
             raise UserError(
                 f"{name} is a {image.mode} picture: a mask has one label a pixel, as 8-bit gray or palette PNG"
@@ -207,7 +209,8 @@ def _frame(source: Source, number: int) -> tuple[tuple[int, int], int]:
     if not source.files or source.format.kind != "picture":
         return source.size, 1
     path = source.files[number]
-    with decoding(one_line(path.name), Notes()), Image.open(path) as image:
+    name = one_line(path.name)
+    with decoding(name, Notes()), opened(path, name) as image:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         turned = orientation in (5, 6, 7, 8)
         return ((image.width, image.height) if turned else (image.height, image.width)), orientation

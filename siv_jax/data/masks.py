@@ -90,6 +90,11 @@ class Masks:
             channels = np.where(small.labels[..., None] == np.arange(self.format.num_classes), 255, 0)
         return np.where((small.labels == UNLABELLED)[..., None], 0, channels).astype(np.uint8)
 
+    def same(self, other: "Masks") -> bool:
+        """Whether both label every pixel alike, and mean the same by it; colours that show labels may differ."""
+        formats = [dataclasses.replace(masks.format, palette=None) for masks in (self, other)]
+        return formats[0] == formats[1] and np.array_equal(self.values, other.values)
+
     def shares(self) -> np.ndarray:
         """float64 [num_classes]: the share of the labelled pixels that each class has."""
         return shares(self.labels, self.format.num_classes)

@@ -24,8 +24,8 @@ File = Path | io.BytesIO
 
 
 @contextlib.contextmanager
-def opened(file: File, name: str) -> Iterator[Image.Image | None]:
-    """The opened, not yet decoded image; None where no picture format fits.
+def opened(file: File, name: str, more_formats: tuple[str, ...] = ()) -> Iterator[Image.Image | None]:
+    """The opened, not yet decoded image; None where no picture format fits, nor any of `more_formats`.
 
     Use it under `decoding`.
 
@@ -35,7 +35,7 @@ def opened(file: File, name: str) -> Iterator[Image.Image | None]:
     # Pillow's own limit is lower than ours.
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        image = Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN])
+        image = Image.open(file, formats=[known for known in (*_FORMATS, *more_formats) if known in Image.OPEN])
     except UnidentifiedImageError:
         image = None
     finally:

@@ -112,9 +112,14 @@ def _read_masks(paths: list[Path], size: tuple[int, int]) -> np.ndarray:
 def nearly_equal(source: Source, kept: Source) -> bool:
     """Whether `kept` was made from the file of `source`, which another version of its decoder read then.
 
-    Only pictures and clips are decoded with rounding. Raises UserError: one of them is damaged.
+    Only pictures and clips are decoded with rounding; their masks must be the same. Raises UserError: one of them is
+    damaged.
     """
     if (source.num_frames, source.channels, source.format) != (kept.num_frames, kept.channels, kept.format):
+        return False
+    if (source.masks is None) != (kept.masks is None):
+        return False
+    if source.masks is not None and not source.masks.resized(*kept.size).same(kept.masks):
         return False
     if source.format.kind != "picture" or source.format.dtype != "uint8":
         return False

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pydantic
+
+from siv_jax.data.decoding import one_line
 from siv_jax.errors import UserError
 from siv_jax.experiments import added, summary
 from siv_jax.experiments import cells as cells_lib
@@ -53,12 +56,14 @@ class Table:
         self.data, self.out = data, out
         picked = _picked(self.protocol.rows, rows or usual)
         others = _picked(self.protocol.rows, usual)
+        if samples and self.budget.strides:
+            raise UserError(f"--samples does not go with {self.protocol.title!r}, whose rows are models at strides")
         for title, folder in (samples or {}).items():
             if not folder.is_dir():
                 raise UserError(f"--samples {title}={folder}: there is no such folder")
             if any(row.title == title for row in picked):
                 raise UserError(f"--samples {title}: the table has a row of this name")
-            picked.append(Row(title=title, samples="folder", folder=folder.absolute()))
+            picked.append(_of_samples(title, folder))
         if self.budget.strides:
             picked, others = (self._of_strides(some) for some in (picked, others))
         self.inputs = inputs_lib.find(data, self.clip, only)
@@ -103,6 +108,17 @@ def _found(chosen: Path | str) -> tuple[str, Path, int | None, tuple[str, ...]]:
     if str(chosen) == "figure_5":
         return "figure_5", protocol_lib.folder() / "figure_5.yaml", None, ()
     return Path(chosen).stem, Path(chosen), None, ()
+
+
+def _of_samples(title: str, folder: Path) -> Row:
+    """The row of samples that somebody else made. Raises UserError: no title for a row."""
+    try:
+        return Row(title=title, samples="folder", folder=folder.absolute())
+    except pydantic.ValidationError:
+        raise UserError(
+            f"--samples {one_line(title, 60)}: the name of a row is one line of at most {protocol_lib.LONGEST_NAME} "
+            "characters"
+        ) from None
 
 
 def _picked(rows: list[Row], titles: tuple[str, ...]) -> list[Row]:

@@ -57,8 +57,10 @@ class Cell(pydantic.BaseModel):
     frames: int = 0
 
     def write(self) -> None:
-        """Writes cell.json."""
+        """Writes cell.json. Results beside none that can be read go: nobody knows what they are of."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        if _known(self.folder) is None:
+            (self.folder / record.FILE).unlink(missing_ok=True)
         layout.write_text(self.folder / CELL, self.model_dump_json(indent=1) + "\n")
 
     def claim(self) -> filelock.FileLock:
@@ -68,12 +70,12 @@ class Cell(pydantic.BaseModel):
         return filelock.FileLock(work.parent / f".{work.name}.lock", blocking=False)
 
     def result(self) -> dict | None:
-        """What metrics.json holds once the cell is done, else None."""
+        """What metrics.json holds once the cell is done, else None; a cell whose cell.json is damaged is not."""
         try:
             found = record.read(self.folder / record.FILE)
         except UserError:
             return None
-        return found if EXPERIMENT in found else None
+        return found if EXPERIMENT in found and _known(self.folder) is not None else None
 
     def cost(self) -> dict | None:
         """Size, steps, seconds, CPU seconds and peak bytes of training; None where it is not done, or there is none."""
@@ -95,9 +97,23 @@ def read_costs(path: Path) -> dict | None:
 
 
 def read(folder: Path) -> Cell:
-    """The cell in `folder`."""
-    # JSON has no paths: not strict.
-    return Cell.model_validate_json((folder / CELL).read_text(encoding="utf-8"), strict=False)
+    """The cell in `folder`. Raises UserError: there is none, or it is damaged."""
+    path = folder / CELL
+    try:
+        # JSON has no paths: not strict.
+        return Cell.model_validate_json(path.read_bytes(), strict=False)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ValueError:
+        raise UserError(f"{path} is damaged: the command that makes the table writes it anew") from None
+
+
+def _known(folder: Path) -> Cell | None:
+    """The cell in `folder`; None where there is none that can be read."""
+    try:
+        return read(folder)
+    except UserError:
+        return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +142,7 @@ def places(
     Raises UserError: a row's config cannot be used.
     """
     out = out.absolute()
-    found = []
+    found, trained = [], _pictures_of_runs(out)
     for row in rows:
         config = protocol_lib.resolved(row, budget_name, budget, clip)
         settings = None if config is None else config_lib.flatten(config)
@@ -161,14 +177,27 @@ def places(
                 frames_folder=frames_folder,
                 frames=frames,
             )
-            found.append(Place(row, one, cell, _changed(cell)))
+            found.append(Place(row, one, cell, _changed(cell, trained)))
     return found
 
 
-def _changed(cell: Cell) -> str:
-    """Why the cell cannot be used where its folder holds that of another picture; else empty."""
-    if (cell.folder / CELL).exists() and read(cell.folder).digest != cell.digest:
+def _pictures_of_runs(out: Path) -> dict[tuple[str, ...], set[str]]:
+    """Run, by the last two parts of its path -> digests of the pictures of all cells that use it."""
+    digests: dict[tuple[str, ...], set[str]] = {}
+    for path in out.glob(f"*/*/*/{CELL}"):
+        cell = _known(path.parent)
+        if cell and cell.run:
+            digests.setdefault(cell.run.parts[-2:], set()).add(cell.digest)
+    return digests
+
+
+def _changed(cell: Cell, trained: dict[tuple[str, ...], set[str]]) -> str:
+    """Why the cell cannot be used where its folder, or the run of its model, is of another picture; else empty."""
+    there = _known(cell.folder)
+    if there and there.digest != cell.digest:
         return f"{cell.folder} holds the results of another picture of this name: use another --out"
+    if cell.run and trained.get(cell.run.parts[-2:], set()) - {cell.digest}:
+        return f"{cell.run} holds the model of another picture of this name: use another --out"
     return ""
 
 

@@ -5,6 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
+import filelock
+
 from siv_jax.config import DataConfig
 from siv_jax.data import open_source
 from siv_jax.data.files import CLIP_SUFFIXES, FRAME_SUFFIXES
@@ -62,12 +64,17 @@ def _paths(data: Path, clip: bool) -> list[Path]:
 
 
 def _names(paths: list[Path]) -> dict[str, Path]:
-    """Names without ending where these differ."""
-    stems = [path.name if path.is_dir() else path.stem for path in paths]
-    return {
-        stem if stems.count(stem) == 1 else path.name.replace(".", "_"): path
-        for stem, path in zip(stems, paths, strict=True)
-    }
+    """Names without ending where these differ. No two are alike, also on disks that do not tell A from a."""
+    stems = {path: path.name if path.is_dir() else path.stem for path in paths}
+    lower = [stem.lower() for stem in stems.values()]
+    names = {path: stem for path, stem in stems.items() if lower.count(stem.lower()) == 1}
+    taken = {name.lower() for name in names.values()}
+    for path in (path for path in paths if path not in names):
+        full = path.name.replace(".", "_")
+        candidates = [full, *(f"{full}_{i}" for i in range(2, len(paths) + 2))]
+        names[path] = next(name for name in candidates if name.lower() not in taken)
+        taken.add(names[path].lower())
+    return {names[path]: path for path in paths}
 
 
 def _looked_at(name: str, path: Path) -> Input:
@@ -87,19 +94,21 @@ def number_of_frames(frames: int, strides: list[int], most: int) -> int:
 def every_nth(path: Path, stride: int, count: int, folder: Path) -> Path:
     """Writes frames 0, stride, 2 stride, ... of a clip, `count` of them, into the new `folder`; returns it.
 
-    A folder that is there already is complete.
+    A folder that is there already is complete. While one process writes it, others that need it wait.
     """
-    if folder.is_dir():
-        return folder
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}")
-    partial.mkdir(parents=True)
-    source = open_source(DataConfig(path=str(path), max_frames=_ALL))
-    for number, frame in enumerate(source.frames()):
-        if number % stride == 0 and number // stride < count:
-            shown = viewable(frame if frame.dtype.kind == "u" else pictures.to_uint8(frame))
-            pictures.save_png(partial / f"{number:06d}.png", shown)
-    try:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):
+        if folder.is_dir():
+            return folder
+        for left in folder.parent.glob(f".{folder.name}.*"):
+            if left.is_dir():  # of a process that was killed
+                shutil.rmtree(left)
+        partial = folder.with_name(f".{folder.name}.partial")
+        partial.mkdir()
+        source = open_source(DataConfig(path=str(path), max_frames=_ALL))
+        for number, frame in enumerate(source.frames()):
+            if number % stride == 0 and number // stride < count:
+                shown = viewable(frame if frame.dtype.kind == "u" else pictures.to_uint8(frame))
+                pictures.save_png(partial / f"{number:06d}.png", shown)
         partial.rename(folder)
-    except OSError:  # another process was quicker
-        shutil.rmtree(partial)
     return folder

@@ -19,8 +19,11 @@ from siv_jax.errors import UserError, complaint
 from siv_jax.metrics import record
 from siv_jax.metrics.network_weights import LPIPS_FORMS, SOURCES
 
-# Of a row or a budget: shown in a line.
-_Name = Annotated[str, pydantic.Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+LONGEST_NAME = 200
+# Of a row: shown in a line.
+_Title = Annotated[str, pydantic.Field(min_length=1, max_length=LONGEST_NAME, pattern=r"^[^\x00-\x1f\x7f]+$")]
+# Of a budget: a part of the names of files and folders, on every system.
+_BudgetName = Annotated[str, pydantic.Field(max_length=60, pattern=r"^\w[\w .+-]*$")]
 _Strict = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -64,10 +67,10 @@ class Row(pydantic.BaseModel):
     """
 
     model_config = _Strict
-    title: _Name
+    title: _Title
     samples: Literal["raw", "rendered", "noise", "folder"] = "raw"
     config: str | None = None
-    budgets: dict[_Name, dict[str, Any]] = {}
+    budgets: dict[_BudgetName, dict[str, Any]] = {}
     folder: Path | None = None
     stride: int = 0
 
@@ -93,7 +96,7 @@ class Protocol(pydantic.BaseModel):
     title: str
     inputs: Literal["picture", "clip", "either"]
     table: int | None = None
-    budgets: dict[_Name, Budget] = pydantic.Field(min_length=1)
+    budgets: dict[_BudgetName, Budget] = pydantic.Field(min_length=1)
     rows: list[Row]
 
     @pydantic.model_validator(mode="after")

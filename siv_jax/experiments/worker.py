@@ -137,7 +137,7 @@ def _drawn(cell: Cell, source: Source, size: Size) -> Case:
         made = [one.images for one in TrainedModel(cell.run).rendered(count, seed, text)]
     else:
         model = TrainedModel(cell.run)
-        made = [batch.images for batch in model.batches(model.latents(count, seed))]
+        made = [batch.images for batch in model.sampled(count, seed)]
     drawn = cases.as_rgb(np.concatenate(made))
     if drawn.shape[1:3] != size:
         notes.add(cell.name, f"samples are brought from {cases.shown(drawn.shape[1:3])} to {cases.shown(size)}")

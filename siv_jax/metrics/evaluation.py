@@ -51,7 +51,7 @@ def evaluate(
     fetch.
     """
     paths = (getattr(workdir, "workdir", workdir), real, fake, cache, out)
-    folder, real, fake, cache, out = (None if path is None else Path(path) for path in paths)
+    folder, real, fake, cache, out = map(process.expanded, paths)
     _check(folder, real, fake, num, seed, size, rendered, pairing, lpips, out)
     network_weights.require([network_weights.LPIPS_FORMS[lpips], "inception"], cache)
     # Imported after the arguments are known to be good: a misspelt one is answered before JAX loads.

@@ -95,9 +95,9 @@ def _without_masks(batches: Iterable[Samples], files: PairFiles) -> Iterator[np.
 
 
 def write_animation(folder: Path, images: np.ndarray, frames_per_second: int) -> list[Path]:
-    """Writes float32 images [n, H, W, C] in [-1, 1] as interpolation.gif and interpolation.mp4; returns both."""
+    """Writes uint8 images [n, H, W, C] as interpolation.gif and interpolation.mp4; returns both."""
     folder.mkdir(parents=True, exist_ok=True)
-    frames = pictures.viewable(pictures.to_uint8(images))
+    frames = pictures.viewable(images)
     gif, mp4 = folder / "interpolation.gif", folder / "interpolation.mp4"
     pictures.save_gif(gif, frames, frames_per_second)
     pictures.save_mp4(mp4, frames, frames_per_second)

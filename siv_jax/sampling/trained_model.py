@@ -1,7 +1,7 @@
 """A workdir's model, ready to sample."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +16,7 @@ from siv_jax.patches.render import DEFAULT_FIDELITY
 from siv_jax.sampling import variety
 from siv_jax.sampling.drawer import Drawer, require_finite, sample_size
 from siv_jax.sampling.rendering import Rendering, of_model, parse_size
+from siv_jax.sampling.walk import walk
 from siv_jax.workdir import checkpoint, layout
 
 
@@ -65,11 +66,9 @@ class TrainedModel:
         Raises:
           UserError: a size or scale that the model does not have.
         """
-        plan, source_size, wanted = self.record.plan, self.record.source_size, None
-        if size is not None:
-            if "size" not in self.tasks:
-                raise UserError(f"the model in {self.workdir} draws samples of one size: render them at others")
-            wanted = parse_size(size, source_size if size == "photo" else sample_size(plan, source_size))
+        if size is not None and "size" not in self.tasks:
+            raise UserError(f"the model in {self.workdir} draws samples of one size: render them at others")
+        wanted = None if size is None else self.drawn_size(size)
         if start_scale and "start_scale" not in self.tasks:
             raise UserError(f"start_scale {start_scale}: the model in {self.workdir} has no scales to start from")
         if not 0 <= start_scale < self.num_scales:
@@ -77,8 +76,17 @@ class TrainedModel:
                 f"start_scale {start_scale}: the model in {self.workdir} has the scales 0 to {self.num_scales - 1}"
             )
         other = copy.copy(self)
-        other._use(Drawer(self._sampler, plan, source_size, wanted, start_scale))
+        other._use(Drawer(self._sampler, self.record.plan, self.record.source_size, wanted, start_scale))
         return other
+
+    def drawn_size(self, text: str) -> tuple[int, int]:
+        """(height, width) that a text means for what the network draws: factors are of the size that it learnt.
+
+        Raises:
+          UserError: see siv_jax.sampling.rendering.parse_size.
+        """
+        photo = self.record.source_size
+        return parse_size(text, photo if text == "photo" else sample_size(self.record.plan, photo))
 
     def _use(self, drawer: Drawer) -> None:
         self._drawer, self.size = drawer, drawer.size
@@ -113,8 +121,30 @@ class TrainedModel:
           UserError: see check_latents.
         """
         self.check_latents(z)
+        return self._in_batches(lambda start, stop: z[start:stop], len(z))
+
+    def sampled(self, count: int, seed: int = 0) -> Iterator[Samples]:
+        """Samples 0 to `count` of `seed`, as `batches`; of their latents, too, one batch is in memory at a time."""
+        if self.config.candidates > 1:  # they are chosen among each other
+            return self.batches(self.latents(count, seed))
+        return self._in_batches(lambda start, stop: self.latents(stop - start, seed, start), count)
+
+    def between(self, anchors: np.ndarray, frames_between: int) -> Iterator[Samples]:
+        """Samples along a walk, see siv_jax.sampling.walk, as `batches`; of their latents, too, one batch at a time.
+
+        Raises:
+          UserError: see check_latents.
+        """
+        self.check_latents(anchors)
+        points = len(anchors) * frames_between
+        return self._in_batches(lambda start, stop: walk(anchors, frames_between, range(start, stop)), points)
+
+    def _in_batches(self, latents: Callable[[int, int], np.ndarray], count: int) -> Iterator[Samples]:
+        """Samples of `count` latents, of which `latents` gives numbers start to stop."""
         size = self._drawer.batch
-        return (require_finite(self._drawer(self._weights, z[i : i + size]), i) for i in range(0, len(z), size))
+        for start in range(0, count, size):
+            z = latents(start, min(start + size, count))
+            yield require_finite(self._drawer(self._weights, z), start)
 
     def source(self) -> Source:
         """The picture or the clip that the model learnt from.

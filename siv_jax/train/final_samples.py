@@ -26,8 +26,9 @@ _COLLAPSED = 0.45
 def write(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], None]) -> None:
     """Draws the final samples of a run that has ended into its workdir: as they are, and rendered until `stop`."""
     config, source, weights = run.task.config, run.task.source, run.weights()
-    record = layout.load_record(folder)
-    layout.save(folder, config, dataclasses.replace(record, num_steps=run.num_steps))  # fewer after a time limit
+    # Fewer steps after a time limit; the time tells the same command that there is nothing left to do.
+    record = dataclasses.replace(layout.load_record(folder), num_steps=run.num_steps, seconds=run.seconds)
+    layout.save(folder, config, record)
     noise = variety.latents(run.drawer, weights, config.candidates, config.seed, 0, config.num_samples, source)
     samples = run.drawer(weights, noise)
     masks = source.masks.format if source.masks else None

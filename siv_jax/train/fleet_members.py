@@ -15,7 +15,7 @@ from siv_jax.sampling import sample_files
 from siv_jax.train import memory
 from siv_jax.train.single import make_task
 from siv_jax.train.task import Task
-from siv_jax.workdir import layout
+from siv_jax.workdir import layout, logs
 
 
 @dataclasses.dataclass
@@ -100,13 +100,14 @@ def _look_at(member: Member) -> None:
     try:
         member.task = make_task(config, open_source(config.data), shards=1)
         memory.require(member.task, 1)
-        wanted = member.task.num_steps
-        if config.time_limit and (member.folder / layout.CONFIG).exists():
+        wanted, begun = member.task.num_steps, (member.folder / layout.CONFIG).exists()
+        if begun and config.time_limit and logs.seconds_of_run(member.folder) >= config.seconds:
             wanted = min(wanted, layout.load_record(member.folder).num_steps)
         if layout.completed_steps(member.folder) < wanted:
             return
         config_lib.refuse_changes(layout.load_config(member.folder), config, member.folder)
-        same = layout.load_record(member.folder).digest == member.task.digest
+        record = layout.load_record(member.folder)
+        same = layout.learns_from(member.folder, record, member.task.source, member.task.digest)
         if same and _has_samples(member.folder):
             member.outcome = "done"
     except UserError as error:

@@ -42,7 +42,7 @@ def train(
                 stop.name, stopping = stopped, True
                 break
             if stopped:
-                run.end_here()
+                run.end_for_time()
             else:
                 run.advance(count)
                 bar.update(count)

@@ -1,5 +1,6 @@
 """Means of a run's metrics between two entries of its log."""
 
+import math
 import time
 
 import jax
@@ -10,16 +11,27 @@ from siv_jax.workdir.logs import Logs
 
 
 class MeanMetrics:
-    """Means of the metrics since the last entry, written when their values have arrived."""
+    """Means of the metrics since the last entry, written when their values have arrived, and the time in training."""
 
-    def __init__(self, step: int, logs: Logs | None, headline: dict[str, str]):
+    def __init__(self, step: int, logs: Logs | None, headline: dict[str, str], seconds: float):
+        """`seconds` were trained before; the clock stands until `begin`."""
         self._logs, self._headline, self._step = logs, headline, step
         self._pending: tuple[int, dict] | None = None
-        self.begin()
+        self._seconds, self._begun = seconds, math.inf
+        self._time = math.inf  # of the last entry
+
+    @property
+    def seconds(self) -> float:
+        """Time in training, over all stages and resumptions."""
+        return self._seconds + max(0.0, time.monotonic() - self._begun)
 
     def begin(self) -> None:
-        """Starts the clock."""
+        """Lets the clock go on."""
         self._time = self._begun = time.monotonic()
+
+    def pause(self, at_least: float = 0.0) -> None:
+        """Stops the clock until `begin`, at `at_least` or later."""
+        self._seconds, self._begun = max(self.seconds, at_least), math.inf
 
     def due(self, step: int, totals: dict) -> None:
         """Notes the sums of the metrics up to `step`; does not wait for them."""
@@ -44,5 +56,5 @@ class MeanMetrics:
         speed = count / max(now - self._time, 1e-9)
         self._step, self._time = step, now
         if self._logs is not None:
-            self._logs.scalars(step, now - self._begun, speed, means)
+            self._logs.scalars(step, self.seconds, speed, means)
         return " ".join(f"{label} {means[name]:.3f}" for label, name in self._headline.items() if name in means)

@@ -2,8 +2,6 @@
 
 import contextlib
 import functools
-import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +19,7 @@ from siv_jax.train.profile import Profile
 from siv_jax.train.task import Task
 from siv_jax.workdir import layout
 from siv_jax.workdir.checkpoint import Saved, require_finite
-from siv_jax.workdir.logs import entries, seconds_trained
+from siv_jax.workdir.logs import seconds_of_run
 
 # A grid is drawn before the first step and after so many, so that something is to be seen soon.
 _EARLY = 50
@@ -58,11 +56,9 @@ class Run:
         self._due: list[Callable[[], None]] = []  # what is written once it has arrived from the devices
         self._noise = self.drawer.noise(task.config.seed, 0, task.config.num_samples)
         self._stage, self._at, self._state, self._data = self._taken_up()
-        self._log = MeanMetrics(self.step, output.logs if output else None, task.family.headline)
+        logs, before = output.logs if output else None, self._seconds_before()
+        self._log = MeanMetrics(self.step, logs, task.family.headline, before)
         self._program: Program | None = None  # of the stage, once begun
-        self._seconds, self._begun_at = task.config.seconds, math.inf
-        before = seconds_trained(entries(output.folder)) if output else 0.0
-        self._trained_before = float(processes.from_first(np.array(before, np.float32)))
         if self._stage_done and not self.ended:
             self._enter_next_stage()
 
@@ -88,7 +84,6 @@ class Run:
         self._state, self._placed_data = program.put(self._state), program.put(self._data)
         self._totals = program.zero_totals()
         self._log.begin()
-        self._begun_at = min(self._begun_at, time.monotonic())
         if self.step == 0:
             self._draw(program.snapshot(self._state))
 
@@ -142,13 +137,19 @@ class Run:
                 self._enter_next_stage()
 
     @property
-    def time_is_up(self) -> bool:
-        """Whether training has taken config.time_limit, over all resumptions; the first compilation does not count."""
-        return self._trained_before + (time.monotonic() - self._begun_at if self.begun else 0.0) >= self._seconds
+    def seconds(self) -> float:
+        """Time in training, over all resumptions; compiling a stage's program does not count."""
+        return self._log.seconds
 
-    def end_here(self) -> None:
-        """Makes the present step the last one."""
+    @property
+    def time_is_up(self) -> bool:
+        """Whether training has taken config.time_limit."""
+        return self.seconds >= self.task.config.seconds
+
+    def end_for_time(self) -> None:
+        """Makes the present step the last one, since the time is up, by this process's clock or another one's."""
         self.num_steps = self.step
+        self._log.pause(at_least=self.task.config.seconds)
         with self._noting_divergence():
             self._flush()
             if self.begun:
@@ -162,6 +163,7 @@ class Run:
             with self._noting_divergence():
                 self._flush()
                 self._save(self.step, self._stage, self._at, self._state)
+        self._log.pause()
         self.last_checkpoint()
 
     def last_checkpoint(self) -> int | None:
@@ -194,6 +196,12 @@ class Run:
         state = processes.from_first(state)
         return number, step, state, data
 
+    def _seconds_before(self) -> float:
+        """Time in training when the run was taken up, the same in all processes of a job."""
+        found = np.array([seconds_of_run(self._output.folder) if self._output else 0.0])
+        # As bytes: on its way JAX would round a number to float32, which may be just below the time limit.
+        return float(processes.from_first(found.view(np.uint8)).view(np.float64)[0])
+
     def _restored(self, saved: Saved | None, number: int, data: Any) -> Any:
         """The state of stage `number`, filled from `saved` where this process has it."""
         stages, like = self.task.stages, None
@@ -223,6 +231,7 @@ class Run:
         return np.array([number, self.task.config.seed], np.uint32)
 
     def _enter_next_stage(self) -> None:
+        self._log.pause()
         previous = self._program.fetch(self._state) if self.begun else self._state
         self._stage, self._at, self._program = self._stage + 1, 0, None
         stage = self.task.stages[self._stage]

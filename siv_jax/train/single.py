@@ -88,8 +88,6 @@ def train(
             say(f"note      {note}")
         if run.step:
             say(f"resuming  {folder} after step {run.step}")
-        if run.time_is_up:
-            run.end_here()
         if not run.ended:
             _advance(run, used, folder, stop, say)
         if run.error:
@@ -184,6 +182,8 @@ def open_run(
                 output = _output(folder, task, stack, watch)
         run = Run(task, devices, output, programs, profile, name)
         run.notes += notes
+        if run.time_is_up:
+            run.end_for_time()
         # A run that cannot be taken up leaves the folder as it is.
         with processes.together():
             if output is not None:

@@ -47,5 +47,5 @@ def between(start: Place, end: Place, step: int) -> Place:
     """Step `step` of STEPS on the great-circle way from one sample to another."""
     if step in (0, STEPS):
         return start if step == 0 else end
-    z = walk(np.stack([start.latents, end.latents]), STEPS)[step]
+    (z,) = walk(np.stack([start.latents, end.latents]), STEPS, [step])
     return Place(f"{start.name[:60]}-{end.name[:60]}-{step}of{STEPS}", z)

@@ -22,7 +22,7 @@ from siv_jax.sampling import pictures, rendering, sample_files
 from siv_jax.sampling.drawer import sample_size
 from siv_jax.web.favourites import FILE as LATENTS
 from siv_jax.web.favourites import Favourites
-from siv_jax.web.places import STEPS, Place, between
+from siv_jax.web.places import STEPS, Place
 from siv_jax.workdir import layout
 
 # Models in memory at most, grids whose first samples are there rendered, and how many of each.
@@ -144,9 +144,8 @@ class Studio:
 
     def film(self, model: api.Model, start: Place, end: Place) -> Path:
         """An MP4 of the way from one place to another and back."""
-        way = [between(start, end, step).latents for step in [*range(STEPS + 1), *range(STEPS - 1, 0, -1)]]
         with self._turn:
-            frames = model.generate(np.stack(way))
+            frames = model.interpolate(np.stack([start.latents, end.latents]), STEPS)
         _, mp4 = sample_files.write_animation(self._folder(), frames, _FRAMES_PER_SECOND)
         return mp4
 

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import errno
 import functools
+import itertools
 import logging
 import os
 import re
@@ -31,11 +32,17 @@ Weights = Callable[[Tree], Tree]  # see siv_jax.models.interface.Stage.weights
 _ITEMS = ("weights", "rest", "checksums")
 # Ending of a folder whose checkpoint is damaged.
 _DAMAGED = ".damaged"
+# What the system says where a file is there and cannot be read, for now at least.
+_REFUSALS = (errno.EACCES, errno.EPERM, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE)
 # Free space that a checkpoint wants beyond its arrays: it is some thirty files.
 _SPARE_BYTES = 1_000_000
 
 # Orbax reports each step of its work, and errors with their tracebacks before it raises them.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
+
+
+class _DamageError(UserError):
+    """A checkpoint is not what was saved."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,20 +138,19 @@ class Checkpoints:
     def restore(self) -> tuple[Saved, list[str]]:
         """The newest checkpoint that is whole, and a line about each damaged one, whose folder gets another name.
 
-        Raises UserError: the only one is damaged.
+        Raises UserError: the only one is damaged, or the system refuses to read one.
         """
         notes: list[str] = []
         while True:
             step = self.latest_step()
             try:
                 return _restored(self._manager, self._folder, step, ("weights", "rest")), notes
-            except UserError as damage:
-                folder = self._folder / str(step)
+            except _DamageError as damage:
                 if len(self._manager.all_steps()) < 2:
                     raise UserError(f"{damage}; there is no other: begin again in another --workdir") from None
-                folder.rename(folder.with_name(folder.name + _DAMAGED))
+                aside = _set_aside(self._folder / str(step))
                 self._manager.reload()
-                notes.append(f"{damage}: it is {folder.name}{_DAMAGED} now, the one before is used")
+                notes.append(f"{damage}: it is {aside} now, the one before is used")
 
 
 def require_finite(state: Tree, step: int) -> None:
@@ -158,7 +164,7 @@ def require_finite(state: Tree, step: int) -> None:
 def restore_weights(folder: Path) -> tuple[Tree, int]:
     """(weights, completed steps) of the newest checkpoint under `folder`.
 
-    Raises UserError: no checkpoint there, or a damaged one.
+    Raises UserError: no checkpoint there, a damaged one, or one that the system refuses to read.
     """
     none = UserError(f"{folder.parent} holds no finished checkpoint: train there first")
     if not folder.is_dir():
@@ -170,7 +176,7 @@ def restore_weights(folder: Path) -> tuple[Tree, int]:
             raise none
         try:
             return _restored(manager, folder, steps, ("weights",)).weights, steps
-        except UserError as damage:
+        except _DamageError as damage:
             raise UserError(f"{damage}; go on training there, which takes up the one before") from None
 
 
@@ -192,8 +198,46 @@ def _restored(manager: ocp.CheckpointManager, folder: Path, step: int, items: tu
         rest = found["rest"] if "rest" in items else {"stage": 0, "step": step}
         return Saved(int(rest["stage"]), int(rest["step"]), found["weights"], rest)
     except Exception as error:  # Orbax raises many kinds for a damaged folder
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"the checkpoint {folder / str(step)} is damaged ({reason})") from None
+        checkpoint, reason = folder / str(step), " ".join(str(error).split())[:200]
+        if refusal := _refusal(error, checkpoint):
+            raise UserError(
+                f"the checkpoint {checkpoint} cannot be read: {refusal}; nothing is changed, try again when it can be"
+            ) from None
+        raise _DamageError(f"the checkpoint {checkpoint} is damaged ({reason})") from None
+
+
+def _refusal(error: Exception, checkpoint: Path) -> str:
+    """Why the system refused to read a checkpoint that may well be whole; empty where that is not what went wrong."""
+    if isinstance(error, MemoryError):
+        return os.strerror(errno.ENOMEM)
+    if isinstance(error, OSError) and error.errno in _REFUSALS:
+        return os.strerror(error.errno)
+    # Of TensorStore's errors the text alone tells it.
+    said = next((os.strerror(code) for code in _REFUSALS if os.strerror(code) in str(error)), "")
+    return said or _closed(checkpoint)
+
+
+def _closed(checkpoint: Path) -> str:
+    """Why a file or folder in `checkpoint` cannot be opened, which Orbax takes for one that is missing; else empty."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    try:
+        for place, _, names in os.walk(checkpoint, onerror=fail):
+            for name in names:
+                open(os.path.join(place, name), "rb").close()
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno in _REFUSALS else ""
+    return ""
+
+
+def _set_aside(checkpoint: Path) -> str:
+    """Gives a damaged checkpoint a name that is free, which it returns."""
+    candidates = itertools.chain([_DAMAGED], (f"{_DAMAGED}_{number}" for number in itertools.count(2)))
+    aside = next(path for ending in candidates if not (path := checkpoint.with_name(checkpoint.name + ending)).exists())
+    checkpoint.rename(aside)
+    return aside.name
 
 
 @functools.cache

@@ -51,6 +51,7 @@ class Record:
     source_size, kept_size: (height, width) of the input and of the frames in source/.
     digest: of the input's pixels; empty for imported weights without a picture.
     masks: how the input's masks hold their labels; None without masks.
+    seconds: in training, when the run ended last; 0.0 before that.
     """
 
     plan: Any
@@ -63,6 +64,7 @@ class Record:
     kept_size: tuple[int, int] = (0, 0)
     digest: str = ""
     masks: MaskFormat | None = None
+    seconds: float = 0.0
 
 
 def default_workdir(data_path: str) -> Path:
@@ -123,13 +125,8 @@ def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, 
                 f"the run in {workdir} has done {done:,} steps, more than num_steps {num_steps:,}: set as many or more"
             )
         record = dataclasses.replace(record, num_steps=num_steps)
-        # The input may be the workdir's own copy of it, when the original is gone.
-        if digest != record.digest:
-            kept = load_source(workdir)
-            if digest != kept.digest() and not stored.nearly_equal(source, kept):
-                raise UserError(
-                    f"{workdir} holds a run trained on another input ({record.source}); use another --workdir"
-                )
+        if not learns_from(workdir, record, source, digest):
+            raise UserError(f"{workdir} holds a run trained on another input ({record.source}); use another --workdir")
     else:
         # A run that was killed before it had settings may have left one.
         shutil.rmtree(workdir / SOURCE, ignore_errors=True)
@@ -148,6 +145,18 @@ def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, 
         )
     save(workdir, config, record)
     return record
+
+
+def learns_from(workdir: Path, record: Record, source: Source, digest: str) -> bool:
+    """Whether the run in a workdir learns from `source`, with this digest.
+
+    That may be the workdir's own copy of the input, when the original is gone, or the original as another version of
+    its decoder reads it. Raises UserError: one of them is damaged.
+    """
+    if digest == record.digest:
+        return True
+    kept = load_source(workdir)
+    return digest == kept.digest() or stored.nearly_equal(source, kept)
 
 
 def save(workdir: Path, config: config_lib.Config, record: Record) -> None:

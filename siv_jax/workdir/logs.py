@@ -1,7 +1,6 @@
 """Logs of a run: scalars.jsonl and TensorBoard's events."""
 
 import contextlib
-import itertools
 import json
 import socket
 import time
@@ -28,7 +27,7 @@ class Logs:
         """
         folder = self._folder
         path = folder / layout.SCALARS
-        kept = [json.dumps(entry) + "\n" for entry in entries(folder) if entry["step"] <= start]
+        kept = [json.dumps(entry) + "\n" for entry in _on_one_clock(entries(folder)) if entry["step"] <= start]
         layout.write_text(path, "".join(kept))
         with open(path, "a", buffering=1, encoding="utf-8") as self._scalars:
             self._events = _EventFile(folder / layout.TENSORBOARD, first_step=start + 1)
@@ -36,7 +35,11 @@ class Logs:
                 yield self
 
     def scalars(self, step: int, seconds: float, steps_per_second: float, metrics: dict[str, float]) -> None:
-        """One line of scalars.jsonl, and the same as TensorBoard scalars."""
+        """One line of scalars.jsonl, and the same as TensorBoard scalars.
+
+        Args:
+          seconds: in training, over all stages and resumptions.
+        """
         speed = {"seconds": round(seconds, 2), "steps_per_second": round(steps_per_second, 3)}
         self._scalars.write(json.dumps({"step": step} | speed | metrics) + "\n")
         self._events.scalars(step, metrics | {"steps_per_second": steps_per_second})
@@ -109,6 +112,19 @@ def _entry(line: str) -> dict | None:
 
 
 def seconds_trained(logged: list[dict]) -> float:
-    """Time in training over all resumptions, each of which starts its clock at zero."""
-    clock = [entry["seconds"] for entry in logged] + [0.0]
-    return sum(now for now, after in itertools.pairwise(clock) if after < now)
+    """Time in training over all stages and resumptions."""
+    return max((entry["seconds"] for entry in _on_one_clock(logged)), default=0.0)
+
+
+def seconds_of_run(folder: Path) -> float:
+    """Time in training of the run in a workdir: what its log says, or what it noted when it ended, if that is more."""
+    return max(seconds_trained(entries(folder)), layout.load_record(folder).seconds)
+
+
+def _on_one_clock(logged: list[dict]) -> Iterator[dict]:
+    """The entries as one clock sees them. Older versions had one for each stage and resumption, which began at zero."""
+    before = last = 0.0
+    for entry in logged:
+        before += last if entry["seconds"] < last else 0.0
+        last = entry["seconds"]
+        yield entry | {"seconds": round(before + last, 2)}

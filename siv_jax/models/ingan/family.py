@@ -33,7 +33,7 @@ def sampler(config: Config, plan: Plan) -> Sampler:
 
 
 def describe(config: Config, plan: Plan, source: Source) -> list[str]:
-    """Sizes of the networks, and what crops become."""
+    """Sizes of the networks, what crops become, and steps that would come after the learning rates reach zero."""
     sizes = [flat.size(make(plan, config.model).shapes) for make in (network.of_generator, network.of_discriminator)]
     smallest, largest = (
         "x".join(str(size) for size in sides[::-1])
@@ -48,4 +48,16 @@ def describe(config: Config, plan: Plan, source: Source) -> list[str]:
         f"{sizes[1]:,} parameters",
         f"crops     {plan.crop_width}x{plan.crop_height}, brought to {smallest} up to {largest}{shapes}; computed on "
         f"up to {len(transform.canvases(plan))} canvases, each compiled when first met",
+        *_idle_steps(config),
+    ]
+
+
+def _idle_steps(config: Config) -> list[str]:
+    # No refusal: num_steps may change on resume, and optim.decay_end may not.
+    end = config.optim.decay_end
+    if config.num_steps <= end:
+        return []
+    return [
+        f"note      learning rates are zero from optim.decay_end {end:,} on, and steps after it change nothing: set "
+        f"num_steps {end}, or begin in a new workdir with optim.decay_end {config.num_steps}"
     ]
