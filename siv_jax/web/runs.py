@@ -68,6 +68,19 @@ def require(folder: Path, run: str | None) -> Path:
     return folder / run
 
 
+def stamp(path: Path) -> int:
+    """Of a file or a folder: another number once it was deleted and made again; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def made(folder: Path, run: str | None) -> tuple:
+    """Tells a run from all others, also from one that was deleted and had its name."""
+    return run, stamp(folder / (run or "") / layout.SOURCE)
+
+
 def status(folder: Path, run: str) -> Status:
     """How far the run is. Raises UserError: its files cannot be read."""
     workdir = folder / run
