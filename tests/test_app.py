@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 import urllib.error
 import urllib.request
 import zipfile
@@ -28,7 +29,7 @@ from PIL import Image
 from siv_jax import api, app
 from siv_jax.errors import UserError
 from siv_jax.report import html
-from siv_jax.sampling import pictures
+from siv_jax.sampling import pictures, sample_files
 from siv_jax.sampling.latents_file import read_latents
 from siv_jax.sampling.walk import walk
 from siv_jax.train import fleet
@@ -73,7 +74,9 @@ def config(tmp_path_factory) -> Path:
 def trained(tmp_path_factory) -> Path:
     """A folder with one trained run."""
     folder = tmp_path_factory.mktemp("runs")
-    tiny_workdir.trained(folder / "photo")
+    workdir = tiny_workdir.trained(folder / "photo")
+    (workdir / layout.SAMPLES).mkdir()
+    (workdir / layout.SAMPLES / sample_files.SHEET).touch()
     return folder
 
 
@@ -553,7 +556,7 @@ def test_files_to_take_home_hold_what_was_shown(model):
     ):
         assert small.size == (64, 48)
     assert studio.film(model, a, b).stat().st_size > 0
-    with pytest.raises(UserError, match="--size 'huge' is not"):
+    with pytest.raises(UserError, match="the size 'huge' is not"):
         studio.picture(model, a, "huge")
 
 
@@ -621,6 +624,26 @@ def test_ports_and_folders_that_cannot_be_used_are_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot make"):
         app.main(["--port", "0", "--folder", str(tmp_path / "file" / "runs")])
+
+
+@pytest.mark.parametrize("given", [None, "true"])
+def test_the_app_takes_memory_of_a_gpu_as_needed_and_its_training_does_not_learn_of_it(tmp_path, monkeypatch, given):
+    name, seen = "XLA_PYTHON_CLIENT_PREALLOCATE", []
+    monkeypatch.delenv(name, raising=False) if given is None else monkeypatch.setenv(name, given)
+    monkeypatch.setattr(app.process, "prepare_jax", lambda: seen.append(os.environ[name]))
+    monkeypatch.setattr(app, "load_server", lambda: types.SimpleNamespace(listen=lambda *given: 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        app.main(["--folder", str(tmp_path)])
+    assert seen == [given or "false"] and os.environ.get(name) == given
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_end_leaves_no_temporary_files(trained, config, tmp_path, monkeypatch, number):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    served = Served(trained, config)
+    assert list(tmp_path.glob("siv_jax_*"))
+    assert served.end(number) == 0
+    assert not list(tmp_path.glob("siv_jax_*"))
 
 
 def test_what_was_painted_is_found_and_pieces_are_copied():
