@@ -32,17 +32,27 @@ def serve(folder: Path, port: int = PORT, hosted: bool = False) -> None:
     Raises UserError: Gradio is not installed, JAX finds no device, or the folder or the port cannot be used.
     """
     server = load_server()
-    for number in system.stopping_signals().values():
-        # As Ctrl-C, after which temporary files are removed. Under nohup the end of the terminal stays ignored.
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
     with _memory_as_needed():
         process.prepare_jax()
-    with server.listen(port, hosted) as listener:
+    with _ended_in_order(), server.listen(port, hosted) as listener:
         made = server.make_app(folder, hosted)
         host, port = listener.getsockname()
         print(f"http://{host}:{port}/ shows {folder}; Ctrl-C ends it", flush=True)
         server.run(made, listener)
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Inside, signals that would end the process at once do as Ctrl-C does: temporary files are removed at the end."""
+    # Under nohup the end of the terminal stays ignored.
+    heard = [number for number in system.stopping_signals().values() if signal.getsignal(number) is signal.SIG_DFL]
+    for number in heard:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
