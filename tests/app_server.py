@@ -4,11 +4,9 @@ import sys
 from pathlib import Path
 
 from siv_jax import app
-from siv_jax.cli import process
 from siv_jax.web import trainer
 
 if __name__ == "__main__":
     folder, port, config = sys.argv[1:]
     trainer.CHOICES[trainer.QUICK] = config
-    process.prepare_jax()
     app.serve(Path(folder), int(port))

@@ -1,15 +1,18 @@
 """The app: its page in a real browser from a dropped photo to a download, and its parts."""
 
+import importlib
 import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import types
 import urllib.error
 import urllib.request
 import zipfile
@@ -19,13 +22,14 @@ import numpy as np
 import pytest
 import tiny
 import tiny_workdir
+import toy_runs
 from chromium import Browser
 from PIL import Image
 
 from siv_jax import api, app
 from siv_jax.errors import UserError
 from siv_jax.report import html
-from siv_jax.sampling import pictures
+from siv_jax.sampling import pictures, sample_files
 from siv_jax.sampling.latents_file import read_latents
 from siv_jax.sampling.walk import walk
 from siv_jax.train import fleet
@@ -33,7 +37,9 @@ from siv_jax.workdir import layout
 
 pytest.importorskip("gradio", reason="the app needs Gradio: pip install 'siv_jax[app]'")
 
-from siv_jax.web import canvas, places, runs, samples_tab, trainer
+import gradio as gr
+
+from siv_jax.web import canvas, edit_tab, places, runs, samples_tab, trainer
 from siv_jax.web import labels as web_labels
 from siv_jax.web.favourites import Favourites
 from siv_jax.web.places import STEPS, Place
@@ -68,7 +74,9 @@ def config(tmp_path_factory) -> Path:
 def trained(tmp_path_factory) -> Path:
     """A folder with one trained run."""
     folder = tmp_path_factory.mktemp("runs")
-    tiny_workdir.trained(folder / "photo")
+    workdir = tiny_workdir.trained(folder / "photo")
+    (workdir / layout.SAMPLES).mkdir()
+    (workdir / layout.SAMPLES / sample_files.SHEET).touch()
     return folder
 
 
@@ -504,13 +512,13 @@ def test_favourites_are_kept_in_the_form_that_sample_takes(model, trained):
     drawn = pictures.to_uint8(model.generate(latents)).astype(int)
     for place, image in zip((a, middle), drawn, strict=True):
         assert np.abs(np.asarray(Image.open(kept.picture(place.name))).astype(int) - image).max() <= 1
-    again.remove(a.name)
+    again.remove(a)
     assert [place.name for place in Favourites(model).places()] == [middle.name] and not kept.picture(a.name).exists()
     with pytest.raises(UserError, match="there is no favourite"):
-        again.remove(a.name)
+        again.remove(a)
     with pytest.raises(UserError, match="is no name of a favourite"):
         again.add(Place("../x", a.latents))
-    again.remove(middle.name)
+    again.remove(middle)
     assert not list(kept.folder.iterdir())
     (kept.folder / "favourites.npz").write_bytes(b"PK nothing")
     with pytest.raises(UserError, match=r"favourites\.npz cannot be read"):
@@ -518,20 +526,89 @@ def test_favourites_are_kept_in_the_form_that_sample_takes(model, trained):
     shutil.rmtree(kept.folder)
 
 
-def test_files_to_take_home_hold_what_was_shown(model, tmp_path):
+def test_favourites_of_one_name_are_told_apart_by_their_latents(model):
+    kept = Favourites(model)
+    a, b = places.samples(model, 0, 2, 2, 1.0)
+    same = Place(a.name, b.latents)  # names of variations of variations are cut
+    for place in (a, same, a, same):
+        kept.add(place)
+    found = {place.name: place.latents for place in Favourites(model).places()}
+    assert list(found) == [a.name, f"{a.name}-2"] and kept.picture(f"{a.name}-2").exists()
+    np.testing.assert_array_equal(found[f"{a.name}-2"], b.latents)
+    kept.remove(same)
+    assert [place.name for place in kept.places()] == [a.name] and kept.picture(a.name).exists()
+    kept.remove(a)
+
+
+def test_files_to_take_home_hold_what_was_shown(model):
     studio = Studio()
     a, b = places.samples(model, 0, 0, 2, 1.0)
-    with Image.open(studio.picture(model, a, "")) as png:
+    (path,) = studio.picture(model, a, "")
+    with Image.open(path) as png:
         assert np.abs(np.asarray(png).astype(int) - model.sample(1)[0]).max() <= 1
-    with Image.open(studio.picture(model, a, "2x")) as large:
+    (path,) = studio.picture(model, a, "2x")
+    with Image.open(path) as large:
         assert large.size == tuple(2 * side for side in model.record.source_size[::-1])
-    with zipfile.ZipFile(studio.pack(model, [a, b], "64x48")) as archive:
-        with archive.open("samples/sample_00001.png") as file, Image.open(file) as small:
-            assert small.size == (64, 48)
-        assert "--size 64x48" in json.loads(archive.read("how_they_were_made.json"))["to_draw_them_again"]
+    with (
+        zipfile.ZipFile(studio.pack(model, [a, b], "64x48")) as archive,
+        archive.open("samples/sample_00001.png") as file,
+        Image.open(file) as small,
+    ):
+        assert small.size == (64, 48)
     assert studio.film(model, a, b).stat().st_size > 0
-    with pytest.raises(UserError, match="--size 'huge' is not"):
+    with pytest.raises(UserError, match="the size 'huge' is not"):
         studio.picture(model, a, "huge")
+
+
+@pytest.mark.parametrize("size", ["", "48x36"])
+def test_the_command_in_a_zip_makes_the_same_pictures(tmp_path, monkeypatch, size):
+    """Also of a model that draws any size itself: the zip holds what was rendered."""
+    toy_runs.train(tmp_path / "run")
+    model = api.load(tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile(Studio().pack(model, places.samples(model, 3, 0, 2, 1.0), size)) as archive:
+        archive.extractall()
+    told = json.loads(Path("how_they_were_made.json").read_text())
+    _, _, module, *words = shlex.split(told["to_draw_them_again"])
+    importlib.import_module(module).main([*words, "--out", "again"])
+    for path in Path("samples").glob("sample_*.png"):
+        np.testing.assert_array_equal(np.asarray(Image.open(Path("again") / path.name)), np.asarray(Image.open(path)))
+    assert len(list(Path("samples").glob("sample_*.png"))) == 2
+
+
+def test_a_run_that_was_made_again_is_another_one(tmp_path, photo):
+    studio, folder = Studio(), tmp_path / "run"
+    seen = []
+    for seed in (1, 2):
+        shutil.rmtree(folder, ignore_errors=True)
+        toy_runs.train(folder, seed=seed, data__path=str(photo))
+        model = studio.model(folder)
+        assert studio.model(folder) is model
+        grid = runs.status(tmp_path, "run").grid[1]
+        seen.append((model, *studio.previews_of_grid(folder, grid, 1), runs.made(tmp_path, "run")))
+    assert all(old != new for old, new in zip(*seen, strict=True))
+
+
+def test_the_photo_under_the_brush_is_that_of_the_run(trained, tmp_path):
+    shutil.copytree(trained / "photo", tmp_path / "one")
+    toy_runs.train(tmp_path / "two")
+    shutil.copytree(trained / "photo", tmp_path / "without")
+    shutil.rmtree(tmp_path / "without" / layout.SOURCE)
+    handlers = edit_tab._Handlers(tmp_path, Studio())
+    assert handlers.follow("one", None) == (gr.skip(), gr.skip()), "the tab was not open yet"
+    drawn, loaded = handlers.fill("one", None)
+    assert loaded == runs.made(tmp_path, "one") and handlers.follow("one", loaded) == (gr.skip(), gr.skip())
+    drawn["layers"] = [np.full((*drawn["background"].shape[:2], 4), 255, np.uint8)]
+    with pytest.raises(gr.Error, match="the photo of two is not under the brush"):
+        handlers.make("two", loaded, drawn, edit_tab.PAINT, 0, 0, 1)
+    drawn, loaded = handlers.follow("two", loaded)
+    np.testing.assert_array_equal(drawn["background"], canvas.photo(tmp_path / "two"))
+    assert loaded == runs.made(tmp_path, "two")
+    drawn, loaded = handlers.follow("without", loaded)
+    assert drawn is None
+    with pytest.raises(gr.Error, match="the photo of without is not under the brush"):
+        handlers.make("without", loaded, drawn, edit_tab.PAINT, 0, 0, 1)
+    assert handlers.follow("two", loaded)[1] == runs.made(tmp_path, "two")
 
 
 def test_the_pictures_of_a_grid_are_found_again():
@@ -547,6 +624,26 @@ def test_ports_and_folders_that_cannot_be_used_are_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot make"):
         app.main(["--port", "0", "--folder", str(tmp_path / "file" / "runs")])
+
+
+@pytest.mark.parametrize("given", [None, "true"])
+def test_the_app_takes_memory_of_a_gpu_as_needed_and_its_training_does_not_learn_of_it(tmp_path, monkeypatch, given):
+    name, seen = "XLA_PYTHON_CLIENT_PREALLOCATE", []
+    monkeypatch.delenv(name, raising=False) if given is None else monkeypatch.setenv(name, given)
+    monkeypatch.setattr(app.process, "prepare_jax", lambda: seen.append(os.environ[name]))
+    monkeypatch.setattr(app, "load_server", lambda: types.SimpleNamespace(listen=lambda *given: 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        app.main(["--folder", str(tmp_path)])
+    assert seen == [given or "false"] and os.environ.get(name) == given
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_end_leaves_no_temporary_files(trained, config, tmp_path, monkeypatch, number):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    served = Served(trained, config)
+    assert list(tmp_path.glob("siv_jax_*"))
+    assert served.end(number) == 0
+    assert not list(tmp_path.glob("siv_jax_*"))
 
 
 def test_what_was_painted_is_found_and_pieces_are_copied():

@@ -315,7 +315,7 @@ def test_the_photo_is_enlarged_and_walks_go_between_samples(run, files, tmp_path
         (["animate", "--size", "2x"], "--size does not go with this model's animations"),
         (["animate", "--start_scale", "2"], "this model's scales are 0 (coarsest) to 1"),
         (["retarget", "--size", "1x:2x"], "add --frames N, or name one size"),
-        (["retarget", "--size", "huge"], "--size 'huge' is not photo"),
+        (["retarget", "--size", "huge"], "the size 'huge' is not photo"),
         (["super_resolution", "--size", "0.5x"], "not larger than the picture of 48x36"),
     ],
 )

@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -335,5 +336,7 @@ def test_the_console_command_is_an_entry_point_and_a_run_is_told_by_it(monkeypat
     module, _, function = re.search(r"siv-jax = ([\w.]+)(:)(\w+)", setup).groups()
     assert getattr(importlib.import_module(module), function) is commands.run
     monkeypatch.setattr(sys, "argv", ["/somewhere/bin/siv-jax", "train", "my photo.jpg"])
-    config = training_flags.parse(["my photo.jpg", "--config", "quick"]).config
-    assert command_text.command(config, Path("runs")) == "siv-jax train 'my photo.jpg'"
+    assert command_text.training(Path("runs")) == "siv-jax train 'my photo.jpg'"
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/siv-jax", "evaluate", "--workdir", "runs/x"])
+    goes_on = ["python", "-m", "siv_jax.main", "--config", str(Path("runs/x/config.json")), "--workdir", "runs/x"]
+    assert shlex.split(command_text.training(Path("runs/x"))) == goes_on

@@ -219,6 +219,7 @@ def test_workdir(networks, fleet, capsys):
     assert found == json.loads((fleet / "run1" / "evaluation" / "metrics.json").read_text())
     assert lines[-1] == str(fleet / "run1" / "evaluation" / "report.html") and not capsys.readouterr().out
     assert not any("steps" in line for line in lines)
+    assert "<h2>Evaluation</h2>" in (fleet / "run1" / "index.html").read_text(), "the page of the run has the numbers"
     image = found["images"][0]
     assert found["name"] == image["name"] == "run1" and image["samples"] == 3
     assert image["source"]["step"] == 2 and image["source"]["seed"] == 0

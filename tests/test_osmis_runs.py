@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,10 @@ from siv_jax import config as config_lib
 from siv_jax.data import drawn
 from siv_jax.errors import UserError
 from siv_jax.metrics import masks as mask_metrics
+from siv_jax.sampling import pictures
 from siv_jax.train import fleet, single
+from siv_jax.web import places, runs, studio
+from siv_jax.web.studio import Studio
 from siv_jax.workdir import layout
 
 OVERRIDES = {
@@ -122,6 +126,33 @@ def test_the_command_writes_masks(run, tmp_path):
     assert names == ["contact_sheet.png", "mask_00000.png", "mask_00001.png", "sample_00000.png", "sample_00001.png"]
     with Image.open(tmp_path / "out" / "sample_00000.png") as one, Image.open(tmp_path / "out" / names[0]) as sheet:
         assert sheet.width >= 2 * one.width  # each sample and its overlay
+
+
+def test_the_app_gives_samples_with_their_masks(run):
+    app, model = Studio(), api.load(run[0])
+    chosen = places.samples(model, 0, 0, 2, 1.0)
+    for size, (height, width) in (("", model.size), ("48x36", (36, 48))):
+        picture, mask = app.picture(model, chosen[1], size)
+        with zipfile.ZipFile(app.pack(model, chosen, size)) as archive:
+            for name, alone in (("sample", picture), ("mask", mask)):
+                with Image.open(archive.open(f"samples/{name}_00001.png")) as packed, Image.open(alone) as image:
+                    assert packed.size == (width, height) and packed.mode == image.mode
+                    np.testing.assert_array_equal(np.asarray(packed), np.asarray(image))
+        if not size:
+            np.testing.assert_array_equal(np.asarray(Image.open(mask)), model.sample(2).masks[1])
+    assert all(image.shape[1] > 2 * image.shape[0] for image in app.draw(model, chosen)), "beside its overlay"
+    assert app.preview(model, chosen[0]).shape == (96, 2 * 128 + 2, 3)
+
+
+def test_the_app_renders_the_samples_of_a_grid_and_not_their_overlays(run, monkeypatch):
+    rough = []
+    monkeypatch.setattr(studio.rendering, "of_arrays", lambda images, *rest: rough.append(images) or [])
+    grid = runs.status(run[0].parent, run[0].name).grid[1]
+    Studio().previews_of_grid(run[0], grid, 2)
+    with Image.open(grid) as sheet:
+        height, width = api.load(run[0]).size
+        pairs = pictures.pictures_of_grid(np.asarray(sheet), height, 2 * width + 2)
+    np.testing.assert_array_equal(pictures.to_uint8(rough[0]), pairs[:2, :, :width])
 
 
 def test_labelled_samples_agree_with_their_masks_drawn_and_rendered(run, files, tmp_path):

@@ -14,6 +14,7 @@ from siv_jax.data.resize import limited
 from siv_jax.errors import UserError
 from siv_jax.sampling import rendering
 from siv_jax.sampling.rendering import parse_size
+from siv_jax.web import runs
 from siv_jax.workdir import layout
 
 SIZE = (30, 40)  # height, width of the photo
@@ -68,9 +69,14 @@ def test_a_stop_while_rendering_keeps_what_is_done_and_names_no_sheet_of_all(pho
     assert stopped == "SIGTERM"
     assert lines[-1] == "stopped by SIGTERM while rendering; the model is saved. The same command renders all samples"
     assert len(pictures_in(tmp_path / "run" / layout.RENDERED)) == 1
+    found = runs.status(tmp_path, "run")
+    assert found.state == runs.STOPPED and found.step == found.num_steps == 40, "the app offers to go on"
+    assert "final samples are not all there: Go on makes them" in found.problem
     monkeypatch.undo()
     assert toy_runs.train(tmp_path / "run", **settings)[0] is None
     assert len(pictures_in(tmp_path / "run" / layout.RENDERED)) == 4
+    found = runs.status(tmp_path, "run")
+    assert (found.state, found.problem) == (runs.FINISHED, "")
 
 
 def test_the_same_seed_gives_the_same_pictures_everywhere(run, tmp_path):
@@ -127,7 +133,7 @@ def test_sizes(text, size):
 
 @pytest.mark.parametrize("text", ["", "large", "x", "3", "0x5", "20000x20", "1000x", "-2x", "5x5x5"])
 def test_sizes_that_are_none(text):
-    with pytest.raises(UserError, match=re.escape(f"--size {text!r}")):
+    with pytest.raises(UserError, match=re.escape(f"the size {text!r}")):
         parse_size(text, (300, 400))
 
 
@@ -145,7 +151,7 @@ def test_large_photos_are_rendered_smaller():
         (["--photo", "PHOTO", "--from", "PHOTO", "--num", "3", "--out", "x"], "--num does not go with"),
         (["--workdir", "RUN", "--from", "noise", "--latents", "z.npy"], "--latents does not go with --from"),
         (["--workdir", "RUN", "--fidelity", "9"], "fidelity 9 is not a number from 0 to 8"),
-        (["--workdir", "RUN", "--size", "huge"], "--size 'huge'"),
+        (["--workdir", "RUN", "--size", "huge"], "the size 'huge'"),
         (["--workdir", "RUN", "--mask", "PHOTO"], "is a RGB picture: a mask has one label a pixel"),
         (["--workdir", "missing"], "missing does not exist"),
     ],

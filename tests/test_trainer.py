@@ -1,6 +1,8 @@
 """The process that the app trains in: one at a time, found again by its number and its command."""
 
+import errno
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -83,6 +85,31 @@ def test_another_process_with_the_number_of_a_training_is_none(folder):
     assert trainer.current(folder) is None
     claim.write_text(json.dumps(ours))
     assert trainer.current(folder) is not None
+
+
+def test_what_fails_on_a_full_disk_leaves_nothing(folder, tmp_path, monkeypatch):
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"x" * 1000)
+    monkeypatch.setattr(trainer, "_require_trainable", lambda config, flags: None)
+
+    def full(*given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    started = []
+    popen = subprocess.Popen
+
+    def starting(*given, **options):
+        started.append(popen(*given, **options))
+        return started[-1]
+
+    monkeypatch.setattr(trainer.subprocess, "Popen", starting)
+    for module, name in ((trainer.shutil, "copyfile"), (trainer.layout, "write_text")):
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+            patch.setattr(module, name, full)
+            trainer.start(folder, [str(photo)], "quick", "c")
+        assert not (folder / "c").exists() and trainer.current(folder) is None
+    (process,) = started
+    assert process.returncode == -signal.SIGKILL, "a training that nobody would find again"
 
 
 def test_a_start_waits_for_another_one_and_says_what_it_waited_for(folder, monkeypatch):

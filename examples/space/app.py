@@ -6,11 +6,9 @@ All visitors share one folder of runs and see each other's photos: make the Spac
 from pathlib import Path
 
 from siv_jax import app
-from siv_jax.cli import process
 
 # Where a Space keeps files between restarts, if it was given storage.
 STORAGE = Path("/data")
 
 if __name__ == "__main__":
-    process.prepare_jax()
     app.serve(STORAGE / "runs" if STORAGE.is_dir() else Path("runs"), port=7860, hosted=True)

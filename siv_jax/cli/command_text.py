@@ -1,29 +1,30 @@
-"""A run's command as text: what to type to do the same again."""
+"""Commands as text: what to type to go on with a run, or to do something with it."""
 
 import shlex
 import sys
 from pathlib import Path
 
-from siv_jax import config as config_lib
-from siv_jax.config import Config
+from siv_jax.workdir import layout
 
 
-def command(config: Config, folder: Path) -> str:
-    """The shell line that began this process, or, where no siv_jax command did, as in a notebook, its equivalent."""
-    if Path(sys.argv[0]).name == "siv-jax":
+def training(folder: Path) -> str:
+    """The shell line that goes on with the run in `folder`.
+
+    It is the one that began this process where that is the command that trains. It is none in a notebook, say, and
+    another one where the run is evaluated.
+    """
+    subcommand = sys.argv[1:2] == ["train"]
+    if Path(sys.argv[0]).name == "siv-jax" and subcommand:
         return shlex.join(["siv-jax", *sys.argv[1:]])
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    if spec is not None and spec.name.startswith("siv_jax."):
+    name = getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", "")
+    if name == "siv_jax.main" or (name == "siv_jax.__main__" and subcommand):
         return shlex.join(["python", *sys.orig_argv[1:]])
-    return equivalent(config, folder)
+    return resuming(folder)
 
 
-def equivalent(config: Config, folder: Path) -> str:
-    """A siv_jax.main command for `config` in `folder`: every setting that is not the single_image config's."""
-    usual = config_lib.flatten(type(config)())
-    changed = {key: value for key, value in config_lib.flatten(config).items() if value != usual[key]}
-    settings = [f"--config.{key}={value}" for key, value in changed.items()]
-    return shell("siv_jax.main", "--config", "single_image", *settings, "--workdir", folder)
+def resuming(folder: Path) -> str:
+    """A siv_jax.main command by the settings that the run in `folder` keeps, whatever its model."""
+    return shell("siv_jax.main", "--config", folder / layout.CONFIG, "--workdir", folder)
 
 
 def shell(module: str, *words: object) -> str:

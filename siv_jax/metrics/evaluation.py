@@ -56,16 +56,20 @@ def evaluate(
     network_weights.require([network_weights.LPIPS_FORMS[lpips], "inception"], cache)
     # Imported after the arguments are known to be good: a misspelt one is answered before JAX loads.
     from siv_jax.metrics import measure, run_cases, sample_folders
+    from siv_jax.report import run_page
 
     if folder:
         pending = run_cases.pending_cases(folder, real, 100 if num is None else num, seed or 0, size, rendered)
     else:
         pending = sample_folders.pending_cases(real, fake, size, pairing)
-    out = out or folder / "evaluation"
+    out = out or folder / run_page.EVALUATION
     out.mkdir(parents=True, exist_ok=True)
     process.prepare_jax()
     networks = measure.load_networks(lpips, cache)
-    return measure_all(pending, (folder or fake).resolve().name, networks, out, say)
+    found = measure_all(pending, (folder or fake).resolve().name, networks, out, say)
+    if folder:
+        run_page.refresh(folder)
+    return found
 
 
 def _check(folder, real, fake, num, seed, size, rendered, pairing, lpips, out) -> None:

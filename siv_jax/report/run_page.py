@@ -62,8 +62,10 @@ class RunPage:
 
 
 def refresh(folder: Path) -> None:
-    """Writes the page anew after samples were rendered or evaluated; that of a run in training comes by itself."""
-    with contextlib.suppress(UserError):
+    """Writes a run's page anew, where there is one, after an evaluation; that of a run in training comes by itself."""
+    if not (folder / PAGE).exists() or not (folder / workdir.CONFIG).exists():
+        return
+    with contextlib.suppress(UserError, OSError):  # in use, or in a place that may only be read
         lock = workdir.lock(folder)
         try:
             RunPage(folder).write(0, ended=True)
@@ -104,7 +106,7 @@ def gather(folder: Path, step: int, ended: bool) -> dict:
         "curves": curves,
         "entries_per_point": entries_per_point,
         "evaluation": _evaluation(folder),
-        "commands": _commands(config, folder),
+        "commands": _commands(folder),
         "settings": _settings(config),
         "version": siv_jax.__version__,
     }
@@ -212,7 +214,7 @@ def _evaluation(folder: Path) -> dict | None:
     return {"verdict": verdict, "numbers": numbers, "report": report if (folder / report).exists() else ""}
 
 
-def _commands(config: Config, folder: Path) -> list[tuple[str, str]]:
+def _commands(folder: Path) -> list[tuple[str, str]]:
     commands = {
         "Draw more samples": ("sample", "--num", 100),
         "Render samples at the photo's size": ("render", "--num", 20, "--size", "photo"),
@@ -226,7 +228,7 @@ def _commands(config: Config, folder: Path) -> list[tuple[str, str]]:
     return [
         *lines,
         ("Walk between samples, keep favourites, download: in the browser", page),
-        ("Train: the same line goes on after an interruption", command_text.command(config, folder)),
+        ("Train: the same line goes on after an interruption", command_text.training(folder)),
     ]
 
 

@@ -66,11 +66,11 @@ def parse_size(text: str, photo: Size) -> Size:
         size = round(photo[0] * float(factors[2])), round(photo[1] * float(factors[1]))
     else:
         raise UserError(
-            f"--size {text!r} is not photo, WIDTHxHEIGHT such as 1600x400, a factor such as 2x, or factors of width "
+            f"the size {text!r} is not photo, WIDTHxHEIGHT such as 1600x400, a factor such as 2x, or factors of width "
             "and height such as 1.5x1.0"
         )
     if not all(1 <= side <= _LARGEST for side in size):
-        raise UserError(f"--size {text!r} asks for {size[1]}x{size[0]} pixels; sides from 1 to {_LARGEST} can be made")
+        raise UserError(f"the size {text!r} is {size[1]}x{size[0]} pixels; sides from 1 to {_LARGEST} can be made")
     return size
 
 

@@ -51,6 +51,14 @@ def write(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], None]) 
         say(f"note      not rendered: {error}")
 
 
+def are_there(folder: Path) -> bool:
+    """Whether a workdir holds all of them: a stop may have come before the last was rendered."""
+    raw, rendered = (len([*(folder / name).glob("sample_*")]) for name in (layout.SAMPLES, layout.RENDERED))
+    # Of a picture too small to be rendered there is no folder.
+    all_rendered = rendered == raw or not (folder / layout.RENDERED).exists()
+    return all_rendered and (folder / layout.SAMPLES / sample_files.SHEET).exists()
+
+
 def _warn_of_collapse(images: np.ndarray, source: Source, config: Config, say: Callable[[str], None]) -> None:
     """Says so where the samples hardly differ."""
     if len(images) < 2:

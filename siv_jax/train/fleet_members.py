@@ -11,8 +11,7 @@ from siv_jax.data import open_source
 from siv_jax.data.files import FRAME_SUFFIXES
 from siv_jax.data.folders import entries
 from siv_jax.errors import UserError
-from siv_jax.sampling import sample_files
-from siv_jax.train import memory
+from siv_jax.train import final_samples, memory
 from siv_jax.train.single import make_task
 from siv_jax.train.task import Task
 from siv_jax.workdir import layout, logs
@@ -108,15 +107,7 @@ def _look_at(member: Member) -> None:
         config_lib.refuse_changes(layout.load_config(member.folder), config, member.folder)
         record = layout.load_record(member.folder)
         same = layout.learns_from(member.folder, record, member.task.source, member.task.digest)
-        if same and _has_samples(member.folder):
+        if same and final_samples.are_there(member.folder):
             member.outcome = "done"
     except UserError as error:
         member.outcome, member.reason = "failed", str(error)
-
-
-def _has_samples(workdir: Path) -> bool:
-    """Whether all final samples are there: a stop may have come before the last of them was rendered."""
-    raw, rendered = (len([*(workdir / name).glob("sample_*")]) for name in (layout.SAMPLES, layout.RENDERED))
-    # Of a picture too small to be rendered there is no folder.
-    all_rendered = rendered == raw or not (workdir / layout.RENDERED).exists()
-    return all_rendered and (workdir / layout.SAMPLES / sample_files.SHEET).exists()

@@ -143,7 +143,7 @@ def make_task(config: Config, source: Source, shards: int) -> Task:
             f"{family.title} learns from a picture and its mask: add --config.data.mask with a mask or a folder of them"
         )
     if source.masks is not None and "mask" not in family.inputs:
-        raise UserError(f"{family.title} learns from pictures alone: leave data.mask out, or take --config masks")
+        raise UserError(f"{family.title} learns from pictures alone: leave the mask out, or take the config masks")
     try:
         plan = family.plan(config, source)
     except UserError as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
+from siv_jax.errors import UserError
 from siv_jax.web import canvas, runs
 from siv_jax.web.studio import Studio
 from siv_jax.web.told import told
@@ -37,11 +38,12 @@ def add(folder: Path, studio: Studio, run: gr.Dropdown, tab: gr.Tab) -> None:
         label="Made", elem_id="made", columns=4, object_fit="contain", interactive=False, format="png",
         buttons=["download", "fullscreen"],
     )  # fmt: skip
-    fill = {"fn": handlers.fill, "inputs": [run, loaded], "outputs": [editor, loaded], "show_progress": "hidden"}
-    tab.select(**fill)
+    filled = {"inputs": [run, loaded], "outputs": [editor, loaded], "show_progress": "hidden"}
+    tab.select(handlers.fill, **filled)
+    run.change(handlers.follow, **filled)
     moves = {"fn": lambda chosen: [gr.update(visible=chosen == COPY)] * 2, "show_progress": "hidden"}
     what.change(**moves, inputs=what, outputs=[right, down])
-    go.click(handlers.make, [run, editor, what, right, down, number], made)
+    go.click(handlers.make, [run, loaded, editor, what, right, down, number], made)
     shape.click(handlers.reshape, [run, wider, higher, number], made)
 
 
@@ -52,23 +54,37 @@ class _Handlers:
         self._folder, self._studio = folder, studio
 
     @told
-    def fill(self, run: str | None, loaded: str | None):
-        """Lays the photo of the run under the brush, unless it lies there."""
-        if run == loaded or run not in runs.names(self._folder):
+    def fill(self, run: str | None, loaded: tuple | None):
+        """Lays the photo of the run under the brush, unless it lies there; `loaded` says which one does."""
+        if run not in runs.names(self._folder) or runs.made(self._folder, run) == loaded:
             return gr.skip(), gr.skip()
         image = canvas.photo(runs.require(self._folder, run))
-        return {"background": image, "layers": [], "composite": image}, run
+        return {"background": image, "layers": [], "composite": image}, runs.made(self._folder, run)
+
+    def follow(self, run: str | None, loaded: tuple | None):
+        """As `fill` after a switch of runs, once the tab was open; silent where there is no photo to paint on."""
+        if loaded is None:
+            return gr.skip(), gr.skip()
+        try:
+            return self.fill(run, loaded)
+        except gr.Error:
+            return None, ()
 
     @told
-    def make(self, run: str | None, drawn: dict | None, what: str, right: float, down: float, number: int):
+    def make(
+        self, run: str | None, loaded: tuple | None, drawn: dict | None, what: str, right: float, down: float, num: int
+    ):
         """Paints, harmonizes or copies."""
+        workdir = runs.require(self._folder, run)
+        if runs.made(self._folder, run) != loaded:
+            raise UserError(f"the photo of {run} is not under the brush: open another tab, then this one again")
         image, marked = canvas.painted(drawn)
-        options = {"num": int(number), "mask": marked}
+        options = {"num": int(num), "mask": marked}
         if what == PAINT:
-            return self._made(run, "paint", image=image, num=int(number))
+            return self._made(run, "paint", image=image, num=int(num))
         if what == HARMONIZE:
             return self._made(run, "harmonize", image=image, **options)
-        image, options["mask"] = canvas.copied(canvas.photo(runs.require(self._folder, run)), marked, right, down)
+        image, options["mask"] = canvas.copied(canvas.photo(workdir), marked, right, down)
         return self._made(run, "edit", image=image, **options)
 
     @told

@@ -4,6 +4,7 @@ WORKDIR/favourites/ holds NAME.png of each and favourites.npz: `names`, `latents
 `steps`, the training steps of the model that drew them. python -m siv_jax.sample --latents takes that file.
 """
 
+import itertools
 import re
 from pathlib import Path
 
@@ -44,19 +45,23 @@ class Favourites:
         return [Place(name, z) for name, (z, _) in self._kept.items()]
 
     def add(self, place: Place) -> None:
-        """Draws and writes a favourite, unless one of its name is there."""
-        if place.name in self._kept:
+        """Draws and writes a favourite, unless it is there; under NAME-2, ... where others have its name."""
+        if self._name_of(place) is not None:
             return
+        base = _checked(place.name)
+        names = itertools.chain([base], (f"{base}-{number}" for number in itertools.count(2)))
+        name = next(name for name in names if name not in self._kept)
         image = pictures.viewable(pictures.to_uint8(self._model.generate(place.latents[None])))[0]
         self.folder.mkdir(exist_ok=True)
-        pictures.save_png(self.picture(_checked(place.name)), image)
-        self._kept[place.name] = place.latents, self._model.step
+        pictures.save_png(self.picture(_checked(name)), image)
+        self._kept[name] = place.latents, self._model.step
         self._write()
 
-    def remove(self, name: str) -> None:
-        """Deletes a favourite and its picture. Raises UserError: there is none of that name."""
-        if name not in self._kept:
-            raise UserError(f"there is no favourite {name[:80]!r}")
+    def remove(self, place: Place) -> None:
+        """Deletes a favourite and its picture. Raises UserError: it is none."""
+        name = self._name_of(place)
+        if name is None:
+            raise UserError(f"there is no favourite {place.name[:80]!r}")
         del self._kept[name]
         self._write()
         self.picture(name).unlink(missing_ok=True)
@@ -64,6 +69,11 @@ class Favourites:
     def picture(self, name: str) -> Path:
         """Where its picture lies."""
         return self.folder / f"{name}.png"
+
+    def _name_of(self, place: Place) -> str | None:
+        """The name under which a place is kept, which is mostly its own; None: it is not."""
+        same = [name for name, (z, _) in self._kept.items() if np.array_equal(z, place.latents)]
+        return place.name if place.name in same else next(iter(same), None)
 
     def _write(self) -> None:
         if not self._kept:

@@ -8,7 +8,7 @@ import filelock
 from siv_jax.data.folders import natural_key
 from siv_jax.errors import UserError
 from siv_jax.report import run_page
-from siv_jax.train import fleet, fleet_summary
+from siv_jax.train import final_samples, fleet, fleet_summary
 from siv_jax.web import trainer
 from siv_jax.workdir import layout, logs
 
@@ -18,6 +18,7 @@ STARTING, TRAINING, ELSEWHERE, FINISHED, STOPPED, FAILED = (
 )
 _LOST = ("failed", "diverged")  # outcomes of a fleet's photos that no further training changes
 GOING = (STARTING, TRAINING, ELSEWHERE)
+_UNSAMPLED = "trained, but its final samples are not all there: Go on makes them"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Status:
     seconds: of training so far; left: to go, as far as is known.
     grid: newest sample grid, with its step; None before the first.
     rendered: files of the final samples.
-    problem: why it failed, or the last line that was said of a run that starts.
+    problem: why it failed, what it lacks, or the last line that was said of a run that starts.
     is_fleet: `step` and `num_steps` count photos, of which `rendered` has the first sample each.
     """
 
@@ -68,6 +69,19 @@ def require(folder: Path, run: str | None) -> Path:
     return folder / run
 
 
+def stamp(path: Path) -> int:
+    """Of a file or a folder: another number once it was deleted and made again; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def made(folder: Path, run: str | None) -> tuple:
+    """Tells a run from all others, also from one that was deleted and had its name."""
+    return run, stamp(folder / (run or "") / layout.SOURCE)
+
+
 def status(folder: Path, run: str) -> Status:
     """How far the run is. Raises UserError: its files cannot be read."""
     workdir = folder / run
@@ -82,7 +96,8 @@ def status(folder: Path, run: str) -> Status:
     record, entries = layout.load_record(workdir), logs.entries(workdir)
     saved = layout.completed_steps(workdir)
     step = max(saved, entries[-1]["step"] if entries else 0)
-    done = saved >= record.num_steps  # imported weights: 0 of 0
+    trained = saved >= record.num_steps  # imported weights: 0 of 0, and no samples
+    done = trained and (not record.num_steps or final_samples.are_there(workdir))
     going = TRAINING if ours else ELSEWHERE if _in_use(workdir) else ""
     speed = entries[-1]["steps_per_second"] if entries else 0.0
     drawn = run_page.grids(workdir)
@@ -95,7 +110,7 @@ def status(folder: Path, run: str) -> Status:
         left=_left(workdir, record.num_steps, entries, step, speed),
         grid=(drawn[-1][0], workdir / drawn[-1][1]) if drawn else None,
         rendered=tuple(sorted((workdir / layout.RENDERED).glob("sample_*.png"))),
-        problem=_problem(lines, bool(going), step),
+        problem=_problem(lines, bool(going), step) or (_UNSAMPLED if trained and not done and not going else ""),
         has_weights=saved > 0 or not record.num_steps,
     )
 

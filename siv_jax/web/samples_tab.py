@@ -21,10 +21,12 @@ SHOWN = 24
 class View:
     """What one browser shows.
 
-    shown: the samples in the gallery. start, end: of the walk. chosen: the one that is shown large.
+    made: of the run, see runs.made. shown: the samples in the gallery. start, end: of the walk. chosen: the one that is
+      shown large.
     """
 
     run: str = ""
+    made: tuple = ()
     shown: tuple[Place, ...] = ()
     start: Place | None = None
     end: Place | None = None
@@ -117,14 +119,15 @@ class _Handlers:
         model = self._studio.model(runs.require(self._folder, run))
         seed, start = _whole("the seed", seed, 2**32 - 1), _whole("the first sample", start, 2**31 - 1 - SHOWN)
         found = places.samples(model, seed, start, SHOWN, strength)
-        view = View(run, tuple(found), *((view.start,) if view.run == run else ()))
+        made = runs.made(self._folder, run)
+        view = View(run, made, tuple(found), *((view.start,) if view.made == made else ()))
         kept = self._favourites(model)
         return view, self._shown(model, found), None, _way(view), kept
 
     @told
     def fill_if_new(self, view: View, run: str | None, seed: float, start: float, strength: float):
         """As `fill` where the run is another one and has something to draw with; nothing where not."""
-        if view.run == run or not run or run not in runs.names(self._folder):
+        if not run or run not in runs.names(self._folder) or view.made == runs.made(self._folder, run):
             return (gr.skip(),) * 5
         if not runs.status(self._folder, run).has_weights:
             return View(), [], None, _way(View()), gr.update(value=[], visible=False)
@@ -195,13 +198,13 @@ class _Handlers:
     def remove(self, view: View):
         """Removes the chosen sample from the favourites."""
         model = self._model(view)
-        self._studio.favourites(model).remove(_chosen(view).name)
+        self._studio.favourites(model).remove(_chosen(view))
         return self._favourites(model)
 
     @told
     def picture(self, view: View, size: str):
-        """The chosen sample as a PNG."""
-        return str(self._studio.picture(self._model(view), _chosen(view), size.strip()))
+        """The chosen sample as a PNG, and its mask where it has one."""
+        return list(map(str, self._studio.picture(self._model(view), _chosen(view), size.strip())))
 
     @told
     def pack(self, view: View, size: str, progress=gr.Progress()):

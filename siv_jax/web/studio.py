@@ -16,10 +16,13 @@ from PIL import Image
 
 from siv_jax import api
 from siv_jax.cli import command_text
+from siv_jax.data.masks import MaskFormat
 from siv_jax.data.resize import limited
 from siv_jax.errors import UserError
+from siv_jax.models.interface import Samples
 from siv_jax.sampling import pictures, rendering, sample_files
 from siv_jax.sampling.drawer import sample_size
+from siv_jax.web import runs
 from siv_jax.web.favourites import FILE as LATENTS
 from siv_jax.web.favourites import Favourites
 from siv_jax.web.places import STEPS, Place
@@ -37,14 +40,15 @@ class Studio:
 
     def __init__(self):
         self._turn = threading.RLock()
-        self._models: collections.OrderedDict[tuple[Path, int], api.Model] = collections.OrderedDict()
-        self._previews: collections.OrderedDict[Path, list[Path]] = collections.OrderedDict()
+        self._models: collections.OrderedDict[tuple, api.Model] = collections.OrderedDict()
+        self._previews: collections.OrderedDict[tuple, list[Path]] = collections.OrderedDict()
         self._files = Path(tempfile.mkdtemp(prefix="siv_jax_"))
         atexit.register(shutil.rmtree, self._files, ignore_errors=True)
 
     def model(self, workdir: Path) -> api.Model:
         """The newest weights of a run. Raises UserError: there are none."""
-        key = workdir, layout.completed_steps(workdir)
+        steps = layout.completed_steps(workdir)
+        key = workdir, steps, runs.stamp(workdir / layout.CHECKPOINTS / str(steps))
         with self._turn:
             if key not in self._models:
                 self._models[key] = api.load(workdir)
@@ -53,28 +57,18 @@ class Studio:
             return self._models[key]
 
     def draw(self, model: api.Model, places: Sequence[Place]) -> list[np.ndarray]:
-        """Pictures uint8 [H, W, 3] as the network draws them."""
+        """Pictures uint8 [H, W, 3] as the network draws them; those that have masks beside themselves under them."""
         with self._turn:
-            images = model.generate(np.stack([place.latents for place in places]))
-        return [enlarged(image) for image in pictures.viewable(pictures.to_uint8(images))]
-
-    def render(self, model: api.Model, place: Place, size: str) -> np.ndarray:
-        """A rendered picture uint8 [H, W, 3].
-
-        Args:
-          size: see rendering.parse_size.
-
-        Raises:
-          UserError: no size, or the photo is too small to be rendered from.
-        """
-        with self._turn:
-            (made,) = model.rendered(1, size=size, latents=place.latents[None])
-        return pictures.viewable(pictures.to_uint8(made.images))[0]
+            drawn = model.draw(np.stack([place.latents for place in places]))
+        return [enlarged(image) for image in _looked_at(drawn, model.record.masks)]
 
     def preview(self, model: api.Model, place: Place) -> np.ndarray:
-        """As `render`, small enough to come soon."""
+        """One of `draw`, rendered, small enough to come soon.
+
+        Raises UserError: the photo is too small to be rendered from.
+        """
         height, width = limited(model.record.kept_size, PREVIEW_SIDE)
-        return self.render(model, place, f"{width}x{height}")
+        return _looked_at(self._made(model, place, f"{width}x{height}"), model.record.masks)[0]
 
     def previews_of_grid(self, workdir: Path, grid: Path, count: int) -> list[Path]:
         """The first `count` samples of a grid, rendered, as PNG files, each of which is written once.
@@ -84,7 +78,7 @@ class Studio:
         Raises UserError: the photo is too small to be rendered from.
         """
         with self._turn:
-            made = self._previews.setdefault(grid, [])
+            made = self._previews.setdefault((grid, runs.stamp(grid)), [])
             _forget(self._previews, _GRIDS)
             if len(made) < count:
                 for image in _rendered_cells(workdir, grid, len(made), count):
@@ -107,14 +101,18 @@ class Studio:
         """A zip of samples as files in the photo's own type, with their latents and how to draw them again.
 
         Args:
-          size: "" as the network draws them, or as `render`.
+          size: "" as the network draws them, or what they are rendered at, see rendering.parse_size.
           watched: wraps the samples as they are made, such as in a progress bar.
+
+        Raises UserError: no size, or the photo is too small to be rendered from.
         """
         folder = self._folder()
         z = np.stack([place.latents for place in places])
         with self._turn:
             batches = watched(model.rendered(len(z), size=size, latents=z), len(z)) if size else model.batches(z)
-            sample_files.write_samples(folder / "samples", batches, len(z), model.record.format)
+            # What is rendered gets its masks from the photo's own, which imported weights come without.
+            masks = None if size and model.source().masks is None else model.record.masks
+            sample_files.write_samples(folder / "samples", batches, len(z), model.record.format, mask_format=masks)
         names, steps = np.array([place.name for place in places]), np.full(len(z), model.step)
         np.savez(folder / LATENTS, names=names, latents=z, steps=steps)
         told = _how_to_draw_again(model, places, size)
@@ -126,16 +124,16 @@ class Studio:
                 archive.write(path, path.relative_to(folder))
         return target
 
-    def picture(self, model: api.Model, place: Place, size: str) -> Path:
-        """A PNG of one place; see `pack` for `size`."""
-        path = self._folder() / f"{_plain(place.name)}.png"
-        if size:
-            pictures.save_png(path, self.render(model, place, size))
-        else:
-            with self._turn:
-                image = model.generate(place.latents[None])
-            pictures.save_png(path, pictures.viewable(pictures.to_uint8(image))[0])
-        return path
+    def picture(self, model: api.Model, place: Place, size: str) -> list[Path]:
+        """A PNG of one place and, where it has one, of its mask; see `pack` for `size`."""
+        folder, name = self._folder(), _plain(place.name)
+        made, mask_format = self._made(model, place, size), model.record.masks
+        paths = [folder / f"{name}.png"]
+        pictures.save_png(paths[0], pictures.viewable(pictures.to_uint8(made.images))[0])
+        if _has_masks(made, mask_format):
+            paths.append(folder / f"{name}_mask.png")
+            mask_format.save(paths[1], made.masks[0])
+        return paths
 
     def edit(self, model: api.Model, task: str, **options) -> list[np.ndarray]:
         """Pictures uint8 [H, W, 3] that an edit makes; see api.Model.edit."""
@@ -148,6 +146,12 @@ class Studio:
             frames = model.interpolate(np.stack([start.latents, end.latents]), STEPS)
         _, mp4 = sample_files.write_animation(self._folder(), frames, _FRAMES_PER_SECOND)
         return mp4
+
+    def _made(self, model: api.Model, place: Place, size: str) -> Samples:
+        """One sample; see `pack` for `size`."""
+        z = place.latents[None]
+        with self._turn:
+            return next(model.rendered(1, size=size, latents=z)) if size else model.draw(z)
 
     def _folder(self) -> Path:
         """A new folder for files of this process."""
@@ -163,6 +167,19 @@ def enlarged(image: np.ndarray, side: int = 256) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize((width * times, height * times), Image.Resampling.BICUBIC))
 
 
+def _has_masks(made: Samples, mask_format: MaskFormat | None) -> bool:
+    """Of what is rendered for imported weights there are none, though their model makes masks."""
+    return mask_format is not None and made.masks is not None
+
+
+def _looked_at(made: Samples, mask_format: MaskFormat | None) -> np.ndarray:
+    """uint8 [n, H, W, 3], or, of samples with masks, [n, H, 2 W + 2, 3]: each beside itself under its mask."""
+    images = pictures.viewable(pictures.to_uint8(made.images))
+    if not _has_masks(made, mask_format):
+        return images
+    return pictures.with_overlays(images, made.masks, mask_format.colours())
+
+
 def _rendered_cells(workdir: Path, grid: Path, start: int, end: int) -> list[np.ndarray]:
     """Samples `start` to `end` of a grid, where it has so many, rendered: uint8 [H, W, 3]."""
     source, record = layout.load_source(workdir), layout.load_record(workdir)
@@ -170,6 +187,8 @@ def _rendered_cells(workdir: Path, grid: Path, start: int, end: int) -> list[np.
         raise UserError(f"a grid shows 3 of the {source.channels} channels")
     with Image.open(grid) as sheet:
         shown = pictures.pictures_of_grid(np.asarray(sheet), *sample_size(record.plan, record.source_size))
+    if source.masks is not None:  # each sample stands beside itself under its mask
+        shown = shown[::2]
     rough = shown[start:end, ..., : source.channels].astype(np.float32) / 127.5 - 1
     size = limited(source.size, PREVIEW_SIDE)
     made = rendering.of_arrays(rough, rough.shape[1:3], source, rendering.Rendering(size))
@@ -177,8 +196,9 @@ def _rendered_cells(workdir: Path, grid: Path, start: int, end: int) -> list[np.
 
 
 def _how_to_draw_again(model: api.Model, places: Sequence[Place], size: str) -> dict:
-    options = ["--size", size] if size else []
-    again = command_text.shell("siv_jax.sample", "--workdir", model.workdir, "--latents", LATENTS, *options)
+    # siv_jax.sample has a model that makes any size draw the size itself, and here it was rendered.
+    command, options = ("siv_jax.render", ["--size", size]) if size else ("siv_jax.sample", [])
+    again = command_text.shell(command, "--workdir", model.workdir, "--latents", LATENTS, *options)
     return {
         "run": model.workdir.name,
         "trained_on": model.record.source,

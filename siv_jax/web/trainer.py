@@ -107,7 +107,7 @@ def start(
             flags["fleet.enabled"] = "True"
         _require_trainable(config, flags)
         _train(folder, run, ["--config", config, *(f"--config.{key}={value}" for key, value in flags.items())])
-    except UserError:  # also where another page was faster
+    except BaseException:  # another page was faster, the disk is full, ...
         shutil.rmtree(folder / run, ignore_errors=True)
         raise
     return run
@@ -218,8 +218,13 @@ def _train(folder: Path, run: str, flags: list[str]) -> None:
         with filelock.FileLock(folder / _LOCK, timeout=_PATIENCE), open(folder / run / LOG, "ab") as log:
             _require_idle(folder)
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **system.apart())
-            claim = {"run": run, "pid": process.pid, "command": _shown_command(process)}
-            layout.write_text(folder / _CLAIM, json.dumps(claim))
+            try:
+                claim = {"run": run, "pid": process.pid, "command": _shown_command(process)}
+                layout.write_text(folder / _CLAIM, json.dumps(claim))
+            except BaseException:  # nobody would find it again
+                process.kill()
+                process.wait()
+                raise
     except filelock.Timeout:
         raise UserError("another training is just being started: try again") from None
     threading.Thread(target=process.wait, daemon=True).start()

@@ -250,5 +250,5 @@ def _read_plan(workdir: Path) -> dict:
         raise UserError(f"{path} cannot be read as the plan of a run: {error}") from None
     if version != VERSION:
         older = "siv_jax 0.1" if version is None else f"another version of siv_jax (files of version {version})"
-        raise UserError(f"{workdir} is the workdir of {older}: use it there, or train anew in another --workdir")
+        raise UserError(f"{workdir} is the workdir of {older}: use it there, or train anew in another workdir")
     return values
