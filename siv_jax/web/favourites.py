@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from siv_jax.data.decoding import one_line
 from siv_jax.errors import UserError
 from siv_jax.sampling import pictures
 from siv_jax.sampling.trained_model import TrainedModel
@@ -38,7 +39,7 @@ class Favourites:
             for name, z, step in zip(names, latents, steps, strict=True):
                 self._kept[_checked(str(name))] = z, int(step)
         except Exception as error:  # a damaged archive raises zipfile's, zlib's and numpy's errors
-            raise UserError(f"{path} cannot be read: {error}; move it away") from None
+            raise UserError(f"{path} cannot be read: {one_line(error)}; move it away") from None
 
     def places(self) -> list[Place]:
         """In the order in which they were kept."""
