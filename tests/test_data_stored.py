@@ -143,6 +143,16 @@ def test_damaged_frames_are_named(tmp_path, dtype):
         again(source, tmp_path / "kept")
 
 
+@pytest.mark.parametrize("mode", ["L", "P", "1", "RGBA", "I;16"])
+def test_a_picture_of_another_kind_is_not_the_frame_that_was_kept(tmp_path, mode):
+    source = array_source(samples("uint8", (1, 40, 40, 3)))
+    store(source, tmp_path / "kept")
+    (kept,) = (tmp_path / "kept").iterdir()
+    Image.new(mode, (40, 40), 1).save(kept)
+    with pytest.raises(UserError, match=f"{kept.name} is not the frame that was kept"):
+        again(source, tmp_path / "kept")
+
+
 def test_digest_is_of_the_pixels_alone(tmp_path):
     picture = samples("uint8", (30, 40, 3))
     Image.fromarray(picture).save(tmp_path / "a.png")

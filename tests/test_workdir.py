@@ -191,6 +191,15 @@ def test_a_damaged_plan_is_named(tmp_path, source, text):
         layout.load_record(tmp_path)
 
 
+def test_a_plan_of_a_format_that_there_is_not_is_named(tmp_path, source):
+    begin(tmp_path, source)
+    values = json.loads((tmp_path / layout.PLAN).read_text())
+    values["format"]["kind"] = "uint8"
+    (tmp_path / layout.PLAN).write_text(json.dumps(values))
+    with pytest.raises(UserError, match="kind"):
+        layout.load_record(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("key", "name", "value"),
     [

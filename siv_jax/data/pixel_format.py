@@ -1,6 +1,7 @@
 """How a source holds its samples, so that what a run makes can be written back as what came in."""
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 
@@ -14,7 +15,7 @@ class PixelFormat:
     the channels of a TIFF mean. extrasamples: its names of further channels such as alpha, with spaces between.
     """
 
-    kind: str
+    kind: Literal["picture", "npy", "tiff"]
     dtype: str
     low: float
     high: float

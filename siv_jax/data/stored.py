@@ -138,5 +138,6 @@ def _read(path: Path, notes: Notes, header_only: bool = False) -> tuple[tuple[in
                 raise UserError(f"{one_line(path)} is not the frame that was kept: copy it again")
             return frame.shape, frame
         with Image.open(path, formats=["PNG"]) as image:
-            shape = image.height, image.width, len(image.getbands())
-            return shape, None if header_only else np.asarray(image)
+            if image.mode != "RGB":
+                raise UserError(f"{one_line(path)} is not the frame that was kept: copy it again")
+            return (image.height, image.width, 3), None if header_only else np.asarray(image)
