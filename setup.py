@@ -32,7 +32,7 @@ setup(
         "jaxlib>=0.10.2",
         "jinja2>=3.1",
         "markupsafe>=2.1",
-        "matplotlib>=3.9",
+        "matplotlib>=3.10.7",
         "ml-collections>=1.0",
         "ml_dtypes>=0.5",
         "numpy>=2.0",
