@@ -72,6 +72,21 @@ def reference(pictures, tmp_path_factory) -> tuple[Path, list[str]]:
     return folder, train(settings(pictures), folder)
 
 
+def test_a_finished_member_whose_newest_checkpoint_is_damaged_is_trained_from_the_one_before(
+    reference, pictures, tmp_path
+):
+    folder = shutil.copytree(reference[0], tmp_path / "fleet")
+    newest = folder / "b" / layout.CHECKPOINTS / str(STEPS)
+    for path in (newest / "weights").rglob("d/*"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    said = train(settings(pictures), folder)
+    assert any("damaged" in line and "the one before is used" in line for line in said)
+    assert newest.with_name(f"{STEPS}.damaged").exists() and layout.completed_steps(folder / "b") == STEPS
+    for ours, theirs in zip(toy_runs.arrays(folder / "b"), toy_runs.arrays(reference[0] / "b"), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert summary(folder)["b.png"]["outcome"] == "done"
+
+
 def test_members_and_summary(reference, pictures):
     folder, said = reference
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == sorted(GOOD.values())

@@ -166,6 +166,26 @@ def restore_weights(folder: Path) -> tuple[Tree, int]:
 
     Raises UserError: no checkpoint there, a damaged one, or one that the system refuses to read.
     """
+    try:
+        saved, steps = _newest(folder, ("weights",))
+    except _DamageError as damage:
+        raise UserError(f"{damage}; go on training there, which takes up the one before") from None
+    return saved.weights, steps
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether the newest checkpoint under `folder` is what was saved.
+
+    Raises UserError: no checkpoint there, or one that the system refuses to read.
+    """
+    try:
+        _newest(folder, ("weights", "rest"))
+    except _DamageError:
+        return False
+    return True
+
+
+def _newest(folder: Path, items: tuple[str, ...]) -> tuple[Saved, int]:
     none = UserError(f"{folder.parent} holds no finished checkpoint: train there first")
     if not folder.is_dir():
         raise none
@@ -174,10 +194,7 @@ def restore_weights(folder: Path) -> tuple[Tree, int]:
         steps = manager.latest_step()
         if steps is None:
             raise none
-        try:
-            return _restored(manager, folder, steps, ("weights",)).weights, steps
-        except _DamageError as damage:
-            raise UserError(f"{damage}; go on training there, which takes up the one before") from None
+        return _restored(manager, folder, steps, items), steps
 
 
 def save_weights(folder: Path, weights: Tree) -> None:
