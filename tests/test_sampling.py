@@ -383,7 +383,7 @@ def test_samples_come_out_as_the_input_came_in(tmp_path, pixel_format, channels,
 
 def test_a_grid_shows_every_picture_once_in_order():
     images = np.arange(7, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 6, 3), np.uint8)
-    sheet = pictures.grid(images, gap=2)
+    sheet = pictures.grid(images)
     corners = sheet[2::6, 2::8, 0].ravel()
     inside = [int(value) for value in corners if value < 255]
     assert inside == list(range(7))
