@@ -27,8 +27,8 @@ _SIDE = 32
 _RENDERED = 36.0
 _PHOTO = 256
 # A draw counts as a copy when more than this share of its small rendering is the picture moved as a whole. On models of
-# photos almost all draws whose full renderings were near copies had more than .65 of it, half of the others under .6.
-_COPIED = 0.6
+# photos almost all draws whose full renderings were near copies had more than .66 of it, half of the others under .6.
+_COPIED = 0.65
 
 Copied = Callable[[int], float]  # the share of a draw that is the picture, by its number
 
