@@ -16,6 +16,7 @@ from measure import KEY, emit
 
 from siv_jax import config as config_lib
 from siv_jax.data import open_source
+from siv_jax.models.ingan import memory
 from siv_jax.train import devices, single
 
 
@@ -37,7 +38,7 @@ def main() -> None:
     program = devices.Program(stage, jax.devices()[:1])
     seconds, compiling, begun = {}, {}, time.process_time()
     compiled = program.compile(state, data, KEY, given.at[0])
-    memory = compiled.memory_analysis()
+    figures = compiled.memory_analysis()
     state, data, totals = program.put(state), program.put(data), program.zero_totals()
     for at in given.at:
         program.prepare(state, totals, data, KEY, at, given.steps)
@@ -56,7 +57,7 @@ def main() -> None:
         "cpu_seconds_per_step_at": seconds,
         "cpu_seconds_to_compile_at": compiling,
         "gigaflops": round(compiled.cost_analysis()["flops"] / 1e9, 1),
-        "compiled_megabytes": round((memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 1e6, 1),
+        "compiled_megabytes": round((figures.temp_size_in_bytes + figures.argument_size_in_bytes) / 1e6, 1),
         "estimated_megabytes": round(memory.of_arrays(config, task.plan, task.source.num_frames) / 1e6, 1),
     }
     emit(result, given.out)

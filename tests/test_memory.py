@@ -59,7 +59,7 @@ def test_what_fits_passes_and_what_never_fits_says_so(monkeypatch):
     monkeypatch.setattr(devices, "available_memory", lambda: needed(330))
     memory.require(task(), 1)
     monkeypatch.setattr(devices, "available_memory", lambda: 1000)
-    with pytest.raises(UserError, match=r"too little for any data\.max_size"):
+    with pytest.raises(UserError, match=r"too little at any data\.max_size"):
         memory.require(task(), 1)
 
 

@@ -59,11 +59,15 @@ def test_draws_that_are_not_finite_are_passed_over():
     draws = np.random.default_rng(0).normal(size=(4, 6, 6))
     draws[1, :2] = np.nan
     draws[2, :3] = np.inf
-    draws[3] = np.nan
     found = variety.farthest(draws, 3, lambda number: 0.0)
     assert found[1] == 6 + 2
     assert 12 + 3 <= found[2] < 18
-    assert found[3] == 18
+    # A sample without a finite draw takes the first, and the others are chosen as if it were not there.
+    draws = np.concatenate([draws, np.full((1, 6, 6), np.nan), draws[:1] + 1])
+    again = variety.farthest(draws, 3, lambda number: 0.0)
+    assert again[4] == 24
+    np.testing.assert_array_equal(again[:4], found)
+    assert again[5] == 24 + 6 + variety.farthest(np.delete(draws, 4, axis=0), 3, lambda number: 0.0)[4] - 24
 
 
 def test_copies_are_taken_only_where_there_is_nothing_else():

@@ -1,6 +1,8 @@
 """A run with a time limit ends cleanly when it is over."""
 
+import dataclasses
 import json
+import shutil
 import time
 import types
 
@@ -41,6 +43,22 @@ def test_a_run_ends_at_its_time_limit_with_everything_written(tmp_path, monkeypa
         assert (one == other).all()
 
 
+def test_time_of_steps_that_were_lost_does_not_count(tmp_path):
+    """Killed after its last log entry and before its checkpoint; or the newest checkpoint is damaged."""
+    folder = tmp_path / "run"
+    toy_runs.train(folder, time_limit="1h")
+    logged = [json.loads(line) for line in (folder / layout.SCALARS).read_text().splitlines()]
+    lines = [entry | {"seconds": 100.0 * entry["step"]} for entry in logged]
+    (folder / layout.SCALARS).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    record = layout.load_record(folder)
+    layout.save(folder, layout.load_config(folder), dataclasses.replace(record, seconds=5000.0))
+    assert [logs.seconds_of_run(folder, step) for step in (0, 30, 40)] == [0.0, 3000.0, 5000.0]
+    for step in toy_runs.steps_in(folder):
+        shutil.rmtree(folder / layout.CHECKPOINTS / str(step))
+    _, said = toy_runs.train(folder, time_limit="1h")
+    assert "done      40 steps" in said and toy_runs.steps_in(folder)[-1] == 40
+
+
 def test_compiling_the_later_stages_takes_no_time_from_training(tmp_path, monkeypatch):
     clock, real, compile_ = [0.0], time.monotonic, Program.compile
 
@@ -52,7 +70,7 @@ def test_compiling_the_later_stages_takes_no_time_from_training(tmp_path, monkey
     monkeypatch.setattr(Program, "compile", compiled)
     _, said = toy_runs.train(tmp_path / "run", time_limit="1h")
     assert "done      40 steps" in said and clock[0] >= 2 * 7200.0
-    assert logs.seconds_of_run(tmp_path / "run") < 3600
+    assert logs.seconds_of_run(tmp_path / "run", 40) < 3600
 
 
 def test_time_adds_up_over_stages_and_resumptions(tmp_path, monkeypatch):

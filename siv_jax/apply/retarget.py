@@ -40,7 +40,7 @@ def retargeted(model: TrainedModel, request: Request) -> Made:
             return (model.draw_made_of(seed, number, size) for number in range(count))
     else:
         source = model.source()
-        own, parse = source.size, functools.partial(parse_size, photo=source.size)
+        own, parse = from_patches.wanted_size(source, None), functools.partial(parse_size, photo=source.size)
         draw, notes = _of_patches(source, seed)
     start, end = _ends(request, own, parse)
     if request.frames is None:

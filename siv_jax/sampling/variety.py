@@ -103,8 +103,8 @@ def farthest(draws: np.ndarray, candidates: int, copied: Copied) -> np.ndarray:
     nearest = np.full((count, of_each), np.inf)  # of every draw, the squared distance to the nearest sample so far
     for i in range(count):
         if i:
-            last = draws[i - 1, chosen[-1]]
-            nearest[i:] = np.minimum(nearest[i:], ((draws[i:] - last) ** 2).sum(axis=-1))
+            distances = ((draws[i:] - draws[i - 1, chosen[-1]]) ** 2).sum(axis=-1)
+            nearest[i:] = np.fmin(nearest[i:], distances)  # none from what is not finite
         finite = np.isfinite(draws[i]).all(axis=-1)
         order = [*_farthest_first(nearest[i, :candidates]), *(candidates + _farthest_first(nearest[i, candidates:]))]
         chosen.append(_first_good([j for j in order if finite[j]], lambda j, i=i: copied(i * of_each + j)))

@@ -100,9 +100,10 @@ def _look_at(member: Member) -> None:
         member.task = make_task(config, open_source(config.data), shards=1)
         memory.require(member.task, 1)
         wanted, begun = member.task.num_steps, (member.folder / layout.CONFIG).exists()
-        if begun and config.time_limit and logs.seconds_of_run(member.folder) >= config.seconds:
+        done = layout.completed_steps(member.folder)
+        if begun and config.time_limit and logs.seconds_of_run(member.folder, done) >= config.seconds:
             wanted = min(wanted, layout.load_record(member.folder).num_steps)
-        if layout.completed_steps(member.folder) < wanted:
+        if done < wanted:
             return
         config_lib.refuse_changes(layout.load_config(member.folder), config, member.folder)
         record = layout.load_record(member.folder)

@@ -24,7 +24,9 @@ def require(task: Task, num_devices: int) -> None:
             continue
         if fits:
             raise UserError(f"{problem}: the largest data.max_size that fits is {smaller}")
-    raise UserError(f"{problem}, too little for any data.max_size: a smaller model or batch_size needs less")
+    raise UserError(
+        f"{problem}, too little at any data.max_size: other settings need less, such as a smaller model or batch_size"
+    )
 
 
 def _needed(task: Task, config, num_devices: int) -> int:

@@ -138,7 +138,7 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Time in training, over all resumptions; compiling a stage's program does not count."""
+        """Time in training, over all resumptions; compiling the first program of a stage does not count."""
         return self._log.seconds
 
     @property
@@ -198,7 +198,7 @@ class Run:
 
     def _seconds_before(self) -> float:
         """Time in training when the run was taken up, the same in all processes of a job."""
-        found = np.array([seconds_of_run(self._output.folder) if self._output else 0.0])
+        found = np.array([seconds_of_run(self._output.folder, self.step) if self._output else 0.0])
         # As bytes: on its way JAX would round a number to float32, which may be just below the time limit.
         return float(processes.from_first(found.view(np.uint8)).view(np.float64)[0])
 

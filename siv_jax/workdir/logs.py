@@ -116,9 +116,15 @@ def seconds_trained(logged: list[dict]) -> float:
     return max((entry["seconds"] for entry in _on_one_clock(logged)), default=0.0)
 
 
-def seconds_of_run(folder: Path) -> float:
-    """Time in training of the run in a workdir: what its log says, or what it noted when it ended, if that is more."""
-    return max(seconds_trained(entries(folder)), layout.load_record(folder).seconds)
+def seconds_of_run(folder: Path, step: int) -> float:
+    """Time in training of the run in a workdir up to `step`, where its newest checkpoint is.
+
+    That is what its log says, or what the run noted when it ended, if that is more and no later steps were lost since.
+    """
+    logged = list(_on_one_clock(entries(folder)))
+    kept = [entry["seconds"] for entry in logged if entry["step"] <= step]
+    noted = layout.load_record(folder).seconds if len(kept) == len(logged) else 0.0
+    return max([*kept, noted])
 
 
 def _on_one_clock(logged: list[dict]) -> Iterator[dict]:
