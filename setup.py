@@ -47,7 +47,7 @@ setup(
         "scipy>=1.15",
         "tabulate>=0.9",
         "tensorboardX>=2.6.4",
-        "tensorflow-datasets>=4.9.9",
+        "tensorflow-datasets>=4.9.10",
         "threadpoolctl>=3.5",
         "tifffile>=2025.1",
         "tqdm>=4.66",
