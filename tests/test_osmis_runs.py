@@ -235,7 +235,7 @@ def test_families_with_and_without_masks(files, tmp_path):
         config_lib.from_config_dict(config_lib.default()),
         {"data.path": str(files / "photo.png"), "data.mask": str(files / "mask.png")},
     )
-    with pytest.raises(UserError, match=r"SIV-GAN learns from pictures alone: leave data\.mask out"):
+    with pytest.raises(UserError, match=r"SIV-GAN learns from pictures alone: leave the mask out"):
         single.train(plain, tmp_path / "a", 1, True, str)
     with pytest.raises(UserError, match=r"OSMIS learns from a picture and its mask: add --config\.data\.mask"):
         train(files, tmp_path / "b", data__mask="")
