@@ -34,7 +34,7 @@ def serve(folder: Path, port: int = PORT, hosted: bool = False) -> None:
     server = load_server()
     with _memory_as_needed():
         process.prepare_jax()
-    with _ended_in_order(), server.listen(port, hosted) as listener:
+    with _ended_in_order(), contextlib.suppress(KeyboardInterrupt), server.listen(port, hosted) as listener:
         made = server.make_app(folder, hosted)
         host, port = listener.getsockname()
         print(f"http://{host}:{port}/ shows {folder}; Ctrl-C ends it", flush=True)

@@ -1,6 +1,5 @@
 """The server of the app: Gradio's page, the runs' own pages beside it, and who is answered."""
 
-import contextlib
 import os
 import socket
 import threading
@@ -66,9 +65,8 @@ def make_app(folder: Path, hosted: bool = False) -> "Guard":
 
 
 def run(app: "Guard", listener: socket.socket) -> None:
-    """Serves until Ctrl-C or SIGTERM."""
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once it has closed
-        _server(app).run(sockets=[listener])
+    """Serves until Ctrl-C or SIGTERM, which it raises again once it has closed."""
+    _server(app).run(sockets=[listener])
 
 
 def run_in_thread(app: "Guard", listener: socket.socket) -> None:
