@@ -60,7 +60,7 @@ def make(
     Raises UserError: arguments, a protocol or inputs that cannot be used.
     """
     process.require_whole("devices", devices, 0, 10**6)
-    chosen, data, out, *add = map(process.expanded, (chosen, data, out, *add))
+    chosen, data, out, *add = str(process.expanded(chosen)), *map(process.expanded, (data, out, *add))
     samples = {title: process.expanded(folder) for title, folder in (samples or {}).items()}
     asked = Table(chosen, budget, data, out, tuple(rows), tuple(only), samples, clips, tuple(add))
     waiting = asked.waiting()
