@@ -50,6 +50,11 @@ def ask_to_stop(pid: int) -> None:
     psutil.Process(pid).send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
 
 
+def end_at_once(process: subprocess.Popen) -> None:
+    """Ends a process that this one has started, whatever it does."""
+    process.kill()
+
+
 def peak_memory() -> int:
     """Bytes that this process has had in use at most."""
     if resource is None:

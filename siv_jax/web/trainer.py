@@ -222,7 +222,7 @@ def _train(folder: Path, run: str, flags: list[str]) -> None:
                 claim = {"run": run, "pid": process.pid, "command": _shown_command(process)}
                 layout.write_text(folder / _CLAIM, json.dumps(claim))
             except BaseException:  # nobody would find it again
-                process.kill()
+                system.end_at_once(process)
                 process.wait()
                 raise
     except filelock.Timeout:
