@@ -38,7 +38,7 @@ setup(
         "numpy>=2.0",
         "optax>=0.2.6",
         "orbax-checkpoint>=0.11.30",
-        "pillow>=11.3",
+        "pillow>=12.2",
         "platformdirs>=4.2",
         "psutil>=6.1",
         "pydantic>=2.10",

@@ -114,13 +114,13 @@ def finish(start: Start, folder: Path) -> None:
     assert code == 0, output
 
 
-def test_killed_ten_times_in_training_and_twice_before(start, undisturbed, tmp_path):
+def test_killed_five_times_in_training_and_twice_before(start, undisturbed, tmp_path):
     folder, chance, killed_at = tmp_path / "run", random.Random(1), []
     for i, made in enumerate((workdir.SOURCE, workdir.PLAN)):
         run = start(folder, tmp_path / f"early{i}.txt")
         run.wait_for((folder / made).exists)
         assert run.send(signal.SIGKILL)[0] == -signal.SIGKILL
-    for i in range(10):
+    for i in range(5):
         target = last_logged(folder) + LOG_EVERY * chance.randint(1, 4)
         run = start(folder, tmp_path / f"killed{i}.txt")
         run.wait_for(lambda target=target: last_logged(folder) >= target)
