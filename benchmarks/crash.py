@@ -121,7 +121,7 @@ def _started_and_killed(trial: Trial) -> tuple[Child, bool]:
         if saves or passed > (2 * seconds + 5 if at_a_save else moment):
             time.sleep(rng.uniform(0, _BEFORE_KILL))
             if child.ended() is None:
-                child.kill(whole=rng.random() < 0.5)
+                child.kill(whole=rng.random() < 0.5 or trial.case.whole)
                 return child, saves
         time.sleep(0.0005)
     return child, False

@@ -2,6 +2,8 @@
 
 import functools
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from siv_jax import edit, evaluate, main, render, sample, tables
 from siv_jax.experiments import probe
 from siv_jax.metrics import nearest
 
+_LAUNCHER = Path(__file__).parent.parent / "launch" / "local_processes.py"
 nearest.VIEWS = 8  # most of an evaluation's time goes into these
 _MASKS = {"data.path": "example:balloons", "data.mask": "example:balloons"}
 FAMILIES = {
@@ -42,7 +45,7 @@ _COMMANDS = {
     "edit": (edit, "toy", "--task harmonize --image {photo} --mask {mask} --num 40"),
     "animate": (edit, "toy", "--task animate --frames 40"),
 }
-NAMES = (*FAMILIES, "cold", "fleet", *_COMMANDS, "tables")
+NAMES = (*FAMILIES, "cold", "fleet", "processes", *_COMMANDS, "tables")
 # Those with checkpoints that can be damaged.
 TRAINING = (*FAMILIES, "fleet")
 
@@ -53,7 +56,8 @@ def make(name: str, scratch: Path) -> Case:
         return Case(main.main, _training(name, scratch))
     if name == "cold":
         return Case(main.main, _training("toy", scratch), cold=True)
-    return {"fleet": _fleet, "tables": _tables}.get(name, functools.partial(_command, name))(scratch)
+    others = {"fleet": _fleet, "processes": _processes, "tables": _tables}
+    return others.get(name, functools.partial(_command, name))(scratch)
 
 
 def _training(family: str, scratch: Path, **changes: object) -> Callable[[Path], list[str]]:
@@ -69,6 +73,19 @@ def _fleet(scratch: Path) -> Case:
         toy_tables.write_picture(scratch / "pictures" / f"{i}.png", i)
     changes = {"data.path": scratch / "pictures", "fleet.enabled": True}
     return Case(main.main, _training("toy", scratch, **changes))
+
+
+def _processes(scratch: Path) -> Case:
+    """Two processes that train one model of the toy family."""
+    launcher = [sys.executable, str(_LAUNCHER), "--processes", "2", "--devices", "1", "--", sys.executable]
+    training = _training("toy", scratch)
+
+    def arguments(folder: Path) -> list[str]:
+        words = training(folder)
+        at = words.index("--devices")  # all of a job's
+        return ["-m", "siv_jax.main", *words[:at], *words[at + 2 :]]
+
+    return Case(lambda words: subprocess.call([*launcher, *words]), arguments, whole=True)
 
 
 def _command(name: str, scratch: Path) -> Case:

@@ -35,11 +35,13 @@ class Case:
     """A command: `make` gives its arguments for the folder that it writes, `run` runs them.
 
     cold: programs compile anew, into a folder beside the command's.
+    whole: it is killed together with the processes that it has started, which would go on without it.
     """
 
     run: Callable[[list[str]], int | None]
     make: Callable[[Path], list[str]]
     cold: bool = False
+    whole: bool = False
 
     def start(self, folder: Path) -> "Child":
         compiled = folder.parent / "compiled" if self.cold else None
