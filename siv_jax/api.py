@@ -159,9 +159,12 @@ def write_samples(
     record = model.record
     if labels is not None:
         label_files.require(labels, out, record.format, record.masks)
-    z, count = read_latents(latents) if latents else None, num or 20
-    batches = model.sampled(count, seed) if z is None else model.batches(z)
-    count = count if z is None else len(z)
+    if latents:
+        z = read_latents(latents)
+        batches, count = model.batches(z), len(z)
+    else:
+        count = num or 20
+        batches = model.sampled(count, seed)
     sheet = sample_files.write_samples(out, batches, count, record.format, format or "png", record.masks, labels)
     return [f"{count} samples after {model.step} training steps in {out}, all together in {sheet}"]
 

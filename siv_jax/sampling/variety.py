@@ -84,9 +84,7 @@ def _of_group(
 ) -> np.ndarray:
     of_each = draws_of(candidates)
     noise = drawer.noise(seed, start * of_each, count * of_each)
-    drawn = np.concatenate(
-        [drawer(weights, noise[i : i + drawer.batch]).images for i in range(0, len(noise), drawer.batch)]
-    )
+    drawn = drawer(weights, noise).images
     size = limited(drawer.size, _SIDE)
     small = np.stack([resize(image, *size) for image in drawn])
     return noise[farthest(small.reshape(count, of_each, -1), candidates, lambda number: share(drawn[number]))]

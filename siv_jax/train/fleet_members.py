@@ -108,8 +108,8 @@ def _look_at(member: Member) -> None:
         config_lib.refuse_changes(layout.load_config(member.folder), config, member.folder)
         record = layout.load_record(member.folder)
         same = layout.learns_from(member.folder, record, member.task.source, member.task.digest)
-        whole = checkpoint.is_whole(member.folder / layout.CHECKPOINTS)
-        if same and whole and final_samples.are_there(member.folder):
+        sampled = same and final_samples.are_there(member.folder)
+        if sampled and checkpoint.is_whole(member.folder / layout.CHECKPOINTS):
             member.outcome = "done"
     except UserError as error:
         member.outcome, member.reason = "failed", str(error)
