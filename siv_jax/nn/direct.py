@@ -106,7 +106,8 @@ def _differentiated(function, gradients):
     XLA drops the one that is not needed. Under jax.shard_map JAX's rules for such functions ask for check_vma=False.
     """
     operation = jax.custom_vjp(lambda x, kernel: function(x, kernel))
-    operation.defvjp(lambda x, kernel: (function(x, kernel), (x, kernel)), gradients)
+    # The forward pass is the operation itself, for whoever differentiates the gradients: its gradients are ours, too.
+    operation.defvjp(lambda x, kernel: (operation(x, kernel), (x, kernel)), gradients)
     return operation
 
 
