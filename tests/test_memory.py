@@ -1,5 +1,6 @@
 """The memory estimate and the refusal of runs that would not fit."""
 
+import re
 import types
 
 import psutil
@@ -50,7 +51,7 @@ def test_the_refusal_names_the_largest_size_that_fits(monkeypatch):
     monkeypatch.setattr(devices, "available_memory", lambda: there)
     with pytest.raises(UserError) as error:
         memory.require(task(), 1)
-    named = int(str(error.value).rsplit(" ", 1)[1])
+    named = int(re.search(r"the largest data\.max_size that fits is (\d+); or lower batch_size,", str(error.value))[1])
     assert needed(named) <= there
     assert all(needed(larger) > there for larger in range(named + 1, 331))
 
@@ -59,8 +60,14 @@ def test_what_fits_passes_and_what_never_fits_says_so(monkeypatch):
     monkeypatch.setattr(devices, "available_memory", lambda: needed(330))
     memory.require(task(), 1)
     monkeypatch.setattr(devices, "available_memory", lambda: 1000)
-    with pytest.raises(UserError, match=r"too little at any data\.max_size"):
+    with pytest.raises(UserError, match=r"too little at any data\.max_size: lower batch_size, model\.ch_g"):
         memory.require(task(), 1)
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_settings_that_a_refusal_names_are_the_familys(name):
+    named = re.findall(r"\w+\.\w+|batch_size", registry.get(name).lighter)
+    assert named and set(named) <= set(config_lib.flatten(registry.config_class(name)()))
 
 
 def test_the_device_offers_something():

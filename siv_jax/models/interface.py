@@ -10,6 +10,8 @@ from siv_jax.data.source import Source
 
 # Name of the mapped axis over which a step averages gradients and metrics where it is one of several shards.
 AXIS = "shards"
+# Compiled programs of steps that are kept; the one used longest ago gives way. On a CPU one can take more than 100 MB.
+PROGRAMS_KEPT = 40
 
 Tree = Any  # a pytree of arrays
 
@@ -38,7 +40,7 @@ class Stage(Protocol):
     A stage whose steps compute on arrays of different shapes also has `shape(key, step)`: int32 [n], from a step's key
     (of one shard) and number, traced. Its `step` then takes these numbers as `shape`, n Python integers; of several
     shards each number is the largest. Steps of one shape share a program, which is compiled when first needed, so there
-    should be few.
+    should be few: at most PROGRAMS_KEPT are kept.
 
     num_steps: steps of this stage.
     """
@@ -136,12 +138,14 @@ class Family(Protocol):
     Plan: its class of plans.
     inputs: what it learns from: {"image"}, or {"image", "mask"}.
     headline: label -> metric, for the progress bar and the top of the page.
+    lighter: for people, settings whose smaller values take less memory, beside data.max_size.
     """
 
     title: str
     Plan: type
     inputs: frozenset[str]
     headline: Mapping[str, str]
+    lighter: str
 
     def plan(self, config: Any, source: Source) -> Plan:
         """The plan for `source`. Raises UserError where none fits."""

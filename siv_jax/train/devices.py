@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceShardin
 
 from siv_jax import system
 from siv_jax.errors import UserError
-from siv_jax.models.interface import AXIS, Stage
+from siv_jax.models.interface import AXIS, PROGRAMS_KEPT, Stage
 from siv_jax.nn.compilation import compiler_options
 from siv_jax.train import system_memory
 from siv_jax.train.step_shapes import Shape, StepShapes
@@ -22,8 +22,6 @@ from siv_jax.train.step_shapes import Shape, StepShapes
 Tree = Any
 
 _ANY_KEY = np.zeros(2, np.uint32)
-# Programs that are kept; the one used longest ago gives way. On a CPU one can take more than 100 MB.
-_KEPT = 40
 
 
 def use(count: int) -> list[jax.Device]:
@@ -140,7 +138,7 @@ class Program:
         else:
             advance = jax.jit(advance, **options)
         lowered = advance.lower(state, totals, data, _ANY_KEY, np.int32(0), np.int32(1))
-        if len(self._compiled) >= _KEPT:
+        if len(self._compiled) >= PROGRAMS_KEPT:
             self._compiled.pop(next(iter(self._compiled)))
         self._compiled[shape] = lowered.compile(compiler_options=compiler_options())
         return self._compiled[shape]

@@ -10,7 +10,7 @@ from siv_jax.train.task import Task
 def require(task: Task, num_devices: int) -> None:
     """Checks the family's estimate against the memory there is.
 
-    Raises UserError: it does not fit; names the largest data.max_size that does.
+    Raises UserError: it does not fit; names the largest data.max_size that does, and other settings that need less.
     """
     needed, there = _needed(task, task.config, num_devices), devices.available_memory()
     if needed <= there:
@@ -23,10 +23,10 @@ def require(task: Task, num_devices: int) -> None:
         except (UserError, ValueError):  # no plan, or no config, has such sides
             continue
         if fits:
-            raise UserError(f"{problem}: the largest data.max_size that fits is {smaller}")
-    raise UserError(
-        f"{problem}, too little at any data.max_size: other settings need less, such as a smaller model or batch_size"
-    )
+            raise UserError(
+                f"{problem}: the largest data.max_size that fits is {smaller}; or lower {task.family.lighter}"
+            )
+    raise UserError(f"{problem}, too little at any data.max_size: lower {task.family.lighter}")
 
 
 def _needed(task: Task, config, num_devices: int) -> int:

@@ -14,6 +14,7 @@ from siv_jax.nn import shared_batch
 title = "FastGAN"
 inputs = frozenset({"image"})
 headline = {"G": "loss_g", "D": "loss_d", "reconstruction": "reconstruction"}
+lighter = "batch_size, model.ch_g, model.ch_d, model.ch_decoder"
 memory = estimate
 
 # Sizes that were published; with fewer pictures than these a model repeats what it saw.

@@ -10,6 +10,7 @@ import jax
 from siv_jax.models.ingan import network
 from siv_jax.models.ingan.config import Config, ModelConfig
 from siv_jax.models.ingan.plan import Plan
+from siv_jax.models.interface import PROGRAMS_KEPT
 from siv_jax.nn import flat
 
 # float32 values that a step holds at its peak for each channel and pixel, of the largest output and of the crop, and
@@ -17,15 +18,14 @@ from siv_jax.nn import flat
 _VALUES_OF_OUTPUT = 38
 _VALUES_OF_CROP = 24
 _COPIES_OF_WEIGHTS = 8
-# Bytes that a compiled step takes itself on a CPU, and how many steps of other shapes are kept at most.
+# Bytes that a compiled step takes itself on a CPU.
 _PROGRAM = 130_000_000
-_MOST_PROGRAMS = 40
 
 
 def estimate(config: Config, plan: Plan, num_frames: int, shards: int = 1) -> int:
     """Bytes on each device: what `of_arrays` says, and on a CPU the compiled steps of all shapes."""
     shapes = 2 * len(plan.canvas_heights) * len(plan.canvas_widths)  # with the generator's extra turn and without
-    programs = min(shapes, _MOST_PROGRAMS) if jax.default_backend() == "cpu" else 0
+    programs = min(shapes, PROGRAMS_KEPT) if jax.default_backend() == "cpu" else 0
     return of_arrays(config, plan, num_frames, shards) + programs * _PROGRAM
 
 

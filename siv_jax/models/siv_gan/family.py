@@ -16,6 +16,7 @@ from siv_jax.nn.two_branch.sampler import Sampler
 title = "SIV-GAN"
 inputs = frozenset({"image"})
 headline = {"G": "loss_g", "D": "loss_d", "diversity": "diversity"}
+lighter = "batch_size, model.ch_g, model.ch_d, or set model.remat to True"
 
 
 def plan(config: Config, source: Source) -> Plan:

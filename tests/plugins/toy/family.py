@@ -11,6 +11,7 @@ from siv_jax.models.interface import AXIS, Samples
 title = "Toy"
 inputs = frozenset({"image"})
 headline = {"error": "error"}
+lighter = "batch_size"
 
 
 @dataclasses.dataclass(frozen=True)
