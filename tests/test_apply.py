@@ -10,7 +10,7 @@ import toy_runs
 from PIL import Image
 
 from siv_jax import api, edit
-from siv_jax.apply import enlarge, from_patches, palette, pictures, request
+from siv_jax.apply import enlarge, from_patches, palette, pictures, request, retarget
 from siv_jax.apply.blend import blended, soft_mask
 from siv_jax.apply.mask import fitted, read_mask
 from siv_jax.errors import UserError
@@ -268,12 +268,33 @@ def test_sizes_are_of_the_whole_photo_however_large(run, tmp_path, without_tasks
         assert gif.size == (48, 18)  # from 24x18, as no size is given, to 48x18
 
 
-def test_sizes_that_a_network_draws_are_of_what_it_learnt(run):
+def test_sizes_of_samples_are_of_what_the_network_learnt(run):
     model = api.load(run)
     model.record = dataclasses.replace(model.record, source_size=(72, 96))
-    for size, (height, width) in {"photo": (72, 96), "1.5x": (54, 72), "50x40": (40, 50)}.items():
-        assert model.edit("retarget", size=size).shape == (1, height, width, 3)
-        assert model.at(size).size == (height, width)
+    for size, expected in {"photo": (72, 96), "1.5x": (54, 72), "50x40": (40, 50)}.items():
+        assert model.at(size).size == expected
+
+
+def test_what_a_network_learnt_smaller_is_composed_at_its_scale_and_made_of_patches(files, tmp_path, capsys):
+    toy_runs.train(tmp_path / "run", data__path=str(files / "photo.png"), data__max_size=24)
+    made = make(tmp_path / "run", tmp_path / "wide", "retarget", "--size", "2.0x1.0", "--num", 2)
+    assert "then made of the photo's own patches, as the network learnt it smaller" in capsys.readouterr().out
+    photo = read(files / "photo.png")
+    for image in made:  # sizes are of the photo's 48x36; its colours, none in between them
+        assert image.shape == (36, 96, 3) and image[3, 5, 0] > image[33, 5, 0]
+        assert (image.min((0, 1)) >= photo.min((0, 1))).all() and (image.max((0, 1)) <= photo.max((0, 1))).all()
+    assert (made[0] != made[1]).any()
+    make(tmp_path / "run", tmp_path / "film", "retarget", "--size", "1.0x0.5:2x", "--frames", 3)
+    assert "enlarged, as the network learnt it smaller" in capsys.readouterr().out
+    with Image.open(tmp_path / "film" / "retarget.gif") as gif:
+        assert gif.n_frames == 3 and gif.size == (96, 72)
+
+
+@pytest.mark.parametrize(
+    "size, scale", [((36, 96), 1.0), ((36, 24), 1.0), ((18, 24), 0.5**0.5), ((9, 12), 8**-0.5), ((720, 960), 1.0)]
+)
+def test_parts_keep_their_size_until_the_photo_has_twice_the_pixels(size, scale):
+    assert retarget.scale_of_parts(SIZE, size) == pytest.approx(scale)
 
 
 def test_the_photo_is_enlarged_and_walks_go_between_samples(run, files, tmp_path, without_tasks, capsys):

@@ -60,7 +60,7 @@ def _by_patches(model: TrainedModel, request: Request) -> Made:
         # The recoloured piece has no seam that would have to fade, and thin things would fade with it.
         soft = None if soft is None else np.maximum(soft, given.marked.astype(np.float32))
     else:
-        images = from_patches.rendered(request.task, given.image, source, size, seed, count)
+        images = from_patches.rendered(request.task, [given.image] * count, source, size, seed)
         notes = [*given.notes, f"made of the photo's patches: {_NO_PICTURES}"]
     return Made(images, count, notes, photo, soft)
 

@@ -1,6 +1,7 @@
 """Pictures made of the photo's own patches, for models whose networks take no picture."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -28,21 +29,26 @@ def wanted_size(source: Source, size: str | None, longest: int = _LONGEST) -> Si
     return limited(source.size, longest) if size is None else rendering.parse_size(size, source.size)
 
 
-def rendered(task: str, image: np.ndarray, source: Source, size: Size, seed: int, count: int) -> Iterator[np.ndarray]:
-    """Variants 0 to `count` of `seed` of image [h, w, C], float32 [*size, C], each from the image with other noise.
+def rendered(
+    task: str, images: Iterable[np.ndarray], source: Source, size: Size, seed: int, scale: float | None = None
+) -> Iterator[np.ndarray]:
+    """Pictures float32 [*size, C] of images [h, w, C], to which noise is added, another for each number of `seed`.
+
+    Args:
+      scale: of the photo's parts in the pictures, at most 1; None: so that the photo fits in them.
 
     Raises:
       UserError: the photo is too small to be rendered from.
     """
     shrink = min(1.0, _START[task] / (size[0] * size[1]) ** 0.5)
     small = tuple(max(8, round(side * shrink)) for side in size)
-    rough = pyramid.resize(image[None], small)[0]
-    noisy = (
-        rough + _NOISE * np.random.default_rng([seed, number]).standard_normal(rough.shape, np.float32)
-        for number in range(count)
-    )
-    wanted = rendering.Rendering(size, _FIDELITY[task], settings=Settings(start=_START[task]))
-    made = rendering.of_arrays(noisy, small, source, wanted)
+
+    def noisy(number: int, image: np.ndarray) -> np.ndarray:
+        rough = pyramid.resize(image[None], small)[0]
+        return rough + _NOISE * np.random.default_rng([seed, number]).standard_normal(rough.shape, np.float32)
+
+    wanted = rendering.Rendering(size, _FIDELITY[task], settings=Settings(start=_START[task]), scale=scale)
+    made = rendering.of_arrays(itertools.starmap(noisy, enumerate(images)), small, source, wanted)
     return (one.images[0] for one in made)
 
 

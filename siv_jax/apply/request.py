@@ -40,7 +40,8 @@ class Request:
 
     image: float32 [h, w, C] in [-1, 1] of any size. mask: bool [h, w] of any size in the image's aspect, marks what was
       changed.
-    size: "WIDTHxHEIGHT" or factors, see `siv_jax.sampling.rendering.parse_size`; of an animated retarget also FROM:TO.
+    size: "WIDTHxHEIGHT" or factors of the photo's size, see `siv_jax.sampling.rendering.parse_size`; of an animated
+      retarget also FROM:TO.
     start_scale: counted from the coarsest. frames: of an animation.
     strength, smoothness: of a walk close to the picture, 0 to 1, see `Sampler.animation`.
     """

@@ -1,6 +1,6 @@
 """The training picture at another size or aspect, its parts keeping theirs; still, or as frames from size to size."""
 
-import functools
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -15,6 +15,11 @@ from siv_jax.sampling.rendering import parse_size
 from siv_jax.sampling.trained_model import TrainedModel
 
 _FRAMES_PER_SECOND = 12
+# A network that learnt at least this share of the photo's sides draws the picture itself.
+_LEARNT_WHOLE = 0.9
+# Parts of the photo keep their size as long as the photo has at most so many pixels for each of the picture's.
+_MOST_PIXELS = 2.0
+_SMALLEST = 8  # sides of what a network composes
 
 Draw = Callable[[Size, int], Iterator[np.ndarray]]  # so many pictures of a size
 
@@ -22,27 +27,20 @@ Draw = Callable[[Size, int], Iterator[np.ndarray]]  # so many pictures of a size
 def retargeted(model: TrainedModel, request: Request) -> Made:
     """Pictures at `request.size`, or with `request.frames` an animation that ends there.
 
-    A model that draws at any size does so: from the training picture where it takes one, else a new picture. For the
-    others, and for animations of models that take no picture, the photo is squeezed or stretched and then made of its
-    own patches. Factors are of the size that the network learnt where it draws, else of the photo's.
+    A network that takes pictures and draws at any size composes the new one. If it learnt the photo at a smaller size,
+    it composes at that scale, and the composition is then made of the photo's own patches. For other networks the photo
+    is squeezed or stretched instead. Frames of an animation, where a network draws them, are not made of patches, which
+    would flicker, but enlarged.
 
     Raises:
       UserError: a size that cannot be made.
     """
-    seed = request.seed or 0
-    own, parse = model.size, model.drawn_size
-    if "size" in model.tasks and "image" in model.tasks:
-        draw, notes = _of_the_picture(model, seed)
-    elif "size" in model.tasks and request.frames is None:
-        notes = ["new pictures of that size, drawn by the network: it takes no picture"]
-
-        def draw(size: Size, count: int) -> Iterator[np.ndarray]:
-            return (model.draw_made_of(seed, number, size) for number in range(count))
+    source, seed = model.source(), request.seed or 0
+    start, end = _ends(request, source)
+    if {"size", "image"} <= model.tasks:
+        draw, notes = _of_network(model, source, seed, animated=request.frames is not None)
     else:
-        source = model.source()
-        own, parse = from_patches.wanted_size(source, None), functools.partial(parse_size, photo=source.size)
         draw, notes = _of_patches(source, seed)
-    start, end = _ends(request, own, parse)
     if request.frames is None:
         return Made(draw(end, request.num or 1), request.num or 1, notes)
     sizes = _between(start, end, request.frames)
@@ -51,34 +49,56 @@ def retargeted(model: TrainedModel, request: Request) -> Made:
     return Made(images, request.frames, notes, frames_per_second=_FRAMES_PER_SECOND)
 
 
-def _of_the_picture(model: TrainedModel, seed: int) -> tuple[Draw, list[str]]:
-    photo, notes = pictures.first_frame(model.source(), model.size)
+def _of_patches(source: Source, seed: int) -> tuple[Draw, list[str]]:
+    photo, notes = pictures.first_frame(source, from_patches.wanted_size(source, None))
+
+    def draw(size: Size, count: int) -> Iterator[np.ndarray]:
+        scale = scale_of_parts(source.size, size)
+        return from_patches.rendered("retarget", [photo] * count, source, size, seed, scale)
+
+    return draw, [*notes, "the photo, squeezed or stretched and then made of its own patches"]
+
+
+def _of_network(model: TrainedModel, source: Source, seed: int, animated: bool) -> tuple[Draw, list[str]]:
+    learnt, notes = pictures.first_frame(source, model.size)
     if injected.possible(model):
         start = injected.start_scale("retarget", model)
         notes = [*notes, f"the training picture at that size, scales {start} to {model.num_scales - 1} drawn anew"]
     else:
         start, notes = 0, [*notes, "the training picture, brought to that size by the network"]
+    share = math.sqrt(math.prod(model.size) / math.prod(source.size))
 
-    def draw(size: Size, count: int) -> Iterator[np.ndarray]:
-        return injected.drawn(model, photo, start, seed, count, size)
+    def composed(size: Size, scale: float, count: int) -> Iterator[np.ndarray]:
+        small = tuple(max(_SMALLEST, round(side * share / scale)) for side in size)
+        return injected.drawn(model, learnt, start, seed, count, small)
 
-    return draw, notes
+    def draw_whole(size: Size, count: int) -> Iterator[np.ndarray]:
+        return injected.drawn(model, learnt, start, seed, count, size)
+
+    def draw_enlarged(size: Size, count: int) -> Iterator[np.ndarray]:
+        return (pictures.fitted(image, size) for image in composed(size, 1.0, count))
+
+    def draw_finished(size: Size, count: int) -> Iterator[np.ndarray]:
+        scale = scale_of_parts(source.size, size)
+        return from_patches.rendered("retarget", composed(size, scale, count), source, size, seed, scale)
+
+    if share >= _LEARNT_WHOLE:
+        return draw_whole, notes
+    if animated:
+        return draw_enlarged, [*notes, "enlarged, as the network learnt it smaller"]
+    return draw_finished, [*notes, "then made of the photo's own patches, as the network learnt it smaller"]
 
 
-def _of_patches(source: Source, seed: int) -> tuple[Draw, list[str]]:
-    photo, notes = pictures.first_frame(source, from_patches.wanted_size(source, None))
-
-    def draw(size: Size, count: int) -> Iterator[np.ndarray]:
-        return from_patches.rendered("retarget", photo, source, size, seed, count)
-
-    return draw, [*notes, "the photo, squeezed or stretched and then made of its own patches"]
+def scale_of_parts(photo: Size, size: Size) -> float:
+    """The size of the photo's parts in a picture of `size`: 1, less where the photo has far more pixels."""
+    return min(1.0, math.sqrt(_MOST_PIXELS * math.prod(size) / math.prod(photo)))
 
 
-def _ends(request: Request, own: Size, parse: Callable[[str], Size]) -> tuple[Size, Size]:
+def _ends(request: Request, source: Source) -> tuple[Size, Size]:
     start, colon, end = request.size.rpartition(":")
     if colon and request.frames is None:
         raise UserError(f"--size {request.size!r} goes from one size to another: add --frames N, or name one size")
-    return (parse(start) if colon else own), parse(end)
+    return from_patches.wanted_size(source, start if colon else None), parse_size(end, source.size)
 
 
 def _between(start: Size, end: Size, count: int) -> list[Size]:

@@ -51,15 +51,16 @@ class Settings(NamedTuple):
 class Renderer:
     """Renders rough pictures of one size as pictures of another, made of the patches of one photo or of several frames.
 
-    The photo is used at the largest scale at which it fits in the picture, so that a picture of another aspect extends
-    it. Of several frames all are used where they have no more pixels than four times the picture; else each sample is
-    made of the nearest one.
+    Unless said otherwise the photo is used at the largest scale at which it fits in the picture, so that a picture of
+    another aspect extends it. Of several frames all are used where they have no more pixels than four times the
+    picture; else each sample is made of the nearest one.
 
     Args:
       photos: float32 [n, height, width, channels] in [-1, 1], 1 to 8 channels: one photo, or frames of a clip.
       size: height and width of the rendered pictures.
       rough_size: height and width of the rough pictures.
       fidelity: how strongly every part of the photo must be used: alpha of the completeness score is 10^-fidelity.
+      scale: pixels of the rendered pictures per pixel of the photo; None: so that the photo fits.
       masks: integers [n, height, width], a label a pixel, for `with_masks`.
 
     Raises:
@@ -73,12 +74,13 @@ class Renderer:
         *,
         rough_size: tuple[int, int],
         fidelity: float = DEFAULT_FIDELITY,
+        scale: float | None = None,
         masks: np.ndarray | None = None,
         settings: Settings = Settings(),
     ):
         photos = _checked(photos, masks)
         height, width = photos.shape[1:3]
-        scale = min(size[0] / height, size[1] / width)
+        scale = scale or min(size[0] / height, size[1] / width)
         start = min(settings.start, math.sqrt(rough_size[0] * rough_size[1]))
         self.levels = pyramid.level_sizes(size, (height, width), scale=scale, start=start, ratio=settings.ratio)
         self.rough_size, self.settings, self.alpha = tuple(rough_size), settings, 10.0**-fidelity

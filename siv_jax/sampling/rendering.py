@@ -30,12 +30,14 @@ class Rendering:
     fidelity: how strongly every part of the photo must be used, 0 to 8, see Renderer.
     masks: uint8 [N, H, W] of the source's frames, which ride along; None: no masks.
     settings: of the renderer.
+    scale: pixels of the pictures per pixel of the photo, at most 1; None: so that the photo fits in the pictures.
     """
 
     size: Size
     fidelity: float = DEFAULT_FIDELITY
     masks: np.ndarray | None = None
     settings: Settings = dataclasses.field(default_factory=Settings)
+    scale: float | None = None
 
     def __post_init__(self):
         """Raises UserError: a fidelity out of its range."""
@@ -120,7 +122,7 @@ def of_noise(source: Source, seed: int, count: int, rendering: Rendering) -> Ite
     """
     shrink = _SMALLEST_ROUGH / max(source.size)
     rough = tuple(max(8, round(side * shrink)) for side in source.size)
-    photos, renderer = _photos(source, rough), _renderer(source, rough, rendering)
+    photos, renderer = _photos(source, _fitting(source, rough)), _renderer(source, rough, rendering)
     return (
         _made(renderer, noise(photos, rough, seed=seed, numbers=[number]), rendering) for number in range(count)
     )
@@ -138,16 +140,27 @@ def _made(renderer: Renderer, rough: np.ndarray, rendering: Rendering) -> Sample
 
 
 def _renderer(source: Source, rough: Size, rendering: Rendering) -> Renderer:
-    photos = _photos(source, rendering.size)
-    masks = rendering.masks
+    scale = rendering.scale or _fitting(source, rendering.size)
+    photos, masks = _photos(source, scale), rendering.masks
     if masks is not None:
         masks = nearest(masks, *photos.shape[1:3])
-    options = {"rough_size": rough, "fidelity": rendering.fidelity, "masks": masks, "settings": rendering.settings}
-    return Renderer(photos, rendering.size, **options)
+    return Renderer(
+        photos,
+        rendering.size,
+        rough_size=rough,
+        fidelity=rendering.fidelity,
+        scale=1.0 if rendering.scale else None,
+        masks=masks,
+        settings=rendering.settings,
+    )
 
 
-def _photos(source: Source, size: Size) -> np.ndarray:
-    """The source's frames float32 [N, H, W, C], no larger than needed to fit in `size`."""
-    scale = min(1.0, min(size[0] / source.size[0], size[1] / source.size[1]))
-    height, width = (max(1, round(side * scale)) for side in source.size)
+def _fitting(source: Source, size: Size) -> float:
+    """The largest scale at which the source's frames fit in `size`."""
+    return min(size[0] / source.size[0], size[1] / source.size[1])
+
+
+def _photos(source: Source, scale: float) -> np.ndarray:
+    """The source's frames float32 [N, H, W, C] at a scale, at their own size where it is more than 1."""
+    height, width = (max(1, round(side * min(1.0, scale))) for side in source.size)
     return as_float(source.resized(height, width), source.format)
