@@ -36,6 +36,25 @@ def test_the_estimate_agrees_with_compiled_programs():
         assert 0.8 < estimated / compiled < 1.4
 
 
+@pytest.mark.parametrize(
+    "name, size, batch, compiled",
+    [
+        ("singan", (188, 250), 1, 1108.6),
+        ("singan", (121, 160), 1, 238.1),
+        ("singan", (151, 200), 1, 716.8),
+        ("consingan", (188, 250), 1, 529.7),
+    ],
+)
+def test_the_estimates_of_models_that_grow_agree_with_compiled_programs(name, size, batch, compiled):
+    """XLA's figures for steps of the last stage, in MB, as benchmarks/pyramid_step.py prints them."""
+    family, overrides = registry.get(name), {"batch_size": batch, "data.max_size": max(size)}
+    config = config_lib.with_overrides(registry.config_class(name)(), overrides)
+    source = types.SimpleNamespace(size=size, channels=3, num_frames=1)
+    plan = family.plan(config, source)
+    estimated = family.memory(config, plan, 1) / 1e6
+    assert 0.8 < estimated / compiled < 1.4
+
+
 def test_activations_follow_the_batch_on_each_device():
     activations = needed(330, batch_size=10) - needed(330)
     assert activations == pytest.approx(needed(330, batch_size=15) - needed(330, batch_size=10))
