@@ -10,7 +10,7 @@ import toy_runs
 from PIL import Image
 
 from siv_jax import api, edit
-from siv_jax.apply import enlarge, from_patches, palette, pictures, request, retarget
+from siv_jax.apply import change, enlarge, from_patches, palette, pictures, request, retarget
 from siv_jax.apply.blend import blended, soft_mask
 from siv_jax.apply.mask import fitted, read_mask
 from siv_jax.errors import UserError
@@ -275,19 +275,48 @@ def test_sizes_of_samples_are_of_what_the_network_learnt(run):
         assert model.at(size).size == expected
 
 
-def test_what_a_network_learnt_smaller_is_composed_at_its_scale_and_made_of_patches(files, tmp_path, capsys):
-    toy_runs.train(tmp_path / "run", data__path=str(files / "photo.png"), data__max_size=24)
-    made = make(tmp_path / "run", tmp_path / "wide", "retarget", "--size", "2.0x1.0", "--num", 2)
+@pytest.fixture(scope="module")
+def small_run(files, tmp_path_factory):
+    """Of a network that learnt the photo at half its size."""
+    folder = tmp_path_factory.mktemp("small") / "run"
+    toy_runs.train(folder, data__path=str(files / "photo.png"), data__max_size=24)
+    return folder
+
+
+def test_what_a_network_learnt_smaller_is_composed_at_its_scale_and_made_of_patches(small_run, files, tmp_path, capsys):
+    made = make(small_run, tmp_path / "wide", "retarget", "--size", "2.0x1.0", "--num", 2)
     assert "then made of the photo's own patches, as the network learnt it smaller" in capsys.readouterr().out
     photo = read(files / "photo.png")
     for image in made:  # sizes are of the photo's 48x36; its colours, none in between them
         assert image.shape == (36, 96, 3) and image[3, 5, 0] > image[33, 5, 0]
         assert (image.min((0, 1)) >= photo.min((0, 1))).all() and (image.max((0, 1)) <= photo.max((0, 1))).all()
     assert (made[0] != made[1]).any()
-    make(tmp_path / "run", tmp_path / "film", "retarget", "--size", "1.0x0.5:2x", "--frames", 3)
+    make(small_run, tmp_path / "film", "retarget", "--size", "1.0x0.5:2x", "--frames", 3)
     assert "enlarged, as the network learnt it smaller" in capsys.readouterr().out
     with Image.open(tmp_path / "film" / "retarget.gif") as gif:
         assert gif.n_frames == 3 and gif.size == (96, 72)
+
+
+def test_what_a_network_that_learnt_smaller_changes_has_the_photos_size(small_run, files, tmp_path, capsys):
+    photo = read(files / "photo.png")
+    (made,) = make(small_run, tmp_path / "a", "harmonize", *given(files))
+    assert "the image is changed alike at its own size" in capsys.readouterr().out
+    soft = read(tmp_path / "a" / "feathered_mask.png")
+    assert made.shape == (*SIZE, 3) and (made[soft == 0] == photo[soft == 0]).all() and (made[soft > 0] > 0).any()
+    painted = make(small_run, tmp_path / "b", "paint", "--image", files / "large.png", "--size", "1.5x", "--num", 2)
+    assert "then made of the photo's own patches" in capsys.readouterr().out
+    for image in painted:
+        assert image.shape == (54, 72, 3) and image[..., 2].max() <= photo[..., 2].max()
+    assert (painted[0] != painted[1]).any()
+
+
+def test_an_image_is_changed_as_the_network_changed_what_it_saw():
+    random = np.random.default_rng(0)
+    image, seen = (random.uniform(-0.4, 0.4, (*size, 3)).astype(np.float32) for size in ((36, 48), (9, 12)))
+    np.testing.assert_array_equal(change._changed_alike(image, seen, seen), image)
+    brighter = np.array([0.1, -0.2, 0.5], np.float32)
+    np.testing.assert_allclose(change._changed_alike(image, seen, seen + brighter), image + brighter, atol=1e-6)
+    assert change._changed_alike(image, seen, seen + 2).max() == 1
 
 
 @pytest.mark.parametrize(

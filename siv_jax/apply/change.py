@@ -29,19 +29,33 @@ def changed(model: TrainedModel, request: Request) -> Made:
 
 
 def _by_network(model: TrainedModel, request: Request) -> Made:
-    if request.size is not None:
+    source = model.source()
+    whole = injected.share_learnt(model, source) == 1
+    if whole and request.size is not None:
         raise UserError(
             f"--size does not go with this model, whose network draws at {model.size[1]}x{model.size[0]}: enlarge the "
             "result with python -m siv_jax.render --photo PHOTO --from RESULT --size SIZE"
         )
-    start = injected.start_scale(request.task, model, request.start_scale)
-    given = _fitted(request, model.size)
-    images = injected.drawn(model, given.image, start, request.seed or 0, request.num or 1)
+    start, seed, count = injected.start_scale(request.task, model, request.start_scale), request.seed or 0, request.num
+    size = model.size if whole else from_patches.wanted_size(source, request.size)
+    given, seen = _fitted(request, size), pictures.fitted(request.image, model.size)
+    images = injected.drawn(model, seen, start, seed, count or 1)
     last = model.num_scales - 1
     notes = [*given.notes, f"the network draws scales {start} to {last} anew, of 0 (coarsest) to {last}"]
+    if not whole and request.task == "harmonize":
+        images = (_changed_alike(given.image, seen, image) for image in images)
+        notes.append(f"at {model.size[1]}x{model.size[0]}, as it learnt; the image is changed alike at its own size")
+    elif not whole:
+        images = from_patches.rendered(request.task, images, source, size, seed)
+        notes.append(f"at {model.size[1]}x{model.size[0]}, as it learnt; then made of the photo's own patches")
     if given.soft is None:
-        return Made(images, request.num or 1, notes)
-    return Made(images, request.num or 1, notes, _photo(model.source(), given), given.soft)
+        return Made(images, count or 1, notes)
+    return Made(images, count or 1, notes, _photo(source, given), given.soft)
+
+
+def _changed_alike(image: np.ndarray, seen: np.ndarray, made: np.ndarray) -> np.ndarray:
+    """`image` [H, W, C] with the difference, enlarged, between what a network saw of it [h, w, C] and made of that."""
+    return np.clip(image + pictures.fitted(made - seen, image.shape[:2]), -1.0, 1.0)
 
 
 def _by_patches(model: TrainedModel, request: Request) -> Made:

@@ -1,21 +1,32 @@
 """A picture put into a model's pyramid of scales: what is coarser than the start scale stays, the rest is drawn."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from siv_jax.apply import pictures
 from siv_jax.apply.pictures import Size
+from siv_jax.data import Source
 from siv_jax.errors import UserError
 from siv_jax.sampling.trained_model import TrainedModel
 
 # Where no start scale is given: this share of the way from the coarsest scale to the finest, at least one up.
 _SHARES = {"retarget": 0.0, "paint": 0.2, "edit": 0.5, "harmonize": 0.6}
 
+# A network that learnt at least this share of the photo's sides draws the photo's own pixels.
+_LEARNT_WHOLE = 0.9
+
 
 def possible(model: TrainedModel) -> bool:
     """Whether the network takes a picture at one of several scales."""
     return "image" in model.tasks and model.num_scales > 1
+
+
+def share_learnt(model: TrainedModel, source: Source) -> float:
+    """Sides of the picture that the network learnt by those of the photo; 1 where they are nearly the same."""
+    share = math.sqrt(math.prod(model.size) / math.prod(source.size))
+    return 1.0 if share >= _LEARNT_WHOLE else share
 
 
 def start_scale(task: str, model: TrainedModel, given: int | None = None) -> int:

@@ -15,8 +15,6 @@ from siv_jax.sampling.rendering import parse_size
 from siv_jax.sampling.trained_model import TrainedModel
 
 _FRAMES_PER_SECOND = 12
-# A network that learnt at least this share of the photo's sides draws the picture itself.
-_LEARNT_WHOLE = 0.9
 # Parts of the photo keep their size as long as the photo has at most so many pixels for each of the picture's.
 _MOST_PIXELS = 2.0
 _SMALLEST = 8  # sides of what a network composes
@@ -66,7 +64,7 @@ def _of_network(model: TrainedModel, source: Source, seed: int, animated: bool) 
         notes = [*notes, f"the training picture at that size, scales {start} to {model.num_scales - 1} drawn anew"]
     else:
         start, notes = 0, [*notes, "the training picture, brought to that size by the network"]
-    share = math.sqrt(math.prod(model.size) / math.prod(source.size))
+    share = injected.share_learnt(model, source)
 
     def composed(size: Size, scale: float, count: int) -> Iterator[np.ndarray]:
         small = tuple(max(_SMALLEST, round(side * share / scale)) for side in size)
@@ -82,7 +80,7 @@ def _of_network(model: TrainedModel, source: Source, seed: int, animated: bool) 
         scale = scale_of_parts(source.size, size)
         return from_patches.rendered("retarget", composed(size, scale, count), source, size, seed, scale)
 
-    if share >= _LEARNT_WHOLE:
+    if share == 1:
         return draw_whole, notes
     if animated:
         return draw_enlarged, [*notes, "enlarged, as the network learnt it smaller"]
