@@ -121,10 +121,12 @@ def write_samples(
     fidelity: float | None = None,
     start_scale: int | None = None,
     labels: str | None = None,
+    progress: Callable[[Iterable, int], Iterable] = lambda samples, count: samples,
 ) -> list[str]:
     """Draws samples into files as `python -m siv_jax.sample` does, with its options; returns lines for people.
 
-    A `size` is drawn by a model that makes any size, and rendered from the samples of others.
+    A `size` is drawn by a model that makes any size, and rendered from the samples of others. `progress` wraps the
+    samples as they are made, such as in a progress bar.
 
     Raises:
       UserError: options that do not go together, or a workdir or latents that cannot be used.
@@ -146,9 +148,8 @@ def write_samples(
             if given is not None:
                 raise UserError(f"{name} does not go with --size, which renders pictures")
         fidelity = DEFAULT_FIDELITY if fidelity is None else fidelity
-        return render(
-            workdir, num=num, seed=seed, size=size, fidelity=fidelity, latents=latents, out=out, labels=labels
-        )
+        options = {"latents": latents, "out": out, "labels": labels, "progress": progress}
+        return render(workdir, num=num, seed=seed, size=size, fidelity=fidelity, **options)
     if fidelity is not None:
         raise UserError("--fidelity is of rendered samples, and this model draws any size itself: see siv_jax.render")
     model, seed = model.at(size, start_scale or 0), seed or 0
@@ -165,7 +166,8 @@ def write_samples(
     else:
         count = num or 20
         batches = model.sampled(count, seed)
-    sheet = sample_files.write_samples(out, batches, count, record.format, format or "png", record.masks, labels)
+    made = progress(sample_files.singly(batches), count)
+    sheet = sample_files.write_samples(out, made, count, record.format, format or "png", record.masks, labels)
     return [f"{count} samples after {model.step} training steps in {out}, all together in {sheet}"]
 
 

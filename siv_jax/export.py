@@ -18,7 +18,7 @@ def main(argv: list[str]) -> None:
     """Runs the command."""
     parser = process.Parser(prog="python -m siv_jax.export", description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", type=process.existing_folder, required=True, help="of the run")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a new .safetensors file")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .safetensors file")
     given = parser.parse_args(argv)
     from siv_jax import api
 

@@ -11,7 +11,7 @@ def main(argv: list[str]) -> None:
     given = _parse(argv)
     from siv_jax import api
 
-    for line in api.write_samples(**vars(given)):
+    for line in api.write_samples(**vars(given), progress=process.bar):
         print(line)
 
 

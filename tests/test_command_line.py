@@ -13,6 +13,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import jax
 import pytest
 import tiny
 
@@ -40,6 +41,12 @@ def leave(monkeypatch, main) -> int:
         (OSError(errno.EROFS, "Read-only file system", "x"), 2, "Read-only file system (x): choose a place"),
         (OSError(errno.EIO, "Input/output error", "x"), 2, "Input/output error (x)"),
         (OSError("odd"), 2, "odd"),
+        (MemoryError(), 2, "there is not enough memory: lower data.max_size"),
+        (
+            jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 31063759840 bytes."),
+            2,
+            "there is not enough memory for 31.1 GB more: lower data.max_size",
+        ),
     ],
 )
 def test_errors_become_one_line_and_a_code(monkeypatch, capsys, error, code, line):

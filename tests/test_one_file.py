@@ -71,6 +71,20 @@ def test_the_file_says_nothing_of_the_machine_it_comes_from(run, file):
     assert str(run.parent) not in json.dumps(texts)
 
 
+def test_a_file_of_another_kind_is_not_replaced(run, file, tmp_path):
+    path = tmp_path / "model.safetensors"
+    for content in (b"mine", safetensors.numpy.save({"a": np.zeros(3)})):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="is there and no model of "):
+            api.export_model(run, path)
+        assert path.read_bytes() == content
+    path.write_bytes(file.read_bytes()[:-1] + b"x")  # an earlier export
+    api.export_model(run, path)
+    ours, theirs = map(safetensors.numpy.load_file, (path, file))
+    for name, array in theirs.items():
+        np.testing.assert_array_equal(ours[name], array)
+
+
 def test_an_empty_folder_is_filled_and_two_imports_do_not_mix(file, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")

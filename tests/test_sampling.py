@@ -1,5 +1,6 @@
 """Samples as files: exact, numbered, reproducible, and refusals of latents that do not fit."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from siv_jax.data import open_source
 from siv_jax.data.pixel_format import PICTURE, PixelFormat
 from siv_jax.models import registry
 from siv_jax.models.interface import Samples
-from siv_jax.sampling import pictures, sample_files, trained_model
+from siv_jax.sampling import pictures, sample_files, trained_model, variety
 from siv_jax.sampling.drawer import Drawer
 from siv_jax.sampling.trained_model import TrainedModel
 from siv_jax.sampling.walk import walk
@@ -199,11 +200,26 @@ def test_a_draw_takes_the_place_of_the_earlier_one_and_of_nothing_else(run, tmp_
     assert files(out) == ["contact_sheet.png", "notes.txt", "sample_00000.png", "sample_00007.png"]
     assert run("--out", out, "--num", 2, "--format", "npy")[0] == 0
     assert files(out) == ["contact_sheet.png", "notes.txt", "sample_00007.png", "samples.npy"]
+    code, _, errors = run("--out", out, "--num", 8)
+    assert code == 2 and "holds sample_00007.png, which siv_jax did not write there" in errors
+    assert files(out) == ["contact_sheet.png", "notes.txt", "sample_00007.png", "samples.npy"]
+    (out / "sample_00007.png").unlink()
     # Names from elsewhere reach nothing outside of the folder.
     (tmp_path / "precious").write_text("mine")
-    (out / ".samples.json").write_text(json.dumps(["../precious", str(tmp_path / "precious")]))
+    (out / ".samples.json").write_text(json.dumps([*files(out)[::2], "../precious", str(tmp_path / "precious")]))
     assert run("--out", out, "--num", 1)[0] == 0
     assert (tmp_path / "precious").read_text() == (out / "notes.txt").read_text() == "mine"
+
+
+def test_samples_of_somebody_else_are_not_mixed_with(run, tmp_path):
+    """Whether of the same numbers or of others, which an evaluation would measure."""
+    for name in ("sample_00000.png", "sample_00004.png"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text("mine")
+        code, _, errors = run("--out", folder, "--num", 2)
+        assert code == 2 and f"holds {name}, which siv_jax did not write there" in errors and errors.count("\n") == 1
+        assert files(folder) == [name] and (folder / name).read_text() == "mine"
 
 
 @pytest.mark.parametrize("file_format", ["png", "npy"])
@@ -288,6 +304,37 @@ def test_points_of_a_walk_by_themselves_are_those_of_the_whole_walk():
     way = walk(anchors, 10)
     for numbers in ([7], range(8, 13), [0, 29], range(0, 30, 3)):
         assert walk(anchors, 10, numbers).tobytes() == way[list(numbers)].tobytes()
+
+
+def test_chosen_samples_come_group_by_group_and_are_counted_as_they_come(trained, tmp_path, monkeypatch):
+    """Of any number of samples a stop keeps those that are there, and a bar shows how far they are."""
+    monkeypatch.setattr(TrainedModel, "_photo", lambda self: None)
+    load, asked, seen = api.load, [], []
+    groups = variety.in_groups
+
+    def chosen(workdir):
+        model = load(workdir)
+        model.config = dataclasses.replace(model.config, candidates=2)
+        return model
+
+    def noted(*given):
+        for group in groups(*given):
+            asked.append(len(group))
+            yield group
+
+    def stopping(samples, count):
+        for one in samples:
+            if len(seen) == 40:
+                raise KeyboardInterrupt
+            seen.append(len(one.images))
+            yield one
+
+    monkeypatch.setattr(api, "load", chosen)
+    monkeypatch.setattr(variety, "in_groups", noted)
+    with pytest.raises(KeyboardInterrupt):
+        api.write_samples(trained, num=10_000, out=tmp_path, progress=stopping)
+    assert seen == [1] * 40 and asked == [32, 32]
+    assert len(list(tmp_path.glob("sample_*.png"))) == 40 and (tmp_path / "contact_sheet.png").exists()
 
 
 def test_samples_and_walks_need_one_batch_of_latents_at_a_time(trained, monkeypatch):

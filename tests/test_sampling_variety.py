@@ -55,6 +55,16 @@ def test_a_sample_depends_on_its_number_alone(drawer):
     assert latents(drawer, 3, 5, 0).shape == (0, 1)
 
 
+def test_groups_come_one_after_another(drawer):
+    several = latents(drawer, 3, 0, 100)
+    groups = variety.in_groups(drawer, {}, 3, 7, 30, 70)
+    sizes = []
+    for group in groups:
+        np.testing.assert_array_equal(group, several[30 + sum(sizes) :][: len(group)])
+        sizes.append(len(group))
+    assert sizes == [2, 32, 32, 4]
+
+
 def test_draws_that_are_not_finite_are_passed_over():
     draws = np.random.default_rng(0).normal(size=(4, 6, 6))
     draws[1, :2] = np.nan

@@ -1,7 +1,10 @@
 """Losses against their definitions, written out with numpy and plain loops."""
 
 import itertools
+import math
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -72,11 +75,21 @@ def test_the_trunk_weighs_as_much_as_both_branches():
         assert losses.part_weight("trunk", 4, config, N_D) == pytest.approx(branch)
 
 
-@pytest.mark.parametrize("batch", [2, 3, 4, 5, 8])
+@pytest.mark.parametrize("batch", [2, 3, 4, 5, 8, 11, 12])
 def test_pairwise_distance_is_the_mean_over_all_pairs(batch):
     x = RNG.normal(size=(batch, 3, 4, 2)).astype(np.float32)
     pairs = [np.mean(np.abs(x[i] - x[j])) for i, j in itertools.combinations(range(batch), 2)]
     np.testing.assert_allclose(losses.pairwise_l1(x), np.mean(pairs), rtol=1e-6)
+    signs = np.sign(x[:, None] - x[None]).sum(axis=1)  # each pair is met from both sides
+    slopes = signs / (batch * (batch - 1) / 2) / x[0].size
+    np.testing.assert_allclose(jax.grad(losses.pairwise_l1)(x), slopes, atol=1e-7)
+
+
+def test_differences_of_a_large_batch_are_not_kept():
+    """Memory of the gradient by XLA's figures: of all pairs, 40 samples would keep 20 times as much as they are."""
+    x = jax.ShapeDtypeStruct((40, 16, 16, 8), jnp.float32)
+    compiled = jax.jit(jax.grad(losses.pairwise_l1)).lower(x).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 8 * 4 * math.prod(x.shape)
 
 
 def outputs(batch: int, layers: int):

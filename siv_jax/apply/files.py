@@ -8,7 +8,8 @@ import numpy as np
 from siv_jax.apply.made import Made
 from siv_jax.data import PixelFormat
 from siv_jax.models.interface import Samples
-from siv_jax.sampling import pair_files, pictures, sample_files
+from siv_jax.sampling import pictures, sample_files
+from siv_jax.sampling.pair_files import PairFiles
 from siv_jax.words import counted
 
 SOFT_MASK, WHOLE = "feathered_mask.png", "unblended"
@@ -20,28 +21,29 @@ def write(folder: Path, made: Made, name: str, pixel_format: PixelFormat, progre
     """Writes pictures and a contact sheet, or an animation NAME.gif and NAME.mp4; returns lines for people.
 
     Beside pictures that were blended lie the feathered mask and, in a folder, the same pictures before it.
+
+    Raises:
+      UserError: the folder holds samples that siv_jax did not write.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if made.frames_per_second is not None:
         return [*made.notes, *_write_animation(folder, made, name, progress)]
-    whole, suffix = folder / WHOLE, pair_files.suffix_of(pixel_format)
-    for left in (folder / SOFT_MASK, *whole.glob("sample_*")):  # of an earlier edit
-        left.unlink(missing_ok=True)
+    unblended = PairFiles(folder / WHOLE, pixel_format)
+    beside = [SOFT_MASK, *(f"{WHOLE}/{name}" for name in unblended.names(made.count))] if made.soft is not None else []
 
     def batches():
+        if beside:
+            unblended.folder.mkdir(exist_ok=True)
+            pictures.save_png(folder / SOFT_MASK, np.rint(made.soft * 255).astype(np.uint8)[..., None])
         for number, (image, blended) in enumerate(progress(made.finished(), made.count)):
-            if made.soft is not None:
-                native = pixel_format.to_source(image)
-                pair_files.write_native(whole / f"sample_{number:05d}.{suffix}", native, pixel_format)
+            if beside:
+                unblended.write(number, pixel_format.to_source(image), None)
             yield Samples(blended[None])
 
-    if made.soft is not None:
-        whole.mkdir(exist_ok=True)
-        pictures.save_png(folder / SOFT_MASK, np.rint(made.soft * 255).astype(np.uint8)[..., None])
-    sheet = sample_files.write_samples(folder, batches(), made.count, pixel_format)
+    sheet = sample_files.write_samples(folder, batches(), made.count, pixel_format, beside=beside)
     lines = [f"{counted(made.count, 'picture')} in {folder}, all together in {sheet}"]
     if made.soft is not None:
-        lines.append(f"blended with the photo by {folder / SOFT_MASK}; before that they are in {whole}")
+        lines.append(f"blended with the photo by {folder / SOFT_MASK}; before that they are in {unblended.folder}")
     return [*made.notes, *lines]
 
 

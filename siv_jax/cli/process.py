@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import platformdirs
@@ -41,6 +41,10 @@ def run(main: Callable[[list[str]], int | None]) -> None:
         code = 0
     except OSError as error:
         problem, code = os_error_line(error), UserError.exit_code
+    except (MemoryError, RuntimeError) as error:  # the second is JAX's, of many kinds
+        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        problem, code = _memory_line(error), UserError.exit_code
     # Said when the exception is gone, and with it a progress bar that would end behind the line.
     sys.exit(code if problem is None else fail(problem, code))
 
@@ -49,6 +53,12 @@ def fail(message: str, code: int) -> int:
     """Prints one line on the standard error stream and returns `code`."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr, flush=True)
     return code
+
+
+def _memory_line(error: BaseException) -> str:
+    asked = re.search(r"(\d+) bytes", str(error))
+    many = f" for {int(asked[1]) / 1e9:.1f} GB more" if asked else ""
+    return f"there is not enough memory{many}: lower data.max_size, batch_size or --size, or end other programs"
 
 
 def os_error_line(error: OSError) -> str:
@@ -148,11 +158,12 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see --help")
 
 
-def bar(pictures: Iterable, count: int, alone: bool = True) -> Iterable:
+def bar(pictures: Iterable, count: int, alone: bool = True) -> Iterator:
     """The `count` pictures as they are made, with a progress bar; of a single one only where `alone`."""
     from tqdm import tqdm
 
-    return tqdm(pictures, total=count, unit="picture", dynamic_ncols=True, disable=count == 1 and not alone)
+    # Drawn when the first is asked for: what goes wrong before has no bar.
+    yield from tqdm(pictures, total=count, unit="picture", dynamic_ncols=True, disable=count == 1 and not alone)
 
 
 def require_whole(name: str, value: object, lowest: int, highest: int) -> None:

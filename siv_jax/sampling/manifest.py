@@ -4,13 +4,31 @@ import contextlib
 import json
 from pathlib import Path
 
+from siv_jax.errors import UserError
 from siv_jax.workdir.layout import write_text
 
 _FILE = ".samples.json"
 
 
-def note(folder: Path, names: list[str]) -> None:
-    """Notes the files that a draw is about to write; names are relative to the folder, with / in them."""
+def claim(folder: Path, names: list[str]) -> None:
+    """Makes room for the files of a draw and notes them: removes those of the last draw into the folder.
+
+    Args:
+      names: relative to the folder, with / in them.
+
+    Raises:
+      UserError: one of them is there though no draw wrote it, or samples are where no draw has been; nothing was
+        removed.
+    """
+    of_last = noted(folder)
+    foreign = sorted({name for name in names if (folder / name).exists()} - set(of_last))
+    if not of_last:
+        foreign += sorted(path.name for path in folder.glob("sample_*"))
+    if foreign:
+        raise UserError(
+            f"{folder} holds {foreign[0]}, which siv_jax did not write there: choose another folder, or move it away"
+        )
+    remove(folder)
     write_text(folder / _FILE, json.dumps(names))
 
 

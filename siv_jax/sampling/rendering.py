@@ -76,8 +76,10 @@ def parse_size(text: str, photo: Size) -> Size:
     return size
 
 
-def of_model(drawer: Drawer, weights: Any, z: np.ndarray, source: Source, rendering: Rendering) -> Iterator[Samples]:
-    """Rendered samples, one after another, for noise z [n, ...].
+def of_model(
+    drawer: Drawer, weights: Any, pieces: Iterable[np.ndarray], source: Source, rendering: Rendering
+) -> Iterator[Samples]:
+    """Rendered samples, one after another, for noise in pieces [n, ...].
 
     A size of another aspect stretches the composition, not the texture: patches keep the photo's scale. (Noise maps
     side by side, or passing into each other, were tried: blocks of sky were left where they met.)
@@ -86,7 +88,8 @@ def of_model(drawer: Drawer, weights: Any, z: np.ndarray, source: Source, render
       UserError: the source is too small to be rendered from.
     """
     renderer = _renderer(source, drawer.size, rendering)
-    batches = (require_finite(drawer(weights, z[i : i + drawer.batch]), i) for i in range(0, len(z), drawer.batch))
+    noise = ((z[i : i + drawer.batch], i) for z in pieces for i in range(0, len(z), drawer.batch))
+    batches = (require_finite(drawer(weights, z), i) for z, i in noise)
     return (_made(renderer, image[None], rendering) for batch in batches for image in batch.images)
 
 

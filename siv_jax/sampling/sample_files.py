@@ -30,6 +30,7 @@ def write_samples(
     file_format: str = "png",
     mask_format: MaskFormat | None = None,
     labels: str | None = None,
+    beside: Iterable[str] = (),
 ) -> Path:
     """Writes samples as they come, and a contact sheet of the first of them.
 
@@ -44,16 +45,19 @@ def write_samples(
       mask_format: of the training input's masks, for samples that have masks: they are written as those came in, and
         stand beside the samples on the sheet.
       labels: "coco" or "voc" to write samples and masks in that form; see label_files.require, which comes before.
+      beside: names of further files of the draw, which whoever makes the batches writes.
 
     Returns:
       The contact sheet's path.
+
+    Raises:
+      UserError: the folder holds samples that no draw wrote.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    manifest.remove(folder)
     kind = label_files.FORMATS[labels] if labels else PairFiles
     files, on_sheet = kind(folder, pixel_format, mask_format), []
     names = [_ARRAY, *files.mask_names(count)] if file_format == "npy" else files.names(count)
-    manifest.note(folder, [*names, SHEET])
+    manifest.claim(folder, [*names, SHEET, *beside])
 
     def seen() -> Iterator[Samples]:
         """The batches, whose first samples go on the sheet."""
@@ -76,6 +80,13 @@ def write_samples(
         if on_sheet:
             pictures.save_png(folder / SHEET, pictures.grid(np.stack(on_sheet)))
     return folder / SHEET
+
+
+def singly(batches: Iterable[Samples]) -> Iterator[Samples]:
+    """The samples of batches one by one."""
+    for batch in batches:
+        for number in range(len(batch.images)):
+            yield Samples(*(part if part is None else part[number : number + 1] for part in batch))
 
 
 def _pairs(batches: Iterable[Samples], files: PairFiles) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:

@@ -94,8 +94,12 @@ class TrainedModel:
 
     def latents(self, count: int, seed: int = 0, start: int = 0) -> np.ndarray:
         """The sampler's noise float32 [count, ...], numbers `start` on of `seed`, chosen as config.candidates says."""
-        photo = self.source() if self.config.candidates > 1 and self.record.num_frames == 1 else None
+        photo = self._photo() if self.config.candidates > 1 else None
         return variety.latents(self._drawer, self._weights, self.config.candidates, seed, start, count, photo)
+
+    def _photo(self) -> Source | None:
+        """What samples are not to be copies of."""
+        return self.source() if self.record.num_frames == 1 else None
 
     def generate(self, z: np.ndarray) -> np.ndarray:
         """Images float32 [n, H, W, C] in [-1, 1] for latents [n, ...].
@@ -124,10 +128,15 @@ class TrainedModel:
         return self._in_batches(lambda start, stop: z[start:stop], len(z))
 
     def sampled(self, count: int, seed: int = 0) -> Iterator[Samples]:
-        """Samples 0 to `count` of `seed`, as `batches`; of their latents, too, one batch is in memory at a time."""
-        if self.config.candidates > 1:  # they are chosen among each other
-            return self.batches(self.latents(count, seed))
+        """Samples 0 to `count` of `seed`, as `batches`; of their latents, too, few are in memory at a time."""
+        if self.config.candidates > 1:
+            return (batch for z in self._groups(count, seed) for batch in self.batches(z))
         return self._in_batches(lambda start, stop: self.latents(stop - start, seed, start), count)
+
+    def _groups(self, count: int, seed: int) -> Iterator[np.ndarray]:
+        """As `latents` where samples are chosen, those of one group of samples after another."""
+        candidates, photo = self.config.candidates, self._photo()
+        return variety.in_groups(self._drawer, self._weights, candidates, seed, 0, count, photo)
 
     def between(self, anchors: np.ndarray, frames_between: int) -> Iterator[Samples]:
         """Samples along a walk, see siv_jax.sampling.walk, as `batches`; of their latents, too, one batch at a time.
@@ -206,9 +215,11 @@ class TrainedModel:
         if masks is None and source.masks is not None:
             masks = source.masks.labels
         to_make = Rendering(parse_size(size, source.size), fidelity, masks)
+        if latents is None and self.config.candidates > 1:
+            return of_model(self._drawer, self._weights, self._groups(count, seed), source, to_make)
         z = self.latents(count, seed) if latents is None else latents
         self.check_latents(z)
-        return of_model(self._drawer, self._weights, z, source, to_make)
+        return of_model(self._drawer, self._weights, [z], source, to_make)
 
     def check_latents(self, z: np.ndarray) -> None:
         """Checks latents [n, ...].

@@ -4,7 +4,7 @@ A model of a single picture draws some layouts far more often than others, its p
 draws costs no training.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -49,14 +49,18 @@ def latents(
     """
     if candidates == 1:
         return drawer.noise(seed, start, count)
-    first = start - start % _GROUP
+    groups = list(in_groups(drawer, weights, candidates, seed, start, count, source))
+    return np.concatenate(groups) if groups else drawer.noise(seed, 0, 0)
+
+
+def in_groups(
+    drawer: Drawer, weights: Any, candidates: int, seed: int, start: int, count: int, source: Source | None = None
+) -> Iterator[np.ndarray]:
+    """As `latents` for two candidates or more; the noise of one group of samples after another."""
     share = _share_of_copy(drawer, source)
-    groups = [
-        _of_group(drawer, weights, candidates, seed, number, min(_GROUP, start + count - number), share)
-        for number in range(first, start + count, _GROUP)
-    ]
-    noise = np.concatenate(groups) if groups else drawer.noise(seed, 0, 0)
-    return noise[start - first :]
+    for number in range(start - start % _GROUP, start + count, _GROUP):
+        noise = _of_group(drawer, weights, candidates, seed, number, min(_GROUP, start + count - number), share)
+        yield noise[max(0, start - number) :]
 
 
 def _share_of_copy(drawer: Drawer, source: Source | None) -> Callable[[np.ndarray], float]:

@@ -40,7 +40,7 @@ def write(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], None]) 
     size = limited(source.size, config.rendered_size)
     try:
         wanted = rendering.Rendering(size, masks=source.masks.labels if source.masks else None)
-        made = rendering.of_model(run.drawer, weights, noise, source, wanted)
+        made = rendering.of_model(run.drawer, weights, [noise], source, wanted)
         made = itertools.takewhile(lambda _: stop.name is None, made)
         sheet = sample_files.write_samples(folder / layout.RENDERED, made, len(noise), source.format, mask_format=masks)
         if stop.name:

@@ -19,15 +19,21 @@ from siv_jax.workdir import checkpoint, layout
 
 SUFFIX = ".safetensors"
 _KEYS = ("config", "plan", "tree")
+# What safetensors raises for files that are damaged or of other kinds.
+_DAMAGED = (safetensors.SafetensorError, OSError, TypeError, ValueError, LookupError, AttributeError)
 
 
 def write(workdir: Path, path: Path) -> int:
     """Writes the newest weights of the run in `workdir` as `path`, complete or not at all; returns their steps.
 
-    Raises UserError: no such ending, or no run with a finished checkpoint.
+    A model that is there is replaced.
+
+    Raises UserError: no such ending, another file of that name, or no run with a finished checkpoint.
     """
     if path.suffix.lower() != SUFFIX:
         raise UserError(f"{path}: the file of a model ends in {SUFFIX}")
+    if path.exists() and not _is_model(path):
+        raise UserError(f"{path} is there and no model of siv_jax.export: choose another name")
     record, config = layout.load_record(workdir), layout.load_config(workdir)
     weights, steps = checkpoint.restore_weights(workdir / layout.CHECKPOINTS)
     # Where files lay on this machine is nobody's business.
@@ -53,14 +59,12 @@ def read(path: Path, folder: Path) -> Any:
     Raises UserError: it does not exist, is damaged, or is no file of a model.
     """
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            texts = file.metadata() or {}
-        arrays = safetensors.numpy.load_file(path)
+        texts, arrays = _texts(path), safetensors.numpy.load_file(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except (safetensors.SafetensorError, OSError, TypeError, ValueError, LookupError, AttributeError) as error:
+    except _DAMAGED as error:
         raise UserError(f"{path} is damaged or no safetensors file: {' '.join(str(error).split())[:200]}") from None
-    if missing := [key for key in _KEYS if key not in texts]:
+    if missing := _missing(texts):
         raise UserError(f"{path} is no model of siv_jax.export: it has no {missing[0]}")
     if f'"version": {layout.VERSION},' not in texts["plan"]:
         raise UserError(f"{path} is of another version of siv_jax, or damaged")
@@ -71,6 +75,22 @@ def read(path: Path, folder: Path) -> Any:
     layout.write_text(folder / layout.CONFIG, texts["config"])
     layout.write_text(folder / layout.PLAN, texts["plan"])
     return weights
+
+
+def _texts(path: Path) -> dict[str, str]:
+    with safetensors.safe_open(path, framework="numpy") as file:
+        return file.metadata() or {}
+
+
+def _is_model(path: Path) -> bool:
+    try:
+        return not _missing(_texts(path))
+    except _DAMAGED:
+        return False
+
+
+def _missing(texts: dict[str, str]) -> list[str]:
+    return [key for key in _KEYS if key not in texts]
 
 
 def _named(tree: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:

@@ -9,6 +9,8 @@ Logits = dict[str, list[jax.Array]]
 
 # zCR: standard deviation of the latent's perturbation (Zhao et al., 2021).
 ZCR_NOISE = 0.05
+# Rotations of a batch that are compared one by one; more of them in a loop.
+_MOST_UNROLLED = 4
 
 
 def part_weight(part: str, num_blocks: int, config: LossConfig, num_blocks_d: int) -> float:
@@ -100,8 +102,14 @@ def _mean_abs(x: jax.Array) -> jax.Array:
 
 def _over_pairs(distance_at, batch: int) -> jax.Array:
     """Mean over unordered pairs, where distance_at(s) [B] compares each sample with the one s places on."""
-    total = jnp.float32(0.0)
-    for shift in range(1, batch // 2 + 1):
+
+    def at(shift):
         met_twice = 2 * shift == batch
-        total = total + jnp.sum(distance_at(shift)) * (0.5 if met_twice else 1.0)
+        return jnp.sum(distance_at(shift)) * jnp.where(met_twice, jnp.float32(0.5), jnp.float32(1.0))
+
+    if batch // 2 <= _MOST_UNROLLED:
+        total = sum((at(shift) for shift in range(1, batch // 2 + 1)), jnp.float32(0.0))
+    else:  # the gradient computes each difference again, or all of them would be kept
+        add = jax.checkpoint(lambda total, shift: (total + at(shift), None))
+        total, _ = jax.lax.scan(add, jnp.float32(0.0), jnp.arange(1, batch // 2 + 1))
     return total / (batch * (batch - 1) / 2)
