@@ -4,6 +4,7 @@ import dataclasses
 import json
 import multiprocessing
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,50 @@ def test_another_input_is_refused(tmp_path, source, other):
         begin(folder, other)
     # A refusal changes nothing; and the workdir's own copy is the same input.
     assert begin(folder, layout.load_source(folder)) == record
+
+
+@pytest.fixture
+def film(tmp_path) -> Source:
+    """A clip of three frames that are larger than those that are kept, in the folder film."""
+    (tmp_path / "film").mkdir()
+    for number, frame in enumerate(np.random.default_rng(1).integers(0, 256, (3, 20, 1200, 3), np.uint8)):
+        Image.fromarray(frame).save(tmp_path / "film" / f"{number}.png")
+    return open_source(DataConfig(path=str(tmp_path / "film")))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, cut])
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_copy_that_is_not_whole_is_kept_anew_from_the_same_input(tmp_path, film, harm, number):
+    folder = tmp_path / "run"
+    record = begin(folder, film)
+    kept = {path: path.read_bytes() for path in (folder / layout.SOURCE).iterdir()}
+    harm(sorted(kept)[number])
+    assert begin(folder, film) == record
+    assert {path: path.read_bytes() for path in (folder / layout.SOURCE).iterdir()} == kept
+
+
+def test_a_run_without_its_copy_reads_the_input_where_it_was(tmp_path, film, other):
+    folder, path = tmp_path / "run", str(tmp_path / "film")
+    record = begin(folder, film, data__path=path)
+    digest = layout.load_source(folder).digest()
+    shutil.rmtree(folder / layout.SOURCE)
+    found = layout.load_source(folder)
+    assert found.digest() == digest and found.size == record.kept_size == (18, 1080)
+    with pytest.raises(UserError, match=r"another input \(film\)"):
+        begin(folder, other, data__path=path)
+    # The run's own reading of its input takes the copy's place, too.
+    assert begin(folder, found, data__path=path) == record
+    shutil.rmtree(folder / layout.SOURCE)
+    Image.new("RGB", (1200, 20)).save(tmp_path / "film" / "1.png")
+    with pytest.raises(UserError, match=r"film has other pixels .*\): run siv_jax\.main with film and --workdir"):
+        layout.load_source(folder)
+    shutil.rmtree(path)
+    with pytest.raises(UserError, match=r"\(0 of an unknown number\), and .* \(.*film does not exist\): run siv_jax"):
+        layout.load_source(folder)
 
 
 def test_another_mask_of_the_same_input_is_refused(tmp_path, source):
