@@ -1,14 +1,18 @@
 """The folder of a run: its names, who may write there, and files that are complete or absent."""
 
+import ast
 import dataclasses
 import json
 import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 import toy_runs
 from PIL import Image
 from toy.family import Plan
@@ -190,6 +194,35 @@ def test_a_folder_is_claimed_by_one_process_until_it_ends(tmp_path):
     lock.release()
     assert ask() == "claimed"
     assert ask() == "claimed"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text on other systems")
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        (b"B\xe4ume", {}, "B\\xe4ume is no UTF-8: rename the file or folder of that name"),
+        (b"B\xe4ume", {"PYTHONUTF8": "1"}, "B\\xe4ume is no UTF-8: rename the file or folder of that name"),
+        ("B\u00e4ume\u96ea".encode(), {"PYTHONUTF8": "1"}, None),
+        (
+            "B\u00e4ume\u96ea".encode(),
+            {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
+            "B\\xe4ume\\u96ea has letters that this locale, of ascii, lacks: set PYTHONUTF8=1",
+        ),
+    ],
+)
+def test_names_that_cannot_be_encoded_are_told_apart(tmp_path, name, settings, said):
+    program = (
+        "import sys; from pathlib import Path; from siv_jax.workdir import layout\n"
+        "try: layout.lock(Path(sys.argv[1]))\n"
+        "except Exception as error: print(ascii(str(error)))"
+    )
+    command = [sys.executable, "-c", program, os.fsencode(tmp_path) + b"/" + name]
+    done = subprocess.run(command, env=tiny.environment() | settings, capture_output=True, text=True, check=True)
+    if said is None:
+        assert done.stdout == "" and (tmp_path / os.fsdecode(name)).is_dir()
+    else:
+        assert ast.literal_eval(done.stdout).encode("ascii", "backslashreplace").decode() == f"{tmp_path}/{said}"
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_folders_of_other_things_are_refused_untouched(tmp_path):

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +76,18 @@ def sniff(path: Path) -> str:
             raise UserError(f"{name} is a HEIC picture: pip install 'siv_jax[heic]', or save it as JPEG") from None
         pillow_heif.register_heif_opener()
     return "other"
+
+
+def no_utf8(path: str) -> str:
+    """In one line what to do about a path that Python cannot encode: its bytes may be UTF-8, and the locale another."""
+    name = os.fsencode(path)
+    try:
+        name.decode("utf-8")
+    except UnicodeDecodeError:
+        shown = name.decode("utf-8", "backslashreplace")
+        return f"{shown} is no UTF-8: rename the file or folder of that name"
+    encoding = sys.getfilesystemencoding()
+    return f"{one_line(name.decode())} has letters that this locale, of {encoding}, lacks: set PYTHONUTF8=1"
 
 
 @contextlib.contextmanager

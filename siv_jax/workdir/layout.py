@@ -26,6 +26,7 @@ from siv_jax import config as config_lib
 from siv_jax import system
 from siv_jax.data import PixelFormat, Source, open_source, stored
 from siv_jax.data.decoding import one_line
+from siv_jax.data.files import no_utf8
 from siv_jax.data.folders import natural_key
 from siv_jax.data.masks import MaskFormat
 from siv_jax.errors import UserError, complaint
@@ -87,8 +88,8 @@ def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
     """
     try:
         str(workdir.resolve()).encode("utf-8")
-    except UnicodeEncodeError:
-        raise UserError(f"{str(workdir)!a} is no UTF-8: choose another --workdir, or set PYTHONUTF8=1") from None
+    except UnicodeEncodeError as error:
+        raise UserError(no_utf8(error.object)) from None
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         claim = filelock.FileLock(workdir / LOCK, blocking=False)
