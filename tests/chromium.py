@@ -1,7 +1,6 @@
 """A headless Chromium driven over a pipe with the DevTools protocol, for tests of pages."""
 
 import base64
-import fcntl
 import json
 import os
 import select
@@ -167,6 +166,8 @@ class Browser:
 
 def _pipe() -> tuple[int, int]:
     """A pipe's ends as descriptors above those that the browser is given."""
+    import fcntl  # which Windows lacks
+
     ends = os.pipe()
     high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
     for end in ends:

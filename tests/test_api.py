@@ -139,18 +139,17 @@ def test_training_goes_on_in_a_thread(run, tmp_path):
     assert later.step == 50 and (model.workdir / layout.GRIDS / "step_00000050.png").exists()
 
 
-@pytest.mark.parametrize(
-    ("number", "ended"), [(signal.SIGINT, KeyboardInterrupt()), (signal.SIGHUP, SystemExit(129))]
-)
-def test_a_signal_saves_and_the_same_call_goes_on(run, tmp_path, number, ended):
+@pytest.mark.posix
+@pytest.mark.parametrize(("name", "ended"), [("SIGINT", KeyboardInterrupt()), ("SIGHUP", SystemExit(129))])
+def test_a_signal_saves_and_the_same_call_goes_on(run, tmp_path, name, ended):
     model, _, _ = run
     said = []
     again = functools.partial(siv_jax.train, model.config, tmp_path / "run", devices=1, say=said.append)
     with pytest.raises(type(ended)) as stopped:
-        again(watch=lambda step: os.kill(os.getpid(), number))
+        again(watch=lambda step: os.kill(os.getpid(), getattr(signal, name)))
     assert stopped.value.args == ended.args
     step = int(said[-1].split("after step ")[1].split(";")[0])
-    assert said[-1].startswith(f"stopped by {number.name} after step {step}; saved") and 20 <= step < 40
+    assert said[-1].startswith(f"stopped by {name} after step {step}; saved") and 20 <= step < 40
     assert siv_jax.load(tmp_path / "run").step == step
     finished = again()
     assert any(line.endswith(f"after step {step}") for line in said) and finished.step == 40

@@ -45,6 +45,8 @@ from siv_jax.web.favourites import Favourites
 from siv_jax.web.places import STEPS, Place
 from siv_jax.web.studio import Studio
 
+pytestmark = pytest.mark.posix
+
 NASTY = "<img src=x onerror=alert(1)> & 'q'"
 PATIENCE = 120.0  # seconds, on a busy machine
 
@@ -645,12 +647,12 @@ def test_the_app_takes_memory_of_a_gpu_as_needed_and_its_training_does_not_learn
     assert seen == [given or "false"] and os.environ.get(name) == given
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_an_end_leaves_no_temporary_files(trained, config, tmp_path, monkeypatch, number):
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_an_end_leaves_no_temporary_files(trained, config, tmp_path, monkeypatch, name):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     served = Served(trained, config)
     assert list(tmp_path.glob("siv_jax_*"))
-    assert served.end(number) == 0
+    assert served.end(getattr(signal, name)) == 0
     assert not list(tmp_path.glob("siv_jax_*"))
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import os
 import sys
 import types
 from collections.abc import Callable
@@ -197,7 +198,7 @@ def test_what_the_system_refuses_to_read_is_not_damaged(tmp_path, monkeypatch, e
         onerror(OSError(errno.EMFILE, "no"))
 
     monkeypatch.setattr(checkpoint.ocp.CheckpointManager, "restore", refuse)
-    monkeypatch.setattr(checkpoint.os, "walk", walk)
+    monkeypatch.setattr(os, "walk", walk)
     with Checkpoints(folder, 3) as checkpoints, pytest.raises(UserError, match=f"c/20 cannot be read: {said}"):
         checkpoints.restore()
     with pytest.raises(UserError, match=f"20 cannot be read: {said}; nothing is changed"):
@@ -216,6 +217,23 @@ def test_sampling_reads_its_weights_alone(tmp_path):
         if path.is_file():
             path.write_bytes(b"")
     assert_same(restore_weights(folder)[0], weights(state))
+
+
+def test_advice_about_damaged_weights_is_what_going_on_does(tmp_path):
+    folder = tmp_path / "c"
+    with Checkpoints(folder, 2) as checkpoints:
+        save(checkpoints, 10)
+        save(checkpoints, 20)
+    damage(folder / "20" / "weights", lambda data: b"")
+    with pytest.raises(UserError, match=r"20 is damaged .*; go on training there, which takes up the one before$"):
+        restore_weights(folder)
+    with Checkpoints(folder, 2) as checkpoints:
+        assert checkpoints.restore()[0].step == 3
+    # What was set aside is no other.
+    damage(folder / "10" / "weights", lambda data: b"")
+    for use in (lambda: restore_weights(folder), lambda: Checkpoints(folder, 2).restore()):
+        with pytest.raises(UserError, match=r"10 is damaged .*; there is no other: begin again in another --workdir$"):
+            use()
 
 
 def test_imported_weights_are_step_zero(tmp_path):

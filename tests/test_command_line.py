@@ -120,6 +120,7 @@ def test_what_cannot_be_meant_is_answered_before_jax_loads(command, arguments, c
     assert complaint in said and loaded == "[]"
 
 
+@pytest.mark.posix
 def test_a_stop_while_starting_leaves_nothing_half_done(tmp_path):
     """Long before the first step the run can be stopped, and begun again."""
     process = subprocess.Popen(
@@ -144,6 +145,7 @@ def test_a_run_that_a_signal_stopped_has_the_signals_exit_code(monkeypatch, tmp_
     assert main.main(tiny.arguments(tmp_path / "run")) == code
 
 
+@pytest.mark.posix
 def test_the_first_signal_is_noted_and_an_ignored_one_stays_ignored():
     """nohup has SIGHUP ignored, so that a run outlives its terminal."""
     usual = signal.getsignal(signal.SIGHUP)

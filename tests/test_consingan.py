@@ -68,6 +68,7 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("stops", [[3, 9]])
 def test_a_run_stopped_in_every_stage_goes_on_bit_for_bit(undisturbed, tmp_path, stops):
     folder = tmp_path / "run"

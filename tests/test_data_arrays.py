@@ -355,6 +355,17 @@ def test_geotiff_without_missing_samples(tmp_path):
         load(tmp_path / "sea.tif")
 
 
+@pytest.mark.parametrize("nodata", ["abc", "", "1 2"])
+def test_a_geotiff_whose_value_for_missing_samples_is_no_number(tmp_path, nodata):
+    heights = samples_of("float32", (SIDE, SIDE))
+    geotiff(tmp_path / "dem.tif", heights, nodata)
+    frames = load(tmp_path / "dem.tif")
+    assert frames.notes == (
+        f"dem.tif: tag 42113 (GDAL_NODATA) is {nodata!r}, no number: no samples are taken for missing",
+    )
+    np.testing.assert_allclose(frames.source.format.to_source(frames.pixels)[0, :, :, 0], heights, atol=1e-4)
+
+
 @pytest.mark.parametrize("mark", [-9999.0, -3.4e38, 9.96921e36])
 def test_values_that_look_like_missing_samples_are_said(tmp_path, mark):
     heights = samples_of("float32", (3, SIDE, SIDE, 1))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import struct
 import subprocess
 import sys
@@ -452,6 +453,21 @@ def test_own_mistakes_are_not_blamed_on_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr("siv_jax.data.pictures._to_srgb", None)
     with pytest.raises(UserError, match=r"a\.png cannot be read by a mistake of siv_jax, please report it: TypeError"):
         load(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("error", [AttributeError, KeyError, NameError, TypeError])
+def test_what_may_be_a_wrong_call_of_a_library_is_not_blamed_on_the_file(tmp_path, monkeypatch, error):
+    Image.fromarray(noise(SIDE, SIDE)).save(tmp_path / "a.png")
+
+    def fail(*_):
+        raise error("AVIF")
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_prepare", fail)
+    with pytest.raises(UserError) as caught:
+        load(tmp_path / "a.png")
+    said = str(caught.value)
+    assert re.match(rf"a\.png could not be read: {error.__name__} '?AVIF'? inside [Pp]illow [\d.]+; this may be", said)
+    assert "\n" not in said and "damaged" not in said and "please report" in said
 
 
 def test_large_photos_are_opened(tmp_path):

@@ -37,6 +37,7 @@ def test_paths_that_lead_nowhere(tmp_path):
     assert "does not exist" in refusal_of(tmp_path / "two\nlines.png")
 
 
+@pytest.mark.posix
 def test_what_is_no_file_is_not_opened(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe.png")
     assert "pipe, a socket or a device" in refusal_of(tmp_path / "pipe.png")
@@ -110,6 +111,7 @@ def ordinary_user():
         os.seteuid(user)
 
 
+@pytest.mark.posix
 def test_forbidden_files(tmp_path):
     # All modules must have been imported before: they may be forbidden too.
     assert "does not exist" in refusal_of(tmp_path / "absent")

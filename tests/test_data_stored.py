@@ -100,10 +100,13 @@ def test_rest_of_a_killed_run_is_replaced(tmp_path):
     store(source, tmp_path / "kept")
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert again(source, tmp_path / "kept").digest() == source.digest()
-    # What is kept is never overwritten.
-    with pytest.raises(OSError, match="kept"):
-        store(array_source(samples("uint8", (3, 9, 9, 3))), tmp_path / "kept")
+    # What is kept is replaced by what is whole, and by nothing else.
+    other = array_source(samples("uint8", (3, 9, 9, 3), seed=1))
+    with pytest.raises(ZeroDivisionError):
+        store(dataclasses.replace(other, frames=lambda: (1 // 0 for _ in range(3))), tmp_path / "kept")
     assert again(source, tmp_path / "kept").digest() == source.digest()
+    store(other, tmp_path / "kept")
+    assert again(other, tmp_path / "kept").digest() == other.digest()
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(NotADirectoryError):
         store(source, tmp_path / "file" / "inside")

@@ -19,6 +19,8 @@ from siv_jax.cli import training_flags as arguments
 from siv_jax.errors import UserError
 from siv_jax.workdir import layout as workdir
 
+pytestmark = pytest.mark.posix
+
 LAUNCHER = Path(__file__).parent.parent / "launch" / "local_processes.py"
 # The toy family, whose processes start in seconds: what is cut and resumed is the same for every family.
 STEPS, SAVED_EVERY = 2000, 50

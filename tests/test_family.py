@@ -51,6 +51,7 @@ def test_both_stages_train(undisturbed):
     assert shapes == [(12, 16, 3), (24, 32, 3)]
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("stops", [[10], [20], [30], [10, 20, 30]])
 def test_a_run_stopped_in_any_stage_goes_on_bit_for_bit(undisturbed, tmp_path, stops):
     folder = tmp_path / "run"

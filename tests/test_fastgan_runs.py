@@ -66,6 +66,7 @@ def test_a_run_learns_and_shows_it(undisturbed):
     assert "FastGAN" in page and "reconstruction" in page
 
 
+@pytest.mark.posix
 def test_a_run_stopped_on_the_way_goes_on_bit_for_bit(undisturbed, tmp_path):
     def watch(step):
         os.kill(os.getpid(), signal.SIGTERM)

@@ -179,6 +179,7 @@ def test_all_diverged(pictures, tmp_path, monkeypatch):
     assert {entry["outcome"] for entry in summary(tmp_path / "fleet").values()} == {"diverged", "failed"}
 
 
+@pytest.mark.posix
 def test_killed_and_stopped_fleet_goes_on_and_repeats_nothing(reference, pictures, tmp_path):
     folder = tmp_path / "fleet"
     flags = toy_runs.arguments(folder, tmp_path / "toy.py")

@@ -67,6 +67,7 @@ def model(undisturbed) -> api.Model:
     return api.load(undisturbed)
 
 
+@pytest.mark.posix
 def test_a_stopped_run_goes_on_bit_for_bit(undisturbed, tmp_path):
     folder = tmp_path / "run"
 

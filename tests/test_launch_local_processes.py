@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.posix
+
 SCRIPT = Path(__file__).parent.parent / "launch" / "local_processes.py"
 # Python code of a stand-in gets its process number as `index`.
 PREAMBLE = "import os, signal, sys, time; index = int(sys.argv[sys.argv.index('--process_id') + 1]);\n"

@@ -102,6 +102,7 @@ def test_calls_grow_where_steps_are_fast(tmp_path, calls):
     assert calls[0] == (0, 1) and len(calls) < 100
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_ends_the_run_saved(tmp_path, name, calls):
     def watch(step):
@@ -113,6 +114,7 @@ def test_a_signal_ends_the_run_saved(tmp_path, name, calls):
     assert 10 <= last <= 20 and f"stopped by {name} after step {last}; saved" in said[-1]
 
 
+@pytest.mark.posix
 def test_a_signal_before_the_first_step_saves_the_start(tmp_path, calls, monkeypatch):
     begin = Run.begin
 
@@ -185,6 +187,7 @@ def test_the_clock_of_several_resumptions():
     assert seconds_trained([]) == 0
 
 
+@pytest.mark.posix
 def test_signals_are_noted_and_a_second_interrupt_is_not_held_back():
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with StopSignal().listening() as stop:
@@ -198,6 +201,7 @@ def test_signals_are_noted_and_a_second_interrupt_is_not_held_back():
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
+@pytest.mark.posix
 def test_a_signal_that_is_ignored_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

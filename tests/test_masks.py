@@ -197,6 +197,15 @@ def test_more_classes_by_the_config(tmp_path):
     assert not masks.format.is_object and masks.format.num_classes == 60 and masks.shares()[57] > 0
 
 
+def test_a_mask_of_pickled_objects_is_not_loaded(tmp_path):
+    np.save(tmp_path / "mask.npy", np.array([[{}]]))
+    with pytest.raises(UserError, match=r"mask\.npy holds pickled Python objects, which are not loaded"):
+        load(photo(tmp_path), tmp_path / "mask.npy")
+    (tmp_path / "mask.npy").write_text("0 0 1")
+    with pytest.raises(UserError, match=r"mask\.npy does not begin like a file of numpy"):
+        load(photo(tmp_path), tmp_path / "mask.npy")
+
+
 def test_the_workdir_keeps_masks_without_loss(tmp_path):
     values = with_id(77)
     source = load(photo(tmp_path), write(tmp_path / "mask.png", values, PALETTE), mask_ignore=77)

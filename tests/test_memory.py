@@ -2,6 +2,7 @@
 
 import re
 import types
+from pathlib import Path
 
 import psutil
 import pytest
@@ -93,31 +94,56 @@ def test_the_device_offers_something():
     assert 10**8 < devices.available_memory() < 10**14
 
 
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"memory.max": "3000000", "memory.current": "2500000", "memory.stat": "anon 1\ninactive_file 400000"}, 900000),
-        ({"memory.max": "1000000", "memory.current": "2000000", "memory.stat": "inactive_file 0"}, 0),
-        (
-            {
-                "memory/memory.limit_in_bytes": "3000000",
-                "memory/memory.usage_in_bytes": "2500000",
-                "memory/memory.stat": "cache 1\ntotal_inactive_file 100000",
-            },
-            600000,
-        ),
-    ],
-)
-def test_the_limit_of_a_container_counts(tmp_path, files, expected):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text + "\n")
-    assert system_memory.available(tmp_path) == expected
+UNIFIED = ("memory.max", "memory.current", "memory.stat", "anon 1\ninactive_file")
+MEMORY = ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat", "cache 1\ntotal_inactive_file")
+
+
+def group(folder: Path, files: tuple[str, ...], limit: str, used: str = "2500000", cached: str = "400000") -> None:
+    """Writes what Linux shows of a control group."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in zip(files, (limit, used, f"{files[3]} {cached}"), strict=False):
+        (folder / name).write_text(f"{text}\n")
+
+
+def available(folder: Path, *lines: str) -> int:
+    """What is available to a process whose groups are these lines of /proc/self/cgroup."""
+    (folder / "own").write_text("".join(f"{line}\n" for line in lines))
+    return system_memory.available(folder, folder / "own")
+
+
+@pytest.mark.parametrize(("files", "outer", "line"), [(UNIFIED, "", "0::/"), (MEMORY, "memory", "4:cpu,memory:/")])
+@pytest.mark.parametrize("name", ["", "user.slice/job:7.scope", "../outside"])
+def test_the_limit_of_a_container_counts(tmp_path, files, outer, line, name):
+    """It sees its own group as the outermost one, whatever its name is outside."""
+    group(tmp_path / outer, files, "3000000")
+    assert available(tmp_path, "1:devices:/elsewhere", line + name) == 900000
+    group(tmp_path / outer, files, "1000000", "2000000", "0")
+    assert available(tmp_path, line + name) == 0
+
+
+@pytest.mark.parametrize(("files", "outer", "line"), [(UNIFIED, "", "0::/"), (MEMORY, "memory", "4:memory:/")])
+def test_the_smallest_of_the_limits_of_a_group_and_those_around_it_counts(tmp_path, files, outer, line):
+    outermost = tmp_path / outer
+    group(outermost / "job" / "step", files, "7000000")
+    group(outermost / "job", files, "6000000")
+    group(outermost / "other", files, "3000000")
+    assert available(tmp_path, f"{line}job/step") == 3900000
+    assert available(tmp_path, f"{line}job") == 3900000
+    group(outermost / "job" / "step", files, "5000000")
+    assert available(tmp_path, f"{line}job/step") == 2900000
+    there = psutil.virtual_memory().total
+    assert there / 100 < available(tmp_path, line) <= there
+
+
+@pytest.mark.parametrize(("files", "outer"), [(UNIFIED, ""), (MEMORY, "memory")])
+def test_the_outermost_limit_counts_where_the_process_does_not_see_its_groups(tmp_path, files, outer):
+    assert system_memory.available(tmp_path, tmp_path / "absent") > 10**7
+    group(tmp_path / outer, files, "3000000")
+    assert system_memory.available(tmp_path, tmp_path / "absent") == 900000
 
 
 @pytest.mark.parametrize("limit", ["max", "9223372036854771712"])
 def test_a_container_without_a_limit_has_the_memory_of_the_system(tmp_path, limit):
-    for name, text in (("memory.max", limit), ("memory.current", "1"), ("memory.stat", "inactive_file 0")):
-        (tmp_path / name).write_text(text + "\n")
+    group(tmp_path, UNIFIED, limit)
     there = psutil.virtual_memory().total
-    assert there / 100 < system_memory.available(tmp_path) <= there
+    assert there / 100 < available(tmp_path, "0::/") <= there

@@ -23,6 +23,8 @@ from siv_jax.report import fleet_page, run_page
 from siv_jax.sampling import pictures, sample_files
 from siv_jax.workdir import layout as workdir
 
+pytestmark = pytest.mark.posix
+
 NASTY = '<script>alert(1)</script> & "c"'
 HEADLINE = {"generator": "loss_g", "discriminator": "loss_d", "absent": "absent"}
 

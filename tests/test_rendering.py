@@ -54,6 +54,7 @@ def test_training_ends_with_rendered_samples_beside_the_raw_ones(run):
     assert "the photo's own patches" in page.replace("&#39;", "'") and "rendered/sample_00000.png" in page
 
 
+@pytest.mark.posix
 def test_a_stop_while_rendering_keeps_what_is_done_and_names_no_sheet_of_all(photo, tmp_path, monkeypatch):
     of_model = rendering.of_model
 

@@ -1,7 +1,11 @@
 """Charts as SVG and templates as HTML."""
 
+import json
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,3 +144,24 @@ def test_copies_are_told_in_plain_words():
     assert evaluation_page.copies(3, 100) == "3 of 100 samples are near copies."
     assert evaluation_page.copies(1, 100) == "1 of 100 samples is a near copy."
     assert evaluation_page.copies(0, 1) == "None of 1 sample is a near copy."
+
+
+def test_a_table_of_benchmarks_tells_sizes_and_compile_times_apart(tmp_path):
+    lines = [
+        {
+            "device": "cpu",
+            "plan": {"height": height, "width": 320, "taps": [1, 2, 3]},
+            "compile_seconds": {"cold": height / 4, "from_cache": 3.5},
+            "steps_per_second": {"median": height * 2, "lowest": 1, "highest": 999},
+            "kinds": dict.fromkeys(map(str, range(40)), 5),
+        }
+        for height in (64, 192)
+    ]
+    (tmp_path / "step.json").write_text("\n".join(map(json.dumps, lines)))
+    program = Path(__file__).parent.parent / "benchmarks" / "table.py"
+    command = [sys.executable, str(program), str(tmp_path / "step.json")]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in shown.splitlines() if "|" in line]
+    assert "\ndevice cpu, plan width 320, compile_seconds from_cache 3.5\n" in shown
+    assert cells[0] == ["plan height", "compile_seconds cold", "steps_per_second"]
+    assert cells[2:] == [["64", "16", "128"], ["192", "48", "384"]]

@@ -17,6 +17,8 @@ import toy_runs
 
 from siv_jax.workdir import layout as workdir
 
+pytestmark = pytest.mark.posix
+
 LOG_EVERY, CHECKPOINT_EVERY = 5, 10
 RUN = {"num_steps": 300, "log_every": LOG_EVERY, "checkpoint_every": CHECKPOINT_EVERY, "sample_every": 60}
 # As many devices as the test process has: all of them then share one compiled program.

@@ -1,6 +1,7 @@
 """Samples as files: exact, numbered, reproducible, and refusals of latents that do not fit."""
 
 import dataclasses
+import io
 import json
 import sys
 from pathlib import Path
@@ -44,6 +45,13 @@ def run(monkeypatch, capsys, trained, tmp_path):
         return leaving.value.code, *capsys.readouterr()
 
     return call
+
+
+def saved(save, *arrays, **named) -> bytes:
+    """What numpy writes with `save`."""
+    file = io.BytesIO()
+    save(file, *arrays, **named)
+    return file.getvalue()
 
 
 def samples(run, out: Path, *argv) -> np.ndarray:
@@ -185,6 +193,22 @@ def test_flags_that_do_not_go_together(run, tmp_path, flags, expected):
     code, _, errors = run("--out", tmp_path / "out", *flags)
     assert code == 2 and expected in errors and errors.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("z.npy", saved(np.save, np.array([{}, 1])), "z.npy holds pickled Python objects, which are not loaded"),
+        ("z.npz", saved(np.savez, latents=np.array([{}, 1])), "z.npz holds pickled Python objects"),
+        ("z.npy", np.zeros((1, 8)).dumps(), "z.npy holds pickled Python objects"),
+        ("z.npy", b"0.3 0.1 0.7", "z.npy does not begin like a file of numpy"),
+        ("z.npy", b"", "z.npy is not an .npy array of numbers"),
+    ],
+)
+def test_latents_of_another_kind_are_told_apart(run, tmp_path, name, content, expected):
+    (tmp_path / name).write_bytes(content)
+    code, _, errors = run("--out", tmp_path / "out", "--latents", tmp_path / name)
+    assert code == 2 and expected in errors and errors.count("\n") == 1 and "pickle.load" not in errors
 
 
 def files(folder: Path) -> list[str]:

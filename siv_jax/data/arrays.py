@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from siv_jax.data.decoding import check_pixels, decoding
-from siv_jax.data.files import HOLDS_OBJECTS
+from siv_jax.data.files import numpy_file
 from siv_jax.data.notes import Notes
 from siv_jax.data.source import MAX_CHANNELS, Still
 from siv_jax.errors import UserError
@@ -38,13 +38,8 @@ def npy_stills(path: Path, name: str, notes: Notes) -> list[Still]:
 
     Raises UserError: damaged, of another shape, or not of plain numbers. Pickled objects are never loaded.
     """
-    with decoding(name, notes):
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError as error:
-            if "objects" in str(error):
-                raise UserError(f"{name} {HOLDS_OBJECTS}") from None
-            raise
+    with decoding(name, notes), numpy_file(path, name):
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     return array_stills(name, "npy", array)
 
 

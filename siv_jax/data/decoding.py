@@ -1,6 +1,7 @@
 """Calls into the decoding libraries: whatever they raise or warn becomes one clear line."""
 
 import contextlib
+import importlib.metadata
 import logging
 import re
 import traceback
@@ -13,7 +14,7 @@ from siv_jax.errors import UserError
 
 # Larger frames are refused before they are decoded: 200 million pixels are 600 MB as 8-bit RGB.
 MAX_PIXELS = 200_000_000
-# Raised by this package's own code, these are its mistakes and not the fault of the file.
+# Raised by this package's own code, these are its mistakes; raised by a library, they may be, if it was called wrongly.
 _MISTAKES = (AttributeError, KeyError, NameError, TypeError)
 
 
@@ -47,12 +48,8 @@ def decoding(name: str, notes: Notes) -> Iterator[None]:
                 f"{name} needs a package that is not installed: pip install {package.replace('_', '-')}"
             ) from None
         except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            if Path(where.filename).parent == Path(__file__).parent and isinstance(error, _MISTAKES):
-                raise UserError(
-                    f"{name} cannot be read by a mistake of siv_jax, please report it: {type(error).__name__} "
-                    f"{one_line(error)} ({Path(where.filename).name}, line {where.lineno})"
-                ) from None
+            if isinstance(error, _MISTAKES):
+                raise UserError(_mistake(name, error)) from None
             reason = one_line(getattr(error, "strerror", None) or error)
             if not isinstance(error, (OSError, RuntimeError, ValueError)) or not reason:
                 # Texts such as that of a KeyError say nothing without the name of the class.
@@ -62,6 +59,25 @@ def decoding(name: str, notes: Notes) -> Iterator[None]:
         # Sizes are judged by `check_pixels`, once for all libraries.
         if warning.category.__name__ != "DecompressionBombWarning":
             notes.add(name, one_line(warning.message))
+
+
+def _mistake(name: str, error: Exception) -> str:
+    """One line about an exception that may well be no fault of the file `name`."""
+    calls = list(traceback.walk_tb(error.__traceback__))
+    packages = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in calls]
+    own = max(number for number, package in enumerate(packages) if package == "siv_jax")
+    what = f"{type(error).__name__} {one_line(error)}".strip()
+    if own == len(calls) - 1:
+        frame, line = calls[own]
+        place = f"{Path(frame.f_code.co_filename).name}, line {line}"
+        return f"{name} cannot be read by a mistake of siv_jax, please report it: {what} ({place})"
+    library = packages[own + 1]  # which siv_jax called, and which may have called others
+    for distribution in importlib.metadata.packages_distributions().get(library, ())[:1]:
+        library = f"{distribution} {importlib.metadata.version(distribution)}"
+    return (
+        f"{name} could not be read: {what} inside {library}; this may be a fault of siv_jax or of that package and not "
+        "of the file: save it in another format, and please report this"
+    )
 
 
 @contextlib.contextmanager

@@ -1,8 +1,11 @@
 """From the path in the config to a file or folder that is safe to open."""
 
+import contextlib
 import os
 import re
 import stat
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from siv_jax.data.decoding import one_line
@@ -14,7 +17,7 @@ FRAME_SUFFIXES = ARRAY_SUFFIXES.union(
     (".jpeg", ".jpg", ".jpx", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".webp"),
 )
 CLIP_SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"))
-HOLDS_OBJECTS = "holds pickled Python objects, which are not loaded: save it with numpy.save(..., allow_pickle=False)"
+_HOLDS_OBJECTS = "holds pickled Python objects, which are not loaded: save it with numpy.save(..., allow_pickle=False)"
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -63,7 +66,7 @@ def sniff(path: Path) -> str:
     if head.startswith(_TIFF_MAGIC):
         return "tiff"
     if head.startswith(b"\x80") and path.suffix.lower() == ".npy":
-        raise UserError(f"{name} {HOLDS_OBJECTS}")
+        raise UserError(f"{name} {_HOLDS_OBJECTS}")
     if path.suffix.lower() in ARRAY_SUFFIXES:
         raise UserError(f"{name} does not begin like a {path.suffix.lower()} file: damaged or of another kind")
     if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS and b"avif" not in head:
@@ -73,6 +76,36 @@ def sniff(path: Path) -> str:
             raise UserError(f"{name} is a HEIC picture: pip install 'siv_jax[heic]', or save it as JPEG") from None
         pillow_heif.register_heif_opener()
     return "other"
+
+
+def no_utf8(path: str) -> str:
+    """In one line what to do about a path that Python cannot encode: its bytes may be UTF-8, and the locale another."""
+    name = os.fsencode(path)
+    try:
+        name.decode("utf-8")
+    except UnicodeDecodeError:
+        shown = name.decode("utf-8", "backslashreplace")
+        return f"{shown} is no UTF-8: rename the file or folder of that name"
+    encoding = sys.getfilesystemencoding()
+    return f"{one_line(name.decode())} has letters that this locale, of {encoding}, lacks: set PYTHONUTF8=1"
+
+
+@contextlib.contextmanager
+def numpy_file(path: Path, name: str) -> Iterator[None]:
+    """Around numpy's reading of `path`: numpy takes files that it does not know for pickled, and says how to load them.
+
+    Raises UserError: Python objects, which are never loaded, or no file of numpy's.
+    """
+    try:
+        yield
+    except ValueError as error:
+        with open(path, "rb") as file:
+            pickled = file.read(1) == b"\x80"
+        if "pickled (object) data" in str(error) and not pickled:
+            raise UserError(f"{name} does not begin like a file of numpy: damaged or of another kind") from None
+        if "object" in str(error).lower():
+            raise UserError(f"{name} {_HOLDS_OBJECTS}") from None
+        raise
 
 
 def _refusal(path: Path, error: Exception) -> str:

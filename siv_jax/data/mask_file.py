@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 from siv_jax.config import DataConfig
 from siv_jax.data import drawn
 from siv_jax.data.decoding import decoding, one_line
-from siv_jax.data.files import FRAME_SUFFIXES, resolve
+from siv_jax.data.files import FRAME_SUFFIXES, numpy_file, resolve
 from siv_jax.data.folders import entries
 from siv_jax.data.masks import UNLABELLED, MaskFormat, Masks, nearest
 from siv_jax.data.notes import Notes
@@ -169,7 +169,7 @@ def _read(path: Path) -> list[_File]:
     """The masks in a file: one, or those of an array [N, H, W]."""
     name = one_line(path.name)
     if path.suffix.lower() == ".npy":
-        with decoding(name, Notes()):
+        with decoding(name, Notes()), numpy_file(path, name):
             array = np.load(path, allow_pickle=False)
         if array.ndim not in (2, 3) or array.dtype.kind not in "bui" or array.size == 0:
             raise UserError(f"{name} is {array.dtype}{list(array.shape)}: masks are whole numbers [H,W] or [N,H,W]")

@@ -24,15 +24,15 @@ _ROUNDING = 8
 
 
 def store(source: Source, folder: Path) -> tuple[int, int]:
-    """Writes the frames of `source` into the new folder `folder`, complete or not at all.
+    """Writes the frames of `source` into `folder`, in place of what lies there, complete or not at all.
 
     8-bit RGB becomes PNG, everything else .npy with what `source.frames` gives, so that `stored` gives the same frames
-    bit for bit. Frames with more than MAX_SIDE pixels on the longer side (MAX_CLIP_SIDE where there are several frames)
-    are scaled down once. Masks lie in a folder beside them, as gray PNG. Returns (height, width) of the kept frames.
+    bit for bit, of the size that `reduced` gives them. Masks lie in a folder beside them, as gray PNG. Returns (height,
+    width) of the kept frames.
 
     Raises UserError: the source is damaged; OSError: the folder cannot be written.
     """
-    height, width = limited(source.size, MAX_SIDE if source.num_frames == 1 else MAX_CLIP_SIDE)
+    source = reduced(source)
     suffix = ".png" if source.format.dtype == "uint8" and source.channels == 3 else ".npy"
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -40,7 +40,6 @@ def store(source: Source, folder: Path) -> tuple[int, int]:
         partial.mkdir(parents=True)
         for number, frame in enumerate(source.frames(), start=1):
             path = partial / f"{number:06d}-of-{source.num_frames:06d}{suffix}"
-            frame = resize(frame, height, width)
             if suffix == ".npy":
                 np.save(path, frame)
             else:
@@ -48,12 +47,22 @@ def store(source: Source, folder: Path) -> tuple[int, int]:
                 Image.fromarray(frame).save(path, compress_level=1)
         if source.masks is not None:
             (partial / MASKS).mkdir()
-            for number, mask in enumerate(source.masks.resized(height, width).values, start=1):
+            for number, mask in enumerate(source.masks.values, start=1):
                 Image.fromarray(mask).save(partial / MASKS / f"{number:06d}-of-{source.num_frames:06d}.png")
+        shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return height, width
+    return source.size
+
+
+def reduced(source: Source) -> Source:
+    """`source` as it is kept: its longer side has at most MAX_SIDE pixels, that of a clip MAX_CLIP_SIDE."""
+    size = limited(source.size, MAX_SIDE if source.num_frames == 1 else MAX_CLIP_SIDE)
+    masks = source.masks and source.masks.resized(*size)
+    return dataclasses.replace(
+        source, size=size, frames=lambda: (resize(frame, *size) for frame in source.frames()), masks=masks
+    )
 
 
 def stored(
@@ -71,8 +80,7 @@ def stored(
     count = int(last) if last.isdecimal() else 0
     if not paths or [path.stem for path in paths] != [f"{number:06d}-of-{count:06d}" for number in range(1, count + 1)]:
         raise UserError(
-            f"{one_line(folder)} does not hold all frames of {name} ({len(paths)} of {count or 'an unknown number'}): "
-            "copy the folder again, or start in a new workdir"
+            f"{one_line(folder)} does not hold all frames of {name} ({len(paths)} of {count or 'an unknown number'})"
         )
     notes = Notes()
     dtype = np.dtype(np.uint8 if pixel_format.dtype == "uint8" else np.float32)

@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 from siv_jax.data.arrays import Shape, stills_of
-from siv_jax.data.decoding import decoding
+from siv_jax.data.decoding import decoding, one_line
 from siv_jax.data.notes import Notes
 from siv_jax.data.pixel_format import PixelFormat
 from siv_jax.data.source import MAX_CHANNELS, Still
@@ -40,7 +40,7 @@ def tiff_stills(path: Path, name: str, notes: Notes) -> list[Still]:
 
     Palettes are looked up, and where 0 means white the samples are inverted. Pages are turned as their tag of
     orientation says. The signed colours of CIE Lab become unsigned ones. Samples that GDAL's tag marks as missing get
-    the lowest value of the others.
+    the lowest value of the others; a tag that is no number marks none.
 
     Raises UserError: damaged, a camera's raw file, of a shape that is no picture, or not of plain numbers.
     """
@@ -147,9 +147,14 @@ def _turned(array: np.ndarray, turn: tuple[bool, bool, bool] | None) -> np.ndarr
     return array[:, :: -1 if rows else 1, :: -1 if columns else 1]
 
 
-def _replace_missing(array: np.ndarray, nodata: str, name: str, notes: Notes) -> None:
-    """Gives the samples of `array` that equal `nodata` the lowest value of the others, in place."""
-    value = float(nodata)
+def _replace_missing(array: np.ndarray, nodata: object, name: str, notes: Notes) -> None:
+    """Gives the samples of `array` that equal `nodata`, a number as text, the lowest value of the others, in place."""
+    try:
+        value = float(nodata)
+    except (TypeError, ValueError):
+        text = one_line(repr(nodata), 40)
+        notes.add(name, f"tag {_GDAL_NODATA} (GDAL_NODATA) is {text}, no number: no samples are taken for missing")
+        return
     with np.errstate(over="ignore"):
         missing = np.isnan(array) if math.isnan(value) else array == value
     if missing.all():

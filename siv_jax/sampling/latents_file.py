@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from siv_jax.data.decoding import one_line
+from siv_jax.data.files import numpy_file
 from siv_jax.errors import UserError
 
 
@@ -13,8 +15,11 @@ def read_latents(path: Path) -> np.ndarray:
     Raises UserError: no such file, or no array of numbers in it.
     """
     try:
-        found = np.load(path, allow_pickle=False)
-        return found if isinstance(found, np.ndarray) else found["latents"]
+        with numpy_file(path, one_line(path)):
+            found = np.load(path, allow_pickle=False)
+            return found if isinstance(found, np.ndarray) else found["latents"]
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except Exception:  # a damaged file raises zipfile's, zlib's, tokenize's and numpy's errors

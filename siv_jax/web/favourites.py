@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from siv_jax.data.decoding import one_line
+from siv_jax.data.files import numpy_file
 from siv_jax.errors import UserError
 from siv_jax.sampling import pictures
 from siv_jax.sampling.trained_model import TrainedModel
@@ -33,7 +34,7 @@ class Favourites:
         if not path.exists():
             return
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with numpy_file(path, FILE), np.load(path, allow_pickle=False) as file:
                 names, latents, steps = (file[name] for name in ("names", "latents", "steps"))
             model.check_latents(latents)
             for name, z, step in zip(names, latents, steps, strict=True):

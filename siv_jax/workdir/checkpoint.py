@@ -24,6 +24,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from siv_jax.errors import DivergedError, UserError
+from siv_jax.workdir.refusals import refused
 
 Tree = Any
 Weights = Callable[[Tree], Tree]  # see siv_jax.models.interface.Stage.weights
@@ -32,8 +33,7 @@ Weights = Callable[[Tree], Tree]  # see siv_jax.models.interface.Stage.weights
 _ITEMS = ("weights", "rest", "checksums")
 # Ending of a folder whose checkpoint is damaged.
 _DAMAGED = ".damaged"
-# What the system says where a file is there and cannot be read, for now at least.
-_REFUSALS = (errno.EACCES, errno.EPERM, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE)
+_NO_OTHER = "there is no other: begin again in another --workdir"
 # Free space that a checkpoint wants beyond its arrays: it is some thirty files.
 _SPARE_BYTES = 1_000_000
 
@@ -147,7 +147,7 @@ class Checkpoints:
                 return _restored(self._manager, self._folder, step, ("weights", "rest")), notes
             except _DamageError as damage:
                 if len(self._manager.all_steps()) < 2:
-                    raise UserError(f"{damage}; there is no other: begin again in another --workdir") from None
+                    raise UserError(f"{damage}; {_NO_OTHER}") from None
                 aside = _set_aside(self._folder / str(step))
                 self._manager.reload()
                 notes.append(f"{damage}: it is {aside} now, the one before is used")
@@ -169,7 +169,9 @@ def restore_weights(folder: Path) -> tuple[Tree, int]:
     try:
         saved, steps = _newest(folder, ("weights",))
     except _DamageError as damage:
-        raise UserError(f"{damage}; go on training there, which takes up the one before") from None
+        others = sum(path.name.isdecimal() for path in folder.iterdir()) > 1
+        remedy = "go on training there, which takes up the one before" if others else _NO_OTHER
+        raise UserError(f"{damage}; {remedy}") from None
     return saved.weights, steps
 
 
@@ -216,37 +218,11 @@ def _restored(manager: ocp.CheckpointManager, folder: Path, step: int, items: tu
         return Saved(int(rest["stage"]), int(rest["step"]), found["weights"], rest)
     except Exception as error:  # Orbax raises many kinds for a damaged folder
         checkpoint, reason = folder / str(step), " ".join(str(error).split())[:200]
-        if refusal := _refusal(error, checkpoint):
+        if refusal := refused(error, checkpoint):
             raise UserError(
                 f"the checkpoint {checkpoint} cannot be read: {refusal}; nothing is changed, try again when it can be"
             ) from None
         raise _DamageError(f"the checkpoint {checkpoint} is damaged ({reason})") from None
-
-
-def _refusal(error: Exception, checkpoint: Path) -> str:
-    """Why the system refused to read a checkpoint that may well be whole; empty where that is not what went wrong."""
-    if isinstance(error, MemoryError):
-        return os.strerror(errno.ENOMEM)
-    if isinstance(error, OSError) and error.errno in _REFUSALS:
-        return os.strerror(error.errno)
-    # Of TensorStore's errors the text alone tells it.
-    said = next((os.strerror(code) for code in _REFUSALS if os.strerror(code) in str(error)), "")
-    return said or _closed(checkpoint)
-
-
-def _closed(checkpoint: Path) -> str:
-    """Why a file or folder in `checkpoint` cannot be opened, which Orbax takes for one that is missing; else empty."""
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    try:
-        for place, _, names in os.walk(checkpoint, onerror=fail):
-            for name in names:
-                open(os.path.join(place, name), "rb").close()
-    except OSError as error:
-        return os.strerror(error.errno) if error.errno in _REFUSALS else ""
-    return ""
 
 
 def _set_aside(checkpoint: Path) -> str:

@@ -16,6 +16,7 @@ import pydantic
 from siv_jax import config as config_lib
 from siv_jax.config import Config, DataConfig
 from siv_jax.data import PixelFormat, Source, open_source, torch_archive
+from siv_jax.data.files import numpy_file
 from siv_jax.data.masks import MaskFormat
 from siv_jax.data.pixel_format import PICTURE
 from siv_jax.errors import UserError
@@ -164,7 +165,7 @@ def _read(path: Path, prefix: str) -> dict[str, np.ndarray]:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        with numpy_file(path, path.name), open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None

@@ -14,7 +14,6 @@ index.html         all this as a page, with training.png, what the run learns fr
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,9 @@ import pydantic
 
 from siv_jax import config as config_lib
 from siv_jax import system
-from siv_jax.data import PixelFormat, Source, stored
+from siv_jax.data import PixelFormat, Source, open_source, stored
+from siv_jax.data.decoding import one_line
+from siv_jax.data.files import no_utf8
 from siv_jax.data.folders import natural_key
 from siv_jax.data.masks import MaskFormat
 from siv_jax.errors import UserError, complaint
@@ -87,8 +88,8 @@ def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
     """
     try:
         str(workdir.resolve()).encode("utf-8")
-    except UnicodeEncodeError:
-        raise UserError(f"{str(workdir)!a} is no UTF-8: choose another --workdir, or set PYTHONUTF8=1") from None
+    except UnicodeEncodeError as error:
+        raise UserError(no_utf8(error.object)) from None
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         claim = filelock.FileLock(workdir / LOCK, blocking=False)
@@ -111,6 +112,8 @@ def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
 def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, source: Source, digest: str) -> Record:
     """Writes into a locked workdir what a run of `config` on `source` needs; of an older run there, checks it.
 
+    Its copy of the input is kept anew where frames are missing or damaged.
+
     Raises UserError: the workdir holds imported weights, a run that differs, one after more steps than `num_steps`, a
       run of another input, or one of another version.
     """
@@ -127,9 +130,10 @@ def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, 
         record = dataclasses.replace(record, num_steps=num_steps)
         if not learns_from(workdir, record, source, digest):
             raise UserError(f"{workdir} holds a run trained on another input ({record.source}); use another --workdir")
+        if not _keeps_all(workdir, record):
+            original = source if digest == record.digest else load_source(workdir)
+            record = dataclasses.replace(record, kept_size=stored.store(original, workdir / SOURCE))
     else:
-        # A run that was killed before it had settings may have left one.
-        shutil.rmtree(workdir / SOURCE, ignore_errors=True)
         kept_size = stored.store(source, workdir / SOURCE)
         record = Record(
             plan=plan,
@@ -204,14 +208,51 @@ def runs_in(folder: Path) -> list[Path]:
 def load_source(workdir: Path) -> Source:
     """The picture or the frames that the run learns from, as the workdir keeps them.
 
-    Raises UserError: they are missing, as for imported weights, or damaged.
+    Where it does not hold them all, they are read as they were for training. Raises UserError: that is not possible
+    either, as for imported weights, or the input is another now; `frames` raises it for what is damaged.
     """
     record = load_record(workdir)
     if not record.num_frames:
         raise UserError(f"{workdir} holds imported weights, which have no training picture")
+    try:
+        return _kept(workdir, record)
+    except UserError as problem:
+        return _original(workdir, record, problem)
+
+
+def _kept(workdir: Path, record: Record) -> Source:
+    """What lies in source/. Raises UserError: frames are missing, or damaged as far as that is seen."""
     # Imported weights of a model of masks come without the photo's own.
     masks = record.masks if (workdir / SOURCE / stored.MASKS).is_dir() or record.num_steps else None
     return stored.stored(workdir / SOURCE, record.source, record.frames_found, record.format, masks)
+
+
+def _original(workdir: Path, record: Record, problem: UserError) -> Source:
+    """The input where it was when it was trained on, as source/, which has a `problem`, would hold it.
+
+    Raises UserError: it cannot be read, or is another now.
+    """
+    data = load_config(workdir).data
+    try:
+        source = open_source(data)
+        if source.digest() != record.digest:
+            raise UserError(f"{one_line(data.path)} has other pixels than the run learnt from")
+    except UserError as error:
+        remedy = f"run siv_jax.main with {record.source} and --workdir {workdir}, which keeps it anew"
+        if not record.num_steps:
+            remedy = "copy that folder again, or import the weights anew with --image"
+        raise UserError(f"{problem}, and the original is no help ({error}): {remedy}") from None
+    return stored.reduced(source)
+
+
+def _keeps_all(workdir: Path, record: Record) -> bool:
+    """Whether all frames in source/ can be read."""
+    try:
+        for _ in _kept(workdir, record).frames():
+            pass
+    except UserError:
+        return False
+    return True
 
 
 def write_atomically(path: Path, write: Callable) -> None:
