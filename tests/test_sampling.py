@@ -225,7 +225,7 @@ def test_a_draw_takes_the_place_of_the_earlier_one_and_of_nothing_else(run, tmp_
     assert run("--out", out, "--num", 2, "--format", "npy")[0] == 0
     assert files(out) == ["contact_sheet.png", "notes.txt", "sample_00007.png", "samples.npy"]
     code, _, errors = run("--out", out, "--num", 8)
-    assert code == 2 and "holds sample_00007.png, which siv_jax did not write there" in errors
+    assert code == 2 and "holds sample_00007.png, of which is not noted" in errors
     assert files(out) == ["contact_sheet.png", "notes.txt", "sample_00007.png", "samples.npy"]
     (out / "sample_00007.png").unlink()
     # Names from elsewhere reach nothing outside of the folder.
@@ -242,7 +242,7 @@ def test_samples_of_somebody_else_are_not_mixed_with(run, tmp_path):
         folder.mkdir()
         (folder / name).write_text("mine")
         code, _, errors = run("--out", folder, "--num", 2)
-        assert code == 2 and f"holds {name}, which siv_jax did not write there" in errors and errors.count("\n") == 1
+        assert code == 2 and f"holds {name}, of which is not noted" in errors and errors.count("\n") == 1
         assert files(folder) == [name] and (folder / name).read_text() == "mine"
 
 

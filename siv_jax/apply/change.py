@@ -29,15 +29,14 @@ def changed(model: TrainedModel, request: Request) -> Made:
 
 
 def _by_network(model: TrainedModel, request: Request) -> Made:
-    source = model.source()
-    whole = injected.share_learnt(model, source) == 1
+    whole = injected.share_learnt(model) == 1
     if whole and request.size is not None:
         raise UserError(
             f"--size does not go with this model, whose network draws at {model.size[1]}x{model.size[0]}: enlarge the "
             "result with python -m siv_jax.render --photo PHOTO --from RESULT --size SIZE"
         )
     start, seed, count = injected.start_scale(request.task, model, request.start_scale), request.seed or 0, request.num
-    size = model.size if whole else from_patches.wanted_size(source, request.size)
+    size = model.size if whole else from_patches.wanted_size(model.source(), request.size)
     given, seen = _fitted(request, size), pictures.fitted(request.image, model.size)
     images = injected.drawn(model, seen, start, seed, count or 1)
     last = model.num_scales - 1
@@ -46,11 +45,11 @@ def _by_network(model: TrainedModel, request: Request) -> Made:
         images = (_changed_alike(given.image, seen, image) for image in images)
         notes.append(f"at {model.size[1]}x{model.size[0]}, as it learnt; the image is changed alike at its own size")
     elif not whole:
-        images = from_patches.rendered(request.task, images, source, size, seed)
+        images = from_patches.rendered(request.task, images, model.source(), size, seed)
         notes.append(f"at {model.size[1]}x{model.size[0]}, as it learnt; then made of the photo's own patches")
     if given.soft is None:
         return Made(images, count or 1, notes)
-    return Made(images, count or 1, notes, _photo(source, given), given.soft)
+    return Made(images, count or 1, notes, _photo(model.source(), given), given.soft)
 
 
 def _changed_alike(image: np.ndarray, seen: np.ndarray, made: np.ndarray) -> np.ndarray:

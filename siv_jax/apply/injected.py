@@ -7,7 +7,6 @@ import numpy as np
 
 from siv_jax.apply import pictures
 from siv_jax.apply.pictures import Size
-from siv_jax.data import Source
 from siv_jax.errors import UserError
 from siv_jax.sampling.trained_model import TrainedModel
 
@@ -23,10 +22,14 @@ def possible(model: TrainedModel) -> bool:
     return "image" in model.tasks and model.num_scales > 1
 
 
-def share_learnt(model: TrainedModel, source: Source) -> float:
-    """Sides of the picture that the network learnt by those of the photo; 1 where they are nearly the same."""
-    share = math.sqrt(math.prod(model.size) / math.prod(source.size))
-    return 1.0 if share >= _LEARNT_WHOLE else share
+def share_learnt(model: TrainedModel) -> float:
+    """Sides of the picture that the network learnt by those of the photo; 1 where they are nearly the same.
+
+    Also 1 where there is no photo, as of imported weights.
+    """
+    pixels = math.prod(model.record.source_size)
+    share = math.sqrt(math.prod(model.size) / pixels) if pixels else 1.0
+    return share if share < _LEARNT_WHOLE else 1.0
 
 
 def start_scale(task: str, model: TrainedModel, given: int | None = None) -> int:

@@ -19,7 +19,8 @@ _FRAMES_PER_SECOND = 12
 _MOST_PIXELS = 2.0
 _SMALLEST = 8  # sides of what a network composes
 
-Draw = Callable[[Size, int], Iterator[np.ndarray]]  # so many pictures of a size
+# So many pictures of a size, with the photo's parts at a scale.
+Draw = Callable[[Size, float, int], Iterator[np.ndarray]]
 
 
 def retargeted(model: TrainedModel, request: Request) -> Made:
@@ -39,19 +40,20 @@ def retargeted(model: TrainedModel, request: Request) -> Made:
         draw, notes = _of_network(model, source, seed, animated=request.frames is not None)
     else:
         draw, notes = _of_patches(source, seed)
+    # Parts keep one size through an animation.
+    scale = min(scale_of_parts(source.size, size) for size in (start, end))
     if request.frames is None:
-        return Made(draw(end, request.num or 1), request.num or 1, notes)
+        return Made(draw(end, scale, request.num or 1), request.num or 1, notes)
     sizes = _between(start, end, request.frames)
     canvas = tuple(max(sides) for sides in zip(*sizes, strict=True))
-    images = (_on_canvas(next(draw(size, 1)), canvas) for size in sizes)
+    images = (_on_canvas(next(draw(size, scale, 1)), canvas) for size in sizes)
     return Made(images, request.frames, notes, frames_per_second=_FRAMES_PER_SECOND)
 
 
 def _of_patches(source: Source, seed: int) -> tuple[Draw, list[str]]:
     photo, notes = pictures.first_frame(source, from_patches.wanted_size(source, None))
 
-    def draw(size: Size, count: int) -> Iterator[np.ndarray]:
-        scale = scale_of_parts(source.size, size)
+    def draw(size: Size, scale: float, count: int) -> Iterator[np.ndarray]:
         return from_patches.rendered("retarget", [photo] * count, source, size, seed, scale)
 
     return draw, [*notes, "the photo, squeezed or stretched and then made of its own patches"]
@@ -64,20 +66,19 @@ def _of_network(model: TrainedModel, source: Source, seed: int, animated: bool) 
         notes = [*notes, f"the training picture at that size, scales {start} to {model.num_scales - 1} drawn anew"]
     else:
         start, notes = 0, [*notes, "the training picture, brought to that size by the network"]
-    share = injected.share_learnt(model, source)
+    share = injected.share_learnt(model)
 
     def composed(size: Size, scale: float, count: int) -> Iterator[np.ndarray]:
         small = tuple(max(_SMALLEST, round(side * share / scale)) for side in size)
         return injected.drawn(model, learnt, start, seed, count, small)
 
-    def draw_whole(size: Size, count: int) -> Iterator[np.ndarray]:
+    def draw_whole(size: Size, scale: float, count: int) -> Iterator[np.ndarray]:
         return injected.drawn(model, learnt, start, seed, count, size)
 
-    def draw_enlarged(size: Size, count: int) -> Iterator[np.ndarray]:
-        return (pictures.fitted(image, size) for image in composed(size, 1.0, count))
+    def draw_enlarged(size: Size, scale: float, count: int) -> Iterator[np.ndarray]:
+        return (pictures.fitted(image, size) for image in composed(size, scale, count))
 
-    def draw_finished(size: Size, count: int) -> Iterator[np.ndarray]:
-        scale = scale_of_parts(source.size, size)
+    def draw_finished(size: Size, scale: float, count: int) -> Iterator[np.ndarray]:
         return from_patches.rendered("retarget", composed(size, scale, count), source, size, seed, scale)
 
     if share == 1:
@@ -93,10 +94,13 @@ def scale_of_parts(photo: Size, size: Size) -> float:
 
 
 def _ends(request: Request, source: Source) -> tuple[Size, Size]:
+    """First and last size; of a picture alone both are its own."""
     start, colon, end = request.size.rpartition(":")
     if colon and request.frames is None:
         raise UserError(f"--size {request.size!r} goes from one size to another: add --frames N, or name one size")
-    return from_patches.wanted_size(source, start if colon else None), parse_size(end, source.size)
+    if request.frames is None:
+        start = end
+    return parse_size(start or "photo", source.size), parse_size(end, source.size)
 
 
 def _between(start: Size, end: Size, count: int) -> list[Size]:

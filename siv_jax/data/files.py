@@ -80,7 +80,10 @@ def sniff(path: Path) -> str:
 
 def no_utf8(path: str) -> str:
     """In one line what to do about a path that Python cannot encode: its bytes may be UTF-8, and the locale another."""
-    name = os.fsencode(path)
+    try:
+        name = os.fsencode(path)
+    except UnicodeEncodeError:  # no bytes of a file name, but a text of Python's
+        name = path.encode("utf-8", "surrogatepass")
     try:
         name.decode("utf-8")
     except UnicodeDecodeError:
@@ -101,10 +104,10 @@ def numpy_file(path: Path, name: str) -> Iterator[None]:
     except ValueError as error:
         with open(path, "rb") as file:
             pickled = file.read(1) == b"\x80"
-        if "pickled (object) data" in str(error) and not pickled:
-            raise UserError(f"{name} does not begin like a file of numpy: damaged or of another kind") from None
-        if "object" in str(error).lower():
+        if pickled or "Object arrays" in str(error):
             raise UserError(f"{name} {_HOLDS_OBJECTS}") from None
+        if "pickled" in str(error):
+            raise UserError(f"{name} does not begin like a file of numpy: damaged or of another kind") from None
         raise
 
 

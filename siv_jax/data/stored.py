@@ -34,8 +34,9 @@ def store(source: Source, folder: Path) -> tuple[int, int]:
     """
     source = reduced(source)
     suffix = ".png" if source.format.dtype == "uint8" and source.channels == 3 else ".npy"
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial, former = (folder.with_name(f".{folder.name}.{name}") for name in ("partial", "former"))
+    for left in (partial, former):
+        shutil.rmtree(left, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
         for number, frame in enumerate(source.frames(), start=1):
@@ -49,10 +50,12 @@ def store(source: Source, folder: Path) -> tuple[int, int]:
             (partial / MASKS).mkdir()
             for number, mask in enumerate(source.masks.values, start=1):
                 Image.fromarray(mask).save(partial / MASKS / f"{number:06d}-of-{source.num_frames:06d}.png")
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            folder.rename(former)
         partial.rename(folder)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        for left in (partial, former):
+            shutil.rmtree(left, ignore_errors=True)
     return source.size
 
 

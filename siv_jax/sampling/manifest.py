@@ -10,11 +10,12 @@ from siv_jax.workdir.layout import write_text
 _FILE = ".samples.json"
 
 
-def claim(folder: Path, names: list[str]) -> None:
+def claim(folder: Path, names: list[str], own: bool = False) -> None:
     """Makes room for the files of a draw and notes them: removes those of the last draw into the folder.
 
     Args:
       names: relative to the folder, with / in them.
+      own: the folder is siv_jax's own, where nobody else's files of these names are.
 
     Raises:
       UserError: one of them is there though no draw wrote it, or samples are where no draw has been; nothing was
@@ -24,9 +25,10 @@ def claim(folder: Path, names: list[str]) -> None:
     foreign = sorted({name for name in names if (folder / name).exists()} - set(of_last))
     if not of_last:
         foreign += sorted(path.name for path in folder.glob("sample_*"))
-    if foreign:
+    if foreign and not own:
         raise UserError(
-            f"{folder} holds {foreign[0]}, which siv_jax did not write there: choose another folder, or move it away"
+            f"{folder} holds {foreign[0]}, of which is not noted that siv_jax wrote it: choose another folder, or move "
+            "it away"
         )
     remove(folder)
     write_text(folder / _FILE, json.dumps(names))

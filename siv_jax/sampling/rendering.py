@@ -88,9 +88,15 @@ def of_model(
       UserError: the source is too small to be rendered from.
     """
     renderer = _renderer(source, drawer.size, rendering)
-    noise = ((z[i : i + drawer.batch], i) for z in pieces for i in range(0, len(z), drawer.batch))
-    batches = (require_finite(drawer(weights, z), i) for z, i in noise)
-    return (_made(renderer, image[None], rendering) for batch in batches for image in batch.images)
+
+    def batches() -> Iterator[Samples]:
+        done = 0
+        for z in pieces:
+            for i in range(0, len(z), drawer.batch):
+                yield require_finite(drawer(weights, z[i : i + drawer.batch]), done + i)
+            done += len(z)
+
+    return (_made(renderer, image[None], rendering) for batch in batches() for image in batch.images)
 
 
 def of_picture(picture: Source, source: Source, rendering: Rendering) -> Iterator[Samples]:

@@ -31,6 +31,7 @@ def write_samples(
     mask_format: MaskFormat | None = None,
     labels: str | None = None,
     beside: Iterable[str] = (),
+    own: bool = False,
 ) -> Path:
     """Writes samples as they come, and a contact sheet of the first of them.
 
@@ -46,6 +47,7 @@ def write_samples(
         stand beside the samples on the sheet.
       labels: "coco" or "voc" to write samples and masks in that form; see label_files.require, which comes before.
       beside: names of further files of the draw, which whoever makes the batches writes.
+      own: see manifest.claim.
 
     Returns:
       The contact sheet's path.
@@ -57,7 +59,7 @@ def write_samples(
     kind = label_files.FORMATS[labels] if labels else PairFiles
     files, on_sheet = kind(folder, pixel_format, mask_format), []
     names = [_ARRAY, *files.mask_names(count)] if file_format == "npy" else files.names(count)
-    manifest.claim(folder, [*names, SHEET, *beside])
+    manifest.claim(folder, [*names, SHEET, *beside], own)
 
     def seen() -> Iterator[Samples]:
         """The batches, whose first samples go on the sheet."""

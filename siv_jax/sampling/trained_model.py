@@ -130,13 +130,19 @@ class TrainedModel:
     def sampled(self, count: int, seed: int = 0) -> Iterator[Samples]:
         """Samples 0 to `count` of `seed`, as `batches`; of their latents, too, few are in memory at a time."""
         if self.config.candidates > 1:
-            return (batch for z in self._groups(count, seed) for batch in self.batches(z))
+            return self._of_groups(self._groups(count, seed))
         return self._in_batches(lambda start, stop: self.latents(stop - start, seed, start), count)
 
     def _groups(self, count: int, seed: int) -> Iterator[np.ndarray]:
         """As `latents` where samples are chosen, those of one group of samples after another."""
         candidates, photo = self.config.candidates, self._photo()
         return variety.in_groups(self._drawer, self._weights, candidates, seed, 0, count, photo)
+
+    def _of_groups(self, groups: Iterator[np.ndarray]) -> Iterator[Samples]:
+        done = 0
+        for z in groups:
+            yield from self._in_batches(lambda start, stop, z=z: z[start:stop], len(z), done)
+            done += len(z)
 
     def between(self, anchors: np.ndarray, frames_between: int) -> Iterator[Samples]:
         """Samples along a walk, see siv_jax.sampling.walk, as `batches`; of their latents, too, one batch at a time.
@@ -148,12 +154,14 @@ class TrainedModel:
         points = len(anchors) * frames_between
         return self._in_batches(lambda start, stop: walk(anchors, frames_between, range(start, stop)), points)
 
-    def _in_batches(self, latents: Callable[[int, int], np.ndarray], count: int) -> Iterator[Samples]:
-        """Samples of `count` latents, of which `latents` gives numbers start to stop."""
+    def _in_batches(
+        self, latents: Callable[[int, int], np.ndarray], count: int, before: int = 0
+    ) -> Iterator[Samples]:
+        """Samples of `count` latents, of which `latents` gives numbers start to stop; so many came `before` them."""
         size = self._drawer.batch
         for start in range(0, count, size):
             z = latents(start, min(start + size, count))
-            yield require_finite(self._drawer(self._weights, z), start)
+            yield require_finite(self._drawer(self._weights, z), before + start)
 
     def source(self) -> Source:
         """The picture or the clip that the model learnt from.

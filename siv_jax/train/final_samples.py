@@ -1,6 +1,7 @@
 """The samples that training ends with: as the network draws them, and rendered from the photo's own patches."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,10 @@ def write(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], None]) 
     noise = variety.latents(run.drawer, weights, config.candidates, config.seed, 0, config.num_samples, source)
     samples = run.drawer(weights, noise)
     masks = source.masks.format if source.masks else None
-    sheet = sample_files.write_samples(folder / layout.SAMPLES, [samples], len(noise), source.format, mask_format=masks)
+    write_samples = functools.partial(
+        sample_files.write_samples, count=len(noise), pixel_format=source.format, mask_format=masks, own=True
+    )
+    sheet = write_samples(folder / layout.SAMPLES, [samples])
     say(f"samples   {sheet}: as the network draws them, {run.drawer.size[1]}x{run.drawer.size[0]}")
     _warn_of_collapse(samples.images, source, config, say)
     if not config.rendered_size:
@@ -42,7 +46,7 @@ def write(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], None]) 
         wanted = rendering.Rendering(size, masks=source.masks.labels if source.masks else None)
         made = rendering.of_model(run.drawer, weights, [noise], source, wanted)
         made = itertools.takewhile(lambda _: stop.name is None, made)
-        sheet = sample_files.write_samples(folder / layout.RENDERED, made, len(noise), source.format, mask_format=masks)
+        sheet = write_samples(folder / layout.RENDERED, made)
         if stop.name:
             say(f"stopped by {stop.name} while rendering; the model is saved. The same command renders all samples")
         else:

@@ -169,5 +169,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
+    except UserError:
+        raise
     except Exception as error:  # a damaged archive raises zipfile's, zlib's and numpy's errors
         raise UserError(f"{path} is not an .npz archive of arrays: {error}") from None

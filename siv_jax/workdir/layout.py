@@ -159,7 +159,10 @@ def learns_from(workdir: Path, record: Record, source: Source, digest: str) -> b
     """
     if digest == record.digest:
         return True
-    kept = load_source(workdir)
+    try:
+        kept = _kept(workdir, record)
+    except UserError as error:
+        raise UserError(f"{error}, and the input reads otherwise than at first: use another --workdir") from None
     return digest == kept.digest() or stored.nearly_equal(source, kept)
 
 
@@ -215,7 +218,10 @@ def load_source(workdir: Path) -> Source:
     if not record.num_frames:
         raise UserError(f"{workdir} holds imported weights, which have no training picture")
     try:
-        return _kept(workdir, record)
+        source = _kept(workdir, record)
+        if record.num_frames == 1:  # a picture is read once more, to see that it is whole; a clip's frames are many
+            next(source.frames())
+        return source
     except UserError as problem:
         return _original(workdir, record, problem)
 

@@ -14,7 +14,7 @@ from siv_jax.nn.shared_batch import require_equal_shares
 title = "ConSinGAN"
 inputs = frozenset({"image"})
 headline = {"G": "loss_g", "D": "loss_d", "reconstruction": "loss_g/reconstruction"}
-lighter = "model.width, model.train_depth"
+lighter = "batch_size, model.width, model.train_depth"
 memory = estimate
 
 

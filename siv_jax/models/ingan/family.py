@@ -13,7 +13,7 @@ from siv_jax.nn import flat, shared_batch
 title = "InGAN"
 inputs = frozenset({"image"})
 headline = {"G": "loss_g", "D": "loss_d", "reconstruction": "loss_g/reconstruction"}
-lighter = "transform.canvases, transform.max_scale, transform.crop, model.ch_g, model.ch_d"
+lighter = "batch_size, transform.canvases, transform.max_scale, transform.crop, model.ch_g, model.ch_d"
 memory = estimate
 
 

@@ -14,7 +14,7 @@ from siv_jax.nn.shared_batch import require_equal_shares
 title = "SinGAN"
 inputs = frozenset({"image"})
 headline = {"G": "loss_g", "D": "loss_d", "reconstruction": "reconstruction"}
-lighter = "model.width, model.max_width"
+lighter = "batch_size, model.width, model.max_width"
 memory = estimate
 
 
