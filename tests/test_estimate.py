@@ -8,8 +8,9 @@ import types
 import pytest
 import tiny_trainer
 
+from siv_jax.cli import progress
 from siv_jax.config import Config
-from siv_jax.train import estimate, progress, speed
+from siv_jax.train import estimate, speed
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,17 @@ def test_the_speed_is_that_of_the_steps_and_leaves_the_state_alone(monkeypatch):
     assert speed.seconds_per_step(Spied(), start, tiny.frames, tiny_trainer.root(0)) == pytest.approx(0.03)
     assert counts == [1, 1, 2, 4]
     assert (start.params_g == before).all()
+
+
+def test_pictures_that_go_into_a_file_are_told_in_lines_where_they_take_long(monkeypatch):
+    for pause, told in [(0.0, ["0 of 3", "1 of 3", "2 of 3", "3 of 3"]), (30.0, [])]:
+        stream = io.StringIO()
+        monkeypatch.setattr("sys.stderr", stream)
+        monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", pause)
+        assert list(progress.pictures(iter("abc"), 3)) == list("abc")
+        lines = stream.getvalue().split("\n")[:-1]
+        assert "\r" not in stream.getvalue() and all(re.search(r" so far, (00:00|\?) left$", line) for line in lines)
+        assert sorted({line.split(" pictures, ")[0] for line in lines}) == told
 
 
 def test_progress_in_a_file_is_whole_lines(monkeypatch):

@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -151,13 +151,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:
         raise UserError(f"{message}; see --help")
-
-
-def bar(pictures: Iterable, count: int, alone: bool = True) -> Iterable:
-    """The `count` pictures as they are made, with a progress bar; of a single one only where `alone`."""
-    from tqdm import tqdm
-
-    return tqdm(pictures, total=count, unit="picture", dynamic_ncols=True, disable=count == 1 and not alone)
 
 
 def require_whole(name: str, value: object, lowest: int, highest: int) -> None:

@@ -15,11 +15,12 @@ from pathlib import Path
 import jax
 
 from siv_jax import config as config_lib
+from siv_jax.cli import progress
 from siv_jax.config import Config
 from siv_jax.errors import DivergedError, UserError
 from siv_jax.report import fleet_page
 from siv_jax.train import devices as devices_lib
-from siv_jax.train import final_samples, fleet_summary, loop, progress, single
+from siv_jax.train import final_samples, fleet_summary, loop, single
 from siv_jax.train.fleet_members import Member, passed_over, survey
 from siv_jax.train.run import Run
 from siv_jax.train.stop_signal import StopSignal
