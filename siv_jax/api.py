@@ -286,9 +286,10 @@ def export_model(workdir: Path, out: Path) -> str:
     """Writes the model of a run as one .safetensors file, see siv_jax.export; a line for people.
 
     Raises:
-      UserError: another ending, or no run with a finished checkpoint.
+      UserError: another ending, no run with a finished checkpoint, or no device for JAX_PLATFORMS.
     """
     workdir, out = map(process.expanded, (workdir, out))
+    process.prepare_jax()
     steps = one_file.write(workdir, out)
     return f"{out} holds the model of {workdir} after {steps:,} steps, {out.stat().st_size / 1e6:.1f} MB"
 
@@ -313,6 +314,7 @@ def import_weights(
         empty or cannot be written.
     """
     workdir, image = map(process.expanded, (workdir, image))
+    process.prepare_jax()
     given = weights if isinstance(weights, Mapping) else {"": weights}
     files = {name: process.expanded(path) for name, path in given.items()}
     exported = [path for path in files.values() if path.suffix.lower() == one_file.SUFFIX]

@@ -21,6 +21,7 @@ from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
 from siv_jax.errors import UserError
 from siv_jax.models import registry
 
+_NO_SETTING, _NO_GROUP = "unexpected_keyword_argument", ("dataclass_type", "dataclass_exact_type")  # as pydantic has it
 _TIME = re.compile(r"(\d+(?:\.\d+)?)([smh])")
 
 section = pydantic.dataclasses.dataclass(
@@ -144,6 +145,20 @@ def from_dict(values: dict) -> Config:
         raise UserError(explained(error, kind)) from None
 
 
+def require_known(values: dict) -> None:
+    """Checks the keys of settings whose values may yet be replaced.
+
+    Raises UserError: a key that is no setting, a value in place of a group, or a model that there is not.
+    """
+    kind = registry.config_class(model_name(values))
+    try:
+        pydantic.TypeAdapter(kind).validate_python(values)
+    except pydantic.ValidationError as error:
+        for problem in error.errors():
+            if problem["type"] in (_NO_SETTING, *_NO_GROUP):
+                raise UserError(_explained(problem, kind)) from None
+
+
 def model_name(values: dict) -> str:
     """The model family that settings in nested dictionaries name, or the usual one."""
     model = values.get("model")
@@ -192,7 +207,10 @@ def load(path: Path) -> Config:
         raise UserError(f"cannot read {path}: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path} is not the config of a run")
-    return from_dict(values)
+    try:
+        return from_dict(values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def refuse_changes(saved: Config, asked: Config, workdir: Path) -> None:
@@ -223,13 +241,16 @@ def _walk(values: Any, prefix: str) -> Iterator[tuple[str, object, Any]]:
 
 def explained(error: pydantic.ValidationError, kind: type) -> str:
     """One line about the first complaint that settings of a `kind` of Config met."""
-    problem = error.errors()[0]
+    return _explained(error.errors()[0], kind)
+
+
+def _explained(problem: dict, kind: type) -> str:
     key, given = _shown(".".join(map(str, problem["loc"]))), _shown(repr(problem["input"]))
-    if problem["type"] == "unexpected_keyword_argument":
+    if problem["type"] == _NO_SETTING:
         return f"unknown config key {key}{_suggestion(key, flatten(kind()))}"
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
-    if problem["type"] in ("dataclass_type", "dataclass_exact_type"):
+    if problem["type"] in _NO_GROUP:
         return f"config key {key} is a group of settings, not {given}"
     if problem["type"] == "missing":
         return f"config key {key.rpartition('.')[0]} is {given}, which has too few values"

@@ -3,7 +3,7 @@
 import functools
 from pathlib import Path
 
-from siv_jax.cli import process
+from siv_jax.cli import process, progress
 
 
 def main(argv: list[str]) -> int:
@@ -11,7 +11,7 @@ def main(argv: list[str]) -> int:
     given = _parse(argv)
     from siv_jax import api
 
-    for line in api.edit(**given, progress=functools.partial(process.bar, alone=False)):
+    for line in api.edit(**given, progress=functools.partial(progress.pictures, alone=False)):
         print(line)
     return 0
 

@@ -52,7 +52,9 @@ def main(argv: list[str]) -> None:
 def _file(text: str) -> tuple[str, Path]:
     """NAME=FILE as (name, file); of a file alone the name is empty."""
     name, equals, path = text.partition("=")
-    return (name, Path(path)) if equals and name.isidentifier() and not Path(text).exists() else ("", Path(text))
+    if equals and name.isidentifier() and not process.expanded(text).exists():
+        return name, process.expanded(path)
+    return "", process.expanded(text)
 
 
 def _setting(text: str) -> tuple[str, object]:

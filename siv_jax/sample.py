@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from siv_jax.cli import process
+from siv_jax.cli import process, progress
 
 
 def main(argv: list[str]) -> None:
@@ -11,7 +11,7 @@ def main(argv: list[str]) -> None:
     given = _parse(argv)
     from siv_jax import api
 
-    for line in api.write_samples(**vars(given), progress=process.bar):
+    for line in api.write_samples(**vars(given), progress=progress.pictures):
         print(line)
 
 

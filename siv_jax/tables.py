@@ -77,9 +77,9 @@ def _folder(text: str) -> tuple[str, Path]:
     name, equals, folder = text.partition("=")
     if not (name and equals and folder):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FOLDER")
-    if not Path(folder).is_dir():
+    if not process.expanded(folder).is_dir():
         raise UserError(f"--samples {text}: there is no such folder")
-    return name, Path(folder)
+    return name, process.expanded(folder)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import jax
 import pytest
 import tiny
 
+from siv_jax import evaluate, import_reference, sample, tables, weights
 from siv_jax.cli import command_text, commands, process, training_flags
 from siv_jax.errors import DivergedError, UserError
 from siv_jax.train.stop_signal import StopSignal
@@ -41,11 +42,12 @@ def leave(monkeypatch, main) -> int:
         (OSError(errno.EROFS, "Read-only file system", "x"), 2, "Read-only file system (x): choose a place"),
         (OSError(errno.EIO, "Input/output error", "x"), 2, "Input/output error (x)"),
         (OSError("odd"), 2, "odd"),
-        (MemoryError(), 2, "there is not enough memory: lower data.max_size"),
+        (MemoryError(), 2, "there is not enough memory: end other programs"),
+        (MemoryError("Unable to allocate 7.45 GiB for"), 2, "there is not enough memory for 7.45 GiB more: end"),
         (
             jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 31063759840 bytes."),
             2,
-            "there is not enough memory for 31.1 GB more: lower data.max_size",
+            "there is not enough memory for 31063759840 bytes more: end other programs",
         ),
     ],
 )
@@ -260,8 +262,11 @@ def test_a_picture_alone_is_enough():
     assert given.config.optim == quick.config.optim and "--config quick, chosen" in given.chosen and not quick.chosen
     named = training_flags.parse(["--workdir", "w", "photo.jpg", "--config", "single_image"])
     assert named.config.data.path == "photo.jpg" and named.config.num_steps == 100_000 and not named.chosen
+    long = training_flags.parse(["--config.data.path", "my photo.jpg", "--config.num_steps=7", "--dry_run"])
+    assert (long.config, long.chosen) == (given.config, given.chosen)
     for argv, said in [
         ([], "nothing to train on"),
+        (["--config.num_steps=7"], "nothing to train on"),
         (["a.jpg", "b.jpg"], "unexpected argument 'b.jpg'"),
         (["a.jpg", "-x"], "unexpected argument '-x'"),
         (["--workdir"], "--workdir needs a value"),
@@ -271,9 +276,18 @@ def test_a_picture_alone_is_enough():
             training_flags.parse(argv)
 
 
-def test_devices_that_are_not_there_are_one_line(tmp_path):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["main", *tiny.arguments(Path("run"))],
+        ["main", "photo.jpg", "--dry_run"],
+        ["export", "--workdir", ".", "--out", "model.safetensors"],
+        ["import_reference", "--weights", "model.safetensors", "--workdir", "new"],
+    ],
+)
+def test_devices_that_are_not_there_are_one_line(arguments):
     environment = tiny.environment() | {"JAX_PLATFORMS": "nonsense"}
-    command = [sys.executable, "-m", "siv_jax.main", *tiny.arguments(tmp_path / "run")]
+    command = [sys.executable, "-m", f"siv_jax.{arguments[0]}", *arguments[1:]]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("error: JAX finds no device for JAX_PLATFORMS=nonsense")
@@ -289,6 +303,14 @@ def test_a_cache_that_cannot_be_written_to_is_told_once_and_a_person_without_hom
     monkeypatch.delenv("SIV_JAX_CACHE", raising=False)
     monkeypatch.setattr(process.platformdirs, "user_cache_dir", lambda name: f"~/.cache/{name}")
     assert process.cache_folder().is_absolute()
+
+    def refuse(name):
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(process.platformdirs, "user_cache_dir", refuse)
+    assert process.cache_folder().is_absolute()
+    monkeypatch.setenv("SIV_JAX_CACHE", str(tmp_path))
+    assert process.cache_folder() == tmp_path
 
 
 def test_a_damaged_program_is_compiled_and_kept_anew(tmp_path):
@@ -307,6 +329,15 @@ def test_a_damaged_program_is_compiled_and_kept_anew(tmp_path):
     assert all(path.stat().st_size > 100 for path in tmp_path.iterdir())
 
 
+def test_a_place_for_programs_that_cannot_be_made_is_one_note(tmp_path):
+    (tmp_path / "file").touch()
+    code = "import jax; from siv_jax.cli import process; process.prepare_jax(); print(jax.jit(lambda x: x + 1)(1.0))"
+    variables = tiny.environment() | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "file" / "programs")}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=600)
+    assert (done.stdout, done.returncode) == ("2.0\n", 0)
+    assert re.fullmatch(r"note: .*programs cannot be written to: .*; set JAX_COMPILATION_CACHE_DIR\n", done.stderr)
+
+
 def test_programs_that_cannot_be_kept_are_told_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(warnings, "showwarning", lambda *_: print("another"))
     process._forget_damaged_programs(str(tmp_path))
@@ -320,8 +351,19 @@ def test_programs_that_cannot_be_kept_are_told_once(tmp_path, monkeypatch, capsy
     assert not list(tmp_path.iterdir())
 
 
-def test_a_workdir_may_begin_with_the_home_folder():
-    assert training_flags.parse(["--config", "quick", "--workdir", "~/run"]).workdir == Path.home() / "run"
+def test_a_path_may_begin_with_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "run").mkdir()
+    for given, found in [("~/run", tmp_path / "run"), ("~nobody_here/run", Path("~nobody_here/run"))]:
+        assert training_flags.parse(["--config", "quick", "--workdir", given]).workdir == found
+    given = sample._parse(["--workdir=~/run", "--out=~/out", "--latents", "~/a.npy"])
+    assert (given.workdir, given.out, given.latents) == (tmp_path / "run", tmp_path / "out", tmp_path / "a.npy")
+    assert evaluate._parse(["--workdir=~/run"]).workdir == tmp_path / "run"
+    assert import_reference._file("generator=~/a.pth") == ("generator", tmp_path / "a.pth")
+    assert tables._folder("theirs=~/run") == ("theirs", tmp_path / "run")
+    assert weights._parse(["fetch", "--cache", "~/run"]).cache == tmp_path / "run", "of a subcommand, too"
+    with pytest.raises(UserError, match=f"{tmp_path}/missing does not exist"):
+        sample._parse(["--workdir=~/missing"])
 
 
 def test_the_package_itself_lists_its_commands(capsys):

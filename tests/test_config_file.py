@@ -5,7 +5,7 @@ import json
 import pytest
 
 from siv_jax import config as config_lib
-from siv_jax.cli import config_file
+from siv_jax.cli import config_file, training_flags
 from siv_jax.errors import UserError
 
 
@@ -33,6 +33,32 @@ def test_the_saved_config_of_a_run_is_a_config_file(tmp_path):
     assert load(tmp_path / "config.json") == quick
 
 
+def test_a_merged_key_of_yaml_may_be_given_again():
+    merged = config_file.read_yaml("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\n")
+    assert merged["b"] == {"x": 3, "y": 2}
+
+
+def test_values_of_a_config_file_may_yet_be_replaced_and_keys_may_not(tmp_path):
+    path, override = tmp_path / "own.yaml", "--config.num_steps=7"
+    path.write_text("num_steps: 0")
+    with pytest.raises(UserError, match=r"^config key num_steps is 0"):
+        training_flags.parse(["--config", str(path)])
+    assert training_flags.parse(["--config", str(path), override]).config.num_steps == 7
+    path.write_text("data: 5")
+    with pytest.raises(UserError, match=r"own.yaml: config key data is a group of settings, not 5"):
+        training_flags.parse(["--config", str(path), "--config.data.path=photo.jpg"])
+
+
+def test_a_required_placeholder_without_a_value_is_one_line(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(
+        "from ml_collections import config_dict\nfrom siv_jax import config\ndef get_config():\n"
+        "    c = config.default()\n    c.seed = config_dict.required_placeholder(int)\n    return c\n"
+    )
+    with pytest.raises(UserError, match=r"own.py leaves a required placeholder without a value"):
+        load(path)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
@@ -41,6 +67,12 @@ def test_the_saved_config_of_a_run_is_a_config_file(tmp_path):
         ("a.py", "def get_config():\n    return nothing\n", "does not load: line 2: NameError: name 'nothing'"),
         ("a.py", "x = 1\n", r"has no function get_config\(\)"),
         ("a.py", "def get_config():\n    pass\n", r"get_config\(\) of .*a.py returns NoneType; it must return config"),
+        ("a.py", "def get_config():\n    raise SystemExit(0)\n", "a.py does not load: line 2: SystemExit: 0"),
+        ("a.py", "x = 1\n\0", "a.py does not load: source code string cannot contain null bytes"),
+        ("a.py", "def get_config():\n    return {'data': 5}\n", "a.py: config key data is a group of settings, not 5"),
+        ("a.json", '{"data": 5}', "a.json: config key data is a group of settings, not 5"),
+        ("a.json", '{"seed": 1, "seed": 2}', "a.json does not load: the key seed stands there twice"),
+        ("a.yaml", "seed: 1\nmodel: {ch_g: 1, ch_g: 2}", "the key ch_g stands there twice in .*, line 2, column 18"),
         ("a.json", "{", "does not load: Expecting property name"),
         ("a.json", "[1]", "holds no settings"),
         ("a.json", "[" * 100_000, "does not load"),
@@ -52,8 +84,8 @@ def test_the_saved_config_of_a_run_is_a_config_file(tmp_path):
         ("a.yaml", "num_steps: &a [*a]", "does not load: it holds more than 100,000 values: anchors that repeat"),
         ("a.yaml", f"a: &a {[0] * 999}\nb: [{'*a, ' * 999}]", "does not load: it holds more than 100,000 values"),
         ("a.yaml", f"num_steps: {[0] * 9999}", r"config key num_steps is \[0, .{150,200}\.\.\.; it must be"),
-        ("a.yaml", "num_stepz: 3", "unknown config key num_stepz; did you mean num_steps?"),
-        ("a.yaml", "model: {name: nobody}", "nobody"),
+        ("a.yaml", "num_stepz: 3", "a.yaml: unknown config key num_stepz; did you mean num_steps?"),
+        ("a.yaml", "model: {name: nobody}", "a.yaml: .*nobody"),
         ("a.yaml", "model: 3", "config key model is a group of settings, not 3"),
         ("a.yaml", "num_steps: many", "config key num_steps is 'many'"),
         ("a.txt", "", "is no config file"),

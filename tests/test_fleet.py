@@ -1,6 +1,7 @@
 """A fleet: every member is the model that its picture alone would have given, whatever befalls the others."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from siv_jax import config as config_lib
 from siv_jax import main, sample
 from siv_jax.config import Config
 from siv_jax.errors import DivergedError, UserError
-from siv_jax.train import fleet, single
+from siv_jax.train import estimate, fleet, single
 from siv_jax.train.devices import Program
 from siv_jax.train.fleet_members import name_folders
 from siv_jax.train.run import Run
@@ -130,6 +131,7 @@ def test_pictures_of_one_shape_compile_once(pictures, tmp_path, monkeypatch):
         return compile_(self, state, data, *where)
 
     monkeypatch.setattr(Program, "compile", spied)
+    monkeypatch.setattr(estimate, "seconds_per_step", lambda task, devices: 0.01)  # which compiles for itself
     train(settings(pictures), tmp_path / "fleet")
     assert len(compiled) == len(set(compiled)) == 2, "one program for each stage"
 
@@ -142,6 +144,7 @@ def test_all_devices_work_at_once(pictures, tmp_path, monkeypatch):
         return advance(self, state, totals, data, key, start, count)
 
     monkeypatch.setattr(Program, "advance", spied)
+    monkeypatch.setattr(estimate, "seconds_per_step", lambda task, devices: 0.01)  # which makes steps of its own
     train(settings(pictures), tmp_path / "fleet", devices=3)
     assert set(calls) == {0, 1, 2}
     # Dispatch goes round: no device waits until another one's run has ended.
@@ -284,7 +287,9 @@ def test_dry_run_touches_nothing(pictures, tmp_path, capsys):
     flags = tiny.arguments(tmp_path / "fleet", **{"data.path": str(pictures)})
     flags[flags.index("single_image")] = "fleet"
     assert main.main([*flags, "--dry_run"]) == 0
-    assert "4 pictures" in capsys.readouterr().out and not (tmp_path / "fleet").exists()
+    out = capsys.readouterr().out
+    assert "4 pictures" in out and not (tmp_path / "fleet").exists()
+    assert re.search(r"\ntime      about .* for 3 pictures on this machine, at the speed of a\.jpg\n$", out)
 
 
 def test_folders_of_pictures_with_colliding_names(tmp_path):

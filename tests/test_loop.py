@@ -1,5 +1,6 @@
 """When a run logs, draws, saves and stops."""
 
+import io
 import json
 import os
 import shutil
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 import toy.family
 import toy_runs
+from tqdm import tqdm
 
+from siv_jax.cli import progress
 from siv_jax.errors import DivergedError
 from siv_jax.train.devices import Program
 from siv_jax.train.output import Output
@@ -102,6 +105,22 @@ def test_calls_grow_where_steps_are_fast(tmp_path, calls):
     assert calls[0] == (0, 1) and len(calls) < 100
 
 
+def test_steps_that_are_under_way_are_not_told_as_done(tmp_path, calls, monkeypatch):
+    """A call returns before its steps are made: a display that counted them would promise too much."""
+    seen = []
+
+    class Bar(tqdm):
+        def update(self, n=1):
+            super().update(n)
+            seen.append((self.n, sum(count for _, count in calls), calls[-1][1]))
+
+    monkeypatch.setattr(progress, "display", lambda total, initial, disable: Bar(total=total, file=io.StringIO()))
+    toy_runs.train(tmp_path / "run", log_every=1000, sample_every=1000, checkpoint_every=1000)
+    assert seen[-1][:2] == (40, 40)
+    for told, dispatched, newest in seen:
+        assert told == (dispatched if dispatched in (20, 40) else dispatched - newest)
+
+
 @pytest.mark.posix
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_ends_the_run_saved(tmp_path, name, calls):
@@ -111,7 +130,10 @@ def test_a_signal_ends_the_run_saved(tmp_path, name, calls):
     stopped, said = toy_runs.train(tmp_path / "run", watch=watch)
     assert stopped == name
     last = toy_runs.steps_in(tmp_path / "run")[-1]
-    assert 10 <= last <= 20 and f"stopped by {name} after step {last}; saved" in said[-1]
+    assert 10 <= last <= 20
+    page = tmp_path / "run" / "index.html"
+    assert said[-1].startswith(f"stopped by {name} after step {last}; saved, to be seen in {page}. The same command")
+    assert f"watch     {page}" in said
 
 
 @pytest.mark.posix

@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -56,9 +56,12 @@ def fail(message: str, code: int) -> int:
 
 
 def _memory_line(error: BaseException) -> str:
-    asked = re.search(r"(\d+) bytes", str(error))
-    many = f" for {int(asked[1]) / 1e9:.1f} GB more" if asked else ""
-    return f"there is not enough memory{many}: lower data.max_size, batch_size or --size, or end other programs"
+    asked = re.search(r"([\d.]+) ?(bytes|[KMGT]iB)", str(error))
+    many = f" for {asked[1]} {asked[2]} more" if asked else ""
+    return (
+        f"there is not enough memory{many}: end other programs, ask for a smaller --size, or when training lower "
+        "data.max_size or batch_size"
+    )
 
 
 def os_error_line(error: OSError) -> str:
@@ -116,10 +119,10 @@ def _forget_damaged_programs(folder: str) -> None:
         for path in Path(folder).glob(f"{damaged[2]}-*"):
             with contextlib.suppress(OSError):  # a folder that may only be read, or a file that another process holds
                 path.unlink()
-        if damaged[1] == "writ":
+        if damaged[1] == "writ" or not os.path.isdir(folder):
             _say_not_writable(folder)
 
-    if os.path.isdir(folder):
+    if folder:
         warnings.showwarning = show
 
 
@@ -137,33 +140,30 @@ def _writable(folder: Path) -> Path | None:
 
 @functools.cache
 def _say_not_writable(folder: Path | str) -> None:
-    print(f"note: {folder} cannot be written to: programs compile anew each time; set SIV_JAX_CACHE", file=sys.stderr)
+    variable = "JAX_COMPILATION_CACHE_DIR" if os.environ.get("JAX_COMPILATION_CACHE_DIR") else "SIV_JAX_CACHE"
+    print(f"note: {folder} cannot be written to: programs compile anew each time; set {variable}", file=sys.stderr)
 
 
 def cache_folder() -> Path:
     """Where siv_jax keeps what it can make or fetch again: $SIV_JAX_CACHE or the system's place for such files."""
-    usual = platformdirs.user_cache_dir("siv_jax")
-    if usual.startswith("~"):  # somebody without a home
-        usual = os.path.join(tempfile.gettempdir(), "siv_jax")
-    return Path(os.environ.get("SIV_JAX_CACHE") or usual)
+    if given := os.environ.get("SIV_JAX_CACHE"):
+        return expanded(given)
+    try:
+        usual = platformdirs.user_cache_dir("siv_jax")
+    except RuntimeError:  # what some versions say of somebody without a home, of whom others answer ~
+        usual = "~"
+    return Path(tempfile.gettempdir(), "siv_jax") if usual.startswith("~") else Path(usual)
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose complaints are one line, as those of everything else here."""
+    """An ArgumentParser whose complaints are one line, as those of everything else here; its `type=Path` takes ~."""
 
     def __init__(self, **settings):
         super().__init__(allow_abbrev=False, **settings)
+        self.register("type", Path, expanded)
 
     def error(self, message: str) -> None:
         raise UserError(f"{message}; see --help")
-
-
-def bar(pictures: Iterable, count: int, alone: bool = True) -> Iterator:
-    """The `count` pictures as they are made, with a progress bar; of a single one only where `alone`."""
-    from tqdm import tqdm
-
-    # Drawn when the first is asked for: what goes wrong before has no bar.
-    yield from tqdm(pictures, total=count, unit="picture", dynamic_ncols=True, disable=count == 1 and not alone)
 
 
 def require_whole(name: str, value: object, lowest: int, highest: int) -> None:
@@ -192,6 +192,7 @@ def existing_folder(text: str) -> Path:
 
     Raises UserError: there is no such folder.
     """
-    if not Path(text).is_dir():
-        raise UserError(f"{text} does not exist: give the --workdir of a run")
-    return Path(text)
+    folder = expanded(text)
+    if not folder.is_dir():
+        raise UserError(f"{folder} does not exist: give the --workdir of a run")
+    return folder

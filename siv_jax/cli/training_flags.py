@@ -8,10 +8,11 @@ from absl import flags
 from ml_collections import config_flags
 
 from siv_jax import config as config_lib
-from siv_jax.cli import config_file
+from siv_jax.cli import config_file, process
 from siv_jax.data.files import CLIP_SUFFIXES
 from siv_jax.errors import UserError
 
+_PATH = "--config.data.path"
 _TRUTH = ("--dry_run", "--nodry_run", "--distributed", "--nodistributed")
 
 USAGE = """usage: python -m siv_jax.main [PHOTO] [--config CONFIG] [--config.KEY VALUE ...] [--workdir DIR] [--dry_run]
@@ -59,12 +60,13 @@ def parse(argv: list[str]) -> Arguments:
     name, photo, rest = _taken_apart(argv)
     chosen = ""
     if photo is not None:
-        rest.append(f"--config.data.path={photo}")
-        if name is None:
-            name = _usual_config(photo, any(word.startswith("--distributed") for word in rest))
-            chosen = f"--config {name}, chosen for this machine; single_image is the paper's setting"
+        rest.append(f"{_PATH}={photo}")
     if name is None:
-        raise UserError("nothing to train on: python -m siv_jax.main photo.jpg, or give --config, see --help")
+        paths = [word.partition("=")[2] for word in rest if word.startswith(f"{_PATH}=")]
+        if not paths:
+            raise UserError("nothing to train on: python -m siv_jax.main photo.jpg, or give --config, see --help")
+        name = _usual_config(paths[-1], any(word.startswith("--distributed") for word in rest))
+        chosen = f"--config {name}, chosen for this machine; single_image is the paper's setting"
     values, argv = flags.FlagValues(), ["siv_jax.main", *rest]
     config = config_file.load(name)
     flags.DEFINE_string("workdir", "", "", flag_values=values)
@@ -81,7 +83,7 @@ def parse(argv: list[str]) -> Arguments:
         raise UserError(_reason(error)) from None
     return Arguments(
         config=config_lib.from_config_dict(values.config),
-        workdir=Path(values.workdir).expanduser() if values.workdir else None,
+        workdir=process.expanded(values.workdir or None),
         devices=values.devices,
         dry_run=values.dry_run,
         job=_job(values),
@@ -130,11 +132,15 @@ def _taken_apart(argv: list[str]) -> tuple[str | None, str | None, list[str]]:
 
 
 def _usual_config(photo: str, distributed: bool) -> str:
-    """The config for a picture or a clip on this machine: quick where there are only CPUs."""
+    """The config for a picture or a clip on this machine: quick where there are only CPUs.
+
+    Raises UserError: several processes train, or the devices that JAX_PLATFORMS asks for are not there.
+    """
     import jax
 
     if distributed:
         raise UserError("several processes need --config, such as --config single_image")
+    process.prepare_jax()
     if jax.default_backend() == "cpu":
         return "quick"
     return "single_video" if Path(photo).is_dir() or Path(photo).suffix.lower() in CLIP_SUFFIXES else "single_image"

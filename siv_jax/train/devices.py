@@ -109,6 +109,16 @@ class Program:
         self._zeros = {name: np.zeros((), np.float32) for name in jax.eval_shape(metrics, state, data)}
         return self._program(shape, step, *map(self._placed_like, (state, self._zeros, data)))
 
+    def operations(self, state: Tree, data: Tree) -> float | None:
+        """XLA's count for one step with arrays of these shapes; None where it does not count before it has compiled."""
+        step = self._step(self._shapes.at(_ANY_KEY, 0))
+
+        def first(state, data):
+            return step(state, data, jax.random.key(0, impl="threefry2x32"), jnp.int32(0))
+
+        counted = jax.jit(first).lower(state, data).cost_analysis()
+        return counted and counted.get("flops")
+
     def _step(self, shape: Shape):
         """The step of this shape, traced once: its metrics are asked for before it is compiled."""
         return jax.jit(functools.partial(self._stage.step, shape=shape) if shape else self._stage.step)

@@ -15,11 +15,12 @@ from pathlib import Path
 import jax
 
 from siv_jax import config as config_lib
+from siv_jax.cli import progress
 from siv_jax.config import Config
 from siv_jax.errors import DivergedError, UserError
 from siv_jax.report import fleet_page
 from siv_jax.train import devices as devices_lib
-from siv_jax.train import final_samples, fleet_summary, loop, progress, single
+from siv_jax.train import estimate, final_samples, fleet_summary, loop, single
 from siv_jax.train.fleet_members import Member, passed_over, survey
 from siv_jax.train.run import Run
 from siv_jax.train.stop_signal import StopSignal
@@ -56,6 +57,8 @@ def train(config: Config, folder: Path, devices: int, dry_run: bool, say: Callab
         f"fleet     {len(members)} pictures in {config.data.path}: {len(waiting)} to train, "
         f"{len(usable) - len(waiting)} finished before, {len(members) - len(usable)} skipped"
     )
+    if waiting:
+        say(_time(waiting, used))
     if dry_run:
         return None
     lock = layout.lock(folder, SETTINGS)
@@ -66,6 +69,14 @@ def train(config: Config, folder: Path, devices: int, dry_run: bool, say: Callab
     finally:
         lock.release()
     return _conclusion(folder, members, others, stop, say)
+
+
+def _time(waiting: list[Member], devices: list[jax.Device]) -> str:
+    """How long those who wait will take, as the first of them does."""
+    task = waiting[0].task
+    left = [max(0, member.task.num_steps - layout.completed_steps(member.folder)) for member in waiting]
+    speed = estimate.seconds_per_step(task, devices[:1])
+    return estimate.line_of_fleet(speed, estimate.costs(task), task, left, len(devices))
 
 
 def _saved_settings(folder: Path) -> Config:

@@ -36,6 +36,7 @@ def train(
             if not run.begun and stop.name is None:
                 run.begin()
                 bar.unpause()  # its estimate leaves out compilation
+            before = run.arrived
             wish = stop.name or (processes.TIME_UP if run.time_is_up else None)
             count, stopped = processes.agree(run.steps_wanted(), wish)
             if stopped not in (None, processes.TIME_UP):
@@ -45,13 +46,16 @@ def train(
                 run.end_for_time()
             else:
                 run.advance(count)
-                bar.update(count)
-                bar.set_postfix_str(f"{run.name} {run.shown}".strip(), refresh=False)
             if run.ended:
                 run.finish()
+            bar.set_postfix_str(f"{run.name} {run.shown}".strip(), refresh=False)
+            bar.update(run.arrived - before)
+            if run.ended:
                 yield running.pop(number)
         if stopping:
             for run in running.values():
+                before = run.arrived
                 run.finish()
+                bar.update(run.arrived - before)
                 yield run
             return

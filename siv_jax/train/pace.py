@@ -19,6 +19,11 @@ class Pace:
         self._last_done: float | None = None
         self._steps_per_second = 0.0
 
+    @property
+    def steps_in_flight(self) -> int:
+        """Steps of calls that have not ended, as far as `wait` knows."""
+        return sum(count for _, count in self._in_flight)
+
     def steps_per_call(self) -> int:
         """As many steps as the measured speed makes in that time; 1 until it is measured."""
         return max(1, int(self._steps_per_second * _SECONDS_PER_CALL))

@@ -68,6 +68,11 @@ class Run:
         return self._before(self._stage) + self._at
 
     @property
+    def arrived(self) -> int:
+        """Steps, over all stages, that the devices are known to have made; those of a call are not while it lasts."""
+        return self.step - self._pace.steps_in_flight
+
+    @property
     def ended(self) -> bool:
         """Whether its last step is done, or it diverged."""
         return self.step >= self.num_steps or self.error is not None
@@ -164,6 +169,7 @@ class Run:
                 self._flush()
                 self._save(self.step, self._stage, self._at, self._state)
         self._log.pause()
+        self._pace = Pace()
         self.last_checkpoint()
 
     def last_checkpoint(self) -> int | None:

@@ -10,13 +10,13 @@ from pathlib import Path
 import jax
 
 from siv_jax import config as config_lib
-from siv_jax.cli import command_text
+from siv_jax.cli import command_text, progress
 from siv_jax.config import Config
 from siv_jax.data import Source, open_source
 from siv_jax.errors import DivergedError, UserError
 from siv_jax.models import registry
 from siv_jax.report.run_page import PAGE, RunPage
-from siv_jax.train import description, estimate, final_samples, loop, memory, processes, progress
+from siv_jax.train import description, estimate, final_samples, loop, memory, processes
 from siv_jax.train import devices as devices_lib
 from siv_jax.train.output import Output
 from siv_jax.train.profile import recorded
@@ -77,7 +77,7 @@ def train(
     without_path = dataclasses.replace(config, data=dataclasses.replace(config.data, path=""))
     processes.require_same(config_lib.to_json(without_path) + task.digest, "settings or pictures")
     if dry_run:
-        say(estimate.line(estimate.seconds_per_step(task, used), task))
+        say(estimate.line(estimate.seconds_per_step(task, used), estimate.costs(task), task))
         return None
     with (
         StopSignal().listening() as stop,
@@ -93,7 +93,8 @@ def train(
         if run.error:
             raise DivergedError(what_is_left(run, folder))
         if not run.ended:
-            say(f"stopped by {stop.name} after step {run.step}; saved. The same command goes on from here")
+            page = f", to be seen in {folder / PAGE}" if (folder / PAGE).exists() else ""
+            say(f"stopped by {stop.name} after step {run.step}; saved{page}. The same command goes on from here")
             return stop.name
         if processes.is_first():
             _conclude(run, folder, stop, say)
@@ -221,8 +222,10 @@ def _advance(run: Run, devices: list[jax.Device], folder: Path, stop: StopSignal
     say("compiling (a minute or two on first use of a shape, seconds after that)")
     run.begin()
     say(f"training  in {folder}, compiled in {time.monotonic() - begun:.0f} s; Ctrl-C saves and stops")
+    if (folder / PAGE).exists():
+        say(f"watch     {folder / PAGE}")
     if jax.process_count() == 1:  # the processes of a job would measure different speeds
-        say(estimate.line(run.seconds_per_step(), run.task, run.step))
+        say(estimate.line(run.seconds_per_step(), estimate.costs(run.task), run.task, run.step))
     waiting = iter([run])
     with progress.display(run.num_steps, run.step, disable=not processes.is_first()) as bar:
         for _ in loop.train([devices], lambda _: next(waiting, None), stop, bar):

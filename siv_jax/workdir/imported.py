@@ -114,7 +114,7 @@ def _new_workdir(workdir: Path) -> Iterator[Path]:
 
     Raises UserError: `workdir` is not empty, cannot be made, or is just being made by another process.
     """
-    workdir = workdir.expanduser().resolve()
+    workdir = workdir.resolve()
     if not workdir.name or (workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir()))):
         raise UserError(f"{workdir} exists and is not empty: choose a new --workdir")
     partial = workdir.with_name(f".{workdir.name}.partial")

@@ -14,6 +14,7 @@ index.html         all this as a page, with training.png, what the run learns fr
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def default_workdir(data_path: str) -> Path:
     if colon and kind in ("tfds", "example"):
         return Path("runs") / name.strip("/").replace("/", "-").replace(":", "-")
     # A colon cannot stand in the name of a folder on Windows.
-    return Path("runs") / (Path(data_path).expanduser().resolve().stem.replace(":", "-") or "run")
+    return Path("runs") / (Path(os.path.expanduser(data_path)).resolve().stem.replace(":", "-") or "run")
 
 
 def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
