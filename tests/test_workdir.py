@@ -131,6 +131,8 @@ def test_a_run_without_its_copy_reads_the_input_where_it_was(tmp_path, film, oth
     Image.new("RGB", (1200, 20)).save(tmp_path / "film" / "1.png")
     with pytest.raises(UserError, match=r"film has other pixels .*\): run siv_jax\.main with film and --workdir"):
         layout.load_source(folder)
+    with pytest.raises(UserError, match=r"holds no whole copy of its input, and .* reads otherwise"):
+        begin(folder, other, data__path=path)
     shutil.rmtree(path)
     with pytest.raises(UserError, match=r"\(0 of an unknown number\), and .* \(.*film does not exist\): run siv_jax"):
         layout.load_source(folder)

@@ -161,9 +161,12 @@ def learns_from(workdir: Path, record: Record, source: Source, digest: str) -> b
     if digest == record.digest:
         return True
     try:
-        kept = _kept(workdir, record)
-    except UserError as error:
-        raise UserError(f"{error}, and the input reads otherwise than at first: use another --workdir") from None
+        kept = load_source(workdir)
+    except UserError:
+        raise UserError(
+            f"{workdir} holds no whole copy of its input, and {source.name} reads otherwise than at first: use another "
+            "--workdir"
+        ) from None
     return digest == kept.digest() or stored.nearly_equal(source, kept)
 
 
