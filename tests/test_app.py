@@ -604,6 +604,9 @@ def test_the_photo_under_the_brush_is_that_of_the_run(trained, tmp_path):
     toy_runs.train(tmp_path / "two")
     shutil.copytree(trained / "photo", tmp_path / "without")
     shutil.rmtree(tmp_path / "without" / layout.SOURCE)
+    settings = json.loads((tmp_path / "without" / layout.CONFIG).read_text())
+    settings["data"]["path"] = str(tmp_path / "gone.png")
+    (tmp_path / "without" / layout.CONFIG).write_text(json.dumps(settings))
     handlers = edit_tab._Handlers(tmp_path, Studio())
     assert handlers.follow("one", None) == (gr.skip(), gr.skip()), "the tab was not open yet"
     drawn, loaded = handlers.fill("one", None)

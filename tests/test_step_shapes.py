@@ -51,7 +51,7 @@ def test_the_steps_are_the_same_however_they_are_cut():
 
 def test_programs_give_way_to_newer_ones_and_come_back(monkeypatch):
     whole = trained(Ragged(), 0, 30)
-    monkeypatch.setattr(devices, "_KEPT", 2)
+    monkeypatch.setattr(devices, "PROGRAMS_KEPT", 2)
     stage = Ragged()
     assert whole == trained(stage, 0, 30)
     assert len(stage.traced) > 4

@@ -104,7 +104,7 @@ def numpy_file(path: Path, name: str) -> Iterator[None]:
     except ValueError as error:
         with open(path, "rb") as file:
             pickled = file.read(1) == b"\x80"
-        if pickled or "Object arrays" in str(error):
+        if pickled or re.search("Object arrays|Python objects", str(error)):
             raise UserError(f"{name} {_HOLDS_OBJECTS}") from None
         if "pickled" in str(error):
             raise UserError(f"{name} does not begin like a file of numpy: damaged or of another kind") from None

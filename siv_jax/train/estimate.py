@@ -27,7 +27,7 @@ def seconds_per_step(task: Task, devices: list[jax.Device], number: int = 0) -> 
     return speed.seconds_per_step(program, state, data, key)
 
 
-def costs(task: Task) -> np.ndarray | None:
+def costs(task: Task, devices: list[jax.Device]) -> np.ndarray | None:
     """What a step of each stage costs beside those of the others: XLA's count of operations, without compiling.
 
     The first and the last are counted, steps between grow evenly by a factor. None where there are several stages and
@@ -37,15 +37,15 @@ def costs(task: Task) -> np.ndarray | None:
         return np.ones(1)
     # A stage of one shard stands outside of any mapped axis.
     alone = dataclasses.replace(task, stages=task.family.stages(task.config, task.plan))
-    ends = [_operations(alone, number) for number in (0, len(alone.stages) - 1)]
+    ends = [_operations(alone, number, devices[:1]) for number in (0, len(alone.stages) - 1)]
     return np.geomspace(*ends, len(alone.stages)) if all(ends) else None
 
 
-def _operations(task: Task, number: int) -> float | None:
+def _operations(task: Task, number: int, devices: list[jax.Device]) -> float | None:
     key, data, previous = _before(task, number)
     stage = task.stages[number]
     state = jax.eval_shape(functools.partial(stage.init, key, data), previous)
-    return Program(stage, jax.local_devices()[:1]).operations(state, data)
+    return Program(stage, devices).operations(state, data)
 
 
 def _before(task: Task, number: int) -> tuple[np.ndarray, Any, Any]:

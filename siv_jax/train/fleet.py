@@ -76,7 +76,7 @@ def _time(waiting: list[Member], devices: list[jax.Device]) -> str:
     task = waiting[0].task
     left = [max(0, member.task.num_steps - layout.completed_steps(member.folder)) for member in waiting]
     speed = estimate.seconds_per_step(task, devices[:1])
-    return estimate.line_of_fleet(speed, estimate.costs(task), task, left, len(devices))
+    return estimate.line_of_fleet(speed, estimate.costs(task, devices), task, left, len(devices))
 
 
 def _saved_settings(folder: Path) -> Config:

@@ -77,7 +77,7 @@ def train(
     without_path = dataclasses.replace(config, data=dataclasses.replace(config.data, path=""))
     processes.require_same(config_lib.to_json(without_path) + task.digest, "settings or pictures")
     if dry_run:
-        say(estimate.line(estimate.seconds_per_step(task, used), estimate.costs(task), task))
+        say(estimate.line(estimate.seconds_per_step(task, used), estimate.costs(task, used), task))
         return None
     with (
         StopSignal().listening() as stop,
@@ -225,7 +225,7 @@ def _advance(run: Run, devices: list[jax.Device], folder: Path, stop: StopSignal
     if (folder / PAGE).exists():
         say(f"watch     {folder / PAGE}")
     if jax.process_count() == 1:  # the processes of a job would measure different speeds
-        say(estimate.line(run.seconds_per_step(), estimate.costs(run.task), run.task, run.step))
+        say(estimate.line(run.seconds_per_step(), estimate.costs(run.task, devices), run.task, run.step))
     waiting = iter([run])
     with progress.display(run.num_steps, run.step, disable=not processes.is_first()) as bar:
         for _ in loop.train([devices], lambda _: next(waiting, None), stop, bar):
