@@ -35,21 +35,24 @@ def _by_network(model: TrainedModel, request: Request) -> Made:
             f"--size does not go with this model, whose network draws at {model.size[1]}x{model.size[0]}: enlarge the "
             "result with python -m siv_jax.render --photo PHOTO --from RESULT --size SIZE"
         )
-    start, seed, count = injected.start_scale(request.task, model, request.start_scale), request.seed or 0, request.num
-    size = model.size if whole else from_patches.wanted_size(model.source(), request.size)
+    # Imported weights have no photo, which an edit without a mask at the network's own size does not need.
+    source = None if whole and request.mask is None else model.source()
+    start = injected.start_scale(request.task, model, request.start_scale)
+    seed, count = request.seed or 0, request.num or 1
+    size = model.size if whole else from_patches.wanted_size(source, request.size)
     given, seen = _fitted(request, size), pictures.fitted(request.image, model.size)
-    images = injected.drawn(model, seen, start, seed, count or 1)
+    images = injected.drawn(model, seen, start, seed, count)
     last = model.num_scales - 1
     notes = [*given.notes, f"the network draws scales {start} to {last} anew, of 0 (coarsest) to {last}"]
     if not whole and request.task == "harmonize":
         images = (_changed_alike(given.image, seen, image) for image in images)
         notes.append(f"at {model.size[1]}x{model.size[0]}, as it learnt; the image is changed alike at its own size")
     elif not whole:
-        images = from_patches.rendered(request.task, images, model.source(), size, seed)
+        images = from_patches.rendered(request.task, images, source, size, seed)
         notes.append(f"at {model.size[1]}x{model.size[0]}, as it learnt; then made of the photo's own patches")
     if given.soft is None:
-        return Made(images, count or 1, notes)
-    return Made(images, count or 1, notes, _photo(model.source(), given), given.soft)
+        return Made(images, count, notes)
+    return Made(images, count, notes, _photo(source, given), given.soft)
 
 
 def _changed_alike(image: np.ndarray, seen: np.ndarray, made: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """A sampler compiled for batches of a fixed size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -67,6 +67,18 @@ class Drawer:
     def __call__(self, weights: Any, noise: np.ndarray) -> Samples:
         """Samples as numpy arrays for noise [n, ...], n >= 1."""
         return self.start(weights, noise)()
+
+    def batches(self, weights: Any, pieces: Iterable[np.ndarray]) -> Iterator[Samples]:
+        """Samples for pieces of noise [n, ...], in batches of at most `batch`: one is in memory at a time.
+
+        Raises:
+          UserError: see `require_finite`.
+        """
+        done = 0
+        for noise in pieces:
+            for start in range(0, len(noise), self.batch):
+                yield require_finite(self(weights, noise[start : start + self.batch]), done + start)
+            done += len(noise)
 
     def start(self, weights: Any, noise: np.ndarray) -> Callable[[], Samples]:
         """Begins to draw without waiting; what it returns waits and gives the samples."""

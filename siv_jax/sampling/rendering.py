@@ -12,7 +12,7 @@ from siv_jax.data.masks import nearest
 from siv_jax.errors import UserError
 from siv_jax.models.interface import Samples
 from siv_jax.patches.render import DEFAULT_FIDELITY, Renderer, Settings, noise
-from siv_jax.sampling.drawer import Drawer, require_finite
+from siv_jax.sampling.drawer import Drawer
 
 Size = tuple[int, int]  # height, width
 
@@ -88,15 +88,8 @@ def of_model(
       UserError: the source is too small to be rendered from.
     """
     renderer = _renderer(source, drawer.size, rendering)
-
-    def batches() -> Iterator[Samples]:
-        done = 0
-        for z in pieces:
-            for i in range(0, len(z), drawer.batch):
-                yield require_finite(drawer(weights, z[i : i + drawer.batch]), done + i)
-            done += len(z)
-
-    return (_made(renderer, image[None], rendering) for batch in batches() for image in batch.images)
+    batches = drawer.batches(weights, pieces)
+    return (_made(renderer, image[None], rendering) for batch in batches for image in batch.images)
 
 
 def of_picture(picture: Source, source: Source, rendering: Rendering) -> Iterator[Samples]:

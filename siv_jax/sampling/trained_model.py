@@ -1,7 +1,7 @@
 """A workdir's model, ready to sample."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -94,8 +94,9 @@ class TrainedModel:
 
     def latents(self, count: int, seed: int = 0, start: int = 0) -> np.ndarray:
         """The sampler's noise float32 [count, ...], numbers `start` on of `seed`, chosen as config.candidates says."""
-        photo = self._photo() if self.config.candidates > 1 else None
-        return variety.latents(self._drawer, self._weights, self.config.candidates, seed, start, count, photo)
+        candidates = self.config.candidates
+        photo = self._photo() if candidates > 1 else None
+        return variety.latents(self._drawer, self._weights, candidates, seed, start, count, photo)
 
     def _photo(self) -> Source | None:
         """What samples are not to be copies of."""
@@ -125,24 +126,27 @@ class TrainedModel:
           UserError: see check_latents.
         """
         self.check_latents(z)
-        return self._in_batches(lambda start, stop: z[start:stop], len(z))
+        return self._drawer.batches(self._weights, [z])
 
     def sampled(self, count: int, seed: int = 0) -> Iterator[Samples]:
         """Samples 0 to `count` of `seed`, as `batches`; of their latents, too, few are in memory at a time."""
-        if self.config.candidates > 1:
-            return self._of_groups(self._groups(count, seed))
-        return self._in_batches(lambda start, stop: self.latents(stop - start, seed, start), count)
+        return self._drawer.batches(self._weights, self._pieces(count, seed))
 
-    def _groups(self, count: int, seed: int) -> Iterator[np.ndarray]:
-        """As `latents` where samples are chosen, those of one group of samples after another."""
-        candidates, photo = self.config.candidates, self._photo()
-        return variety.in_groups(self._drawer, self._weights, candidates, seed, 0, count, photo)
+    def _pieces(self, count: int, seed: int, photo: Source | None = None) -> Iterator[np.ndarray]:
+        """As `latents`: a group of samples that are chosen among each other, or a batch, after another.
 
-    def _of_groups(self, groups: Iterator[np.ndarray]) -> Iterator[Samples]:
-        done = 0
-        for z in groups:
-            yield from self._in_batches(lambda start, stop, z=z: z[start:stop], len(z), done)
-            done += len(z)
+        `photo`: what samples are not to be copies of, where it is open already.
+        """
+        candidates = self.config.candidates
+        if candidates > 1:
+            photo = photo or self._photo()
+            return variety.in_groups(self._drawer, self._weights, candidates, seed, 0, count, photo)
+        return (self.latents(len(numbers), seed, numbers.start) for numbers in self._spans(count))
+
+    def _spans(self, count: int) -> list[range]:
+        """The numbers of `count` samples, a range for each batch."""
+        size = self._drawer.batch
+        return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
     def between(self, anchors: np.ndarray, frames_between: int) -> Iterator[Samples]:
         """Samples along a walk, see siv_jax.sampling.walk, as `batches`; of their latents, too, one batch at a time.
@@ -151,17 +155,8 @@ class TrainedModel:
           UserError: see check_latents.
         """
         self.check_latents(anchors)
-        points = len(anchors) * frames_between
-        return self._in_batches(lambda start, stop: walk(anchors, frames_between, range(start, stop)), points)
-
-    def _in_batches(
-        self, latents: Callable[[int, int], np.ndarray], count: int, before: int = 0
-    ) -> Iterator[Samples]:
-        """Samples of `count` latents, of which `latents` gives numbers start to stop; so many came `before` them."""
-        size = self._drawer.batch
-        for start in range(0, count, size):
-            z = latents(start, min(start + size, count))
-            yield require_finite(self._drawer(self._weights, z), before + start)
+        spans = self._spans(len(anchors) * frames_between)
+        return self._drawer.batches(self._weights, (walk(anchors, frames_between, numbers) for numbers in spans))
 
     def source(self) -> Source:
         """The picture or the clip that the model learnt from.
@@ -223,11 +218,12 @@ class TrainedModel:
         if masks is None and source.masks is not None:
             masks = source.masks.labels
         to_make = Rendering(parse_size(size, source.size), fidelity, masks)
-        if latents is None and self.config.candidates > 1:
-            return of_model(self._drawer, self._weights, self._groups(count, seed), source, to_make)
-        z = self.latents(count, seed) if latents is None else latents
-        self.check_latents(z)
-        return of_model(self._drawer, self._weights, [z], source, to_make)
+        if latents is None:
+            pieces = self._pieces(count, seed, source)
+        else:
+            self.check_latents(latents)
+            pieces = [latents]
+        return of_model(self._drawer, self._weights, pieces, source, to_make)
 
     def check_latents(self, z: np.ndarray) -> None:
         """Checks latents [n, ...].
