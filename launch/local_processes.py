@@ -25,6 +25,8 @@ POLL_SECONDS = 0.02
 PRINT_LOCK = threading.Lock()
 # Exit code of siv_jax.main where another process of its job is gone.
 LEFT_BEHIND = 4
+# The process that is gone may be seen to end so much later than those that left because of it.
+LATE_SECONDS = 2.0
 
 
 def main() -> int:
@@ -112,14 +114,17 @@ def _print_lines(index: int, process: subprocess.Popen) -> None:
 
 def _supervise(processes: list[subprocess.Popen], received: list[int], grace: float) -> int:
     first_failure = 0
+    first_seen = None
+    cause = None
     deadline = None
     signalled = False
     while True:
         codes = [process.poll() for process in processes]
-        failed = [index for index, code in enumerate(codes) if code]
-        if failed and not first_failure:
-            # A process that left because another one is gone may be seen before that one.
-            cause = next((index for index in failed if codes[index] != LEFT_BEHIND), failed[0])
+        if any(codes):
+            first_seen = first_seen or time.monotonic()
+            late = time.monotonic() > first_seen + LATE_SECONDS or None not in codes
+            cause = _cause(codes, late)
+        if cause is not None and not first_failure:
             first_failure = _exit_code(codes[cause])
             deadline = time.monotonic() + grace
             if not signalled:
@@ -137,6 +142,12 @@ def _supervise(processes: list[subprocess.Popen], received: list[int], grace: fl
             _send(processes, signal.SIGKILL)
             deadline = None
         time.sleep(POLL_SECONDS)
+
+
+def _cause(codes: list[int | None], late: bool) -> int | None:
+    """The first process that failed by itself; where all left because of another one, the first of them once `late`."""
+    failed = [index for index, code in enumerate(codes) if code]
+    return next((index for index in failed if codes[index] != LEFT_BEHIND), failed[0] if late else None)
 
 
 def _exit_code(code: int) -> int:

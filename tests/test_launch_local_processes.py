@@ -65,6 +65,28 @@ time.sleep(60)
     assert err == "local_processes: process 1 failed with exit code 3; stopping the others\n"
 
 
+def test_the_cause_may_be_seen_after_those_that_left_because_of_it():
+    code = """
+time.sleep((1.0, 0.1)[index])
+sys.exit((3, 4)[index])  # 4: another process of the job is gone
+"""
+    exit_code, _, err = finish(start(code))
+    assert exit_code == 3
+    assert err == "local_processes: process 0 failed with exit code 3; stopping the others\n"
+
+
+def test_those_that_left_without_a_cause_in_sight_end_the_others():
+    code = """
+if index == 1:
+    sys.exit(4)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+time.sleep(60)
+"""
+    exit_code, _, err = finish(start(code))
+    assert exit_code == 4
+    assert err == "local_processes: process 1 failed with exit code 4; stopping the others\n"
+
+
 def test_killed_process_ends_the_run_and_one_that_will_not_stop_is_killed(tmp_path):
     code = """
 ready = sys.argv[1]
