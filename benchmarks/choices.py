@@ -1,6 +1,6 @@
 """What choosing among draws and rendering change, on trained models: one JSON line a run and choice.
 
-    python benchmarks/choices.py --runs DIR/runs/quick --data FOLDER [--candidates 1,4] [--fidelity 4.5,7] \\
+    python benchmarks/choices.py --runs DIR/runs/quick --data FOLDER [--candidates 1,8] [--fidelity 4.5,7] \\
         [--seed 1] [--num 16] [--out FILE]
 
 DIR is that of a finished recipes.py with the same --data. Nothing is trained, so that choices compare on equal models.
@@ -8,6 +8,7 @@ Needs the metrics' weights (python -m siv_jax.weights fetch).
 """
 
 import argparse
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from recipes import find, read_pictures, values
 
 import siv_jax
 from siv_jax.metrics.measure import load_networks
-from siv_jax.sampling import pictures, variety
+from siv_jax.sampling import pictures
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
     parser.add_argument("--runs", required=True, help="folder of PICTURE/SEED workdirs")
     parser.add_argument("--data", required=True, help="as of recipes.py")
     parser.add_argument("--pictures", default="", help="names without suffix; all if not given")
-    parser.add_argument("--candidates", default="1,4")
+    parser.add_argument("--candidates", default="1,8")
     parser.add_argument("--fidelity", default="7")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--num", type=int, default=16)
@@ -40,8 +41,8 @@ def main() -> None:
         reals = read_pictures(path, given.longest)
         size = f"{reals.shape[2]}x{reals.shape[1]}"
         for candidates, fidelity in choices:
-            noise = variety.latents(model._drawer, model._weights, candidates, 0, 0, given.num, model.source())
-            made = [one.images for one in model.rendered(given.num, 0, size, fidelity, noise)]
+            model.config = dataclasses.replace(model.config, candidates=candidates)
+            made = [one.images for one in model.rendered(given.num, 0, size, fidelity)]
             rendered = pictures.to_uint8(np.concatenate(made))
             line = {"picture": picture, "seed": int(given.seed), "candidates": candidates, "fidelity": fidelity}
             emit(line | values(rendered, reals, networks), given.out)

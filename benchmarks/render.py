@@ -81,7 +81,7 @@ def measure(path: Path, width: int, count: int, exact_pairs: int | None) -> dict
         "seconds": summary(seconds),
         "processor_seconds": summary(processor),
         "peak_megabytes": round(peak),
-        "over_exact": over_exact(rendered, photo, renderer.matches(rough[-1:])[0]) if small else None,
+        "over_exact": over_exact(rendered, photo, renderer.with_matches(rough[-1:])[1][0]) if small else None,
     }
 
 

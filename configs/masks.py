@@ -30,5 +30,5 @@ def get_config():
     config.loss.diversity_target = 0.95
     config.loss.diversity_scale = "relative"
     config.ema.decay = 0.995
-    config.candidates = 4
+    config.candidates = 8
     return config

@@ -4,7 +4,8 @@
 
 The network learns the composition alone, at 32 pixels; rendering brings the detail from the photo. Small networks, a
 higher learning rate, more feature augmentation than the paper's, a diversity regularization that steers itself, and
-samples that are each the one of four draws that differs most from the samples before it and is no copy of the photo.
+samples that are each the one of eight draws that differs most from the samples before it, among those with the photo's
+colours in their shares that are no copies of it.
 """
 
 from siv_jax import config as config_lib
@@ -28,5 +29,5 @@ def get_config():
     config.loss.diversity_target = 0.95
     config.loss.diversity_scale = "relative"
     config.ema.decay = 0.995
-    config.candidates = 4
+    config.candidates = 8
     return config

@@ -94,7 +94,11 @@ class Config:
     keep_checkpoints: StrictInt = setting(3, "checkpoints that are kept", 1, 10**6, free=True)
     num_samples: StrictInt = setting(20, "pictures in the sample grids and in the final samples", 1, 1000)
     candidates: StrictInt = setting(
-        1, "each sample is the one of so many draws that differs most from those before; 1: as they come", 1, 64, True
+        1,
+        "each sample is chosen among so many draws: near the photo's colours, far from the samples before; 1: as drawn",
+        1,
+        64,
+        free=True,
     )
     rendered_size: StrictInt = setting(
         1024, "longer side of the rendered final samples at most; 0: samples are not rendered", 0, 16384, free=True

@@ -9,7 +9,7 @@ from siv_jax.apply import tasks
 from siv_jax.cli import process
 from siv_jax.models.interface import Samples
 from siv_jax.patches.render import DEFAULT_FIDELITY
-from siv_jax.sampling import pictures, variety
+from siv_jax.sampling import pictures
 from siv_jax.sampling.trained_model import TrainedModel
 
 
@@ -40,7 +40,7 @@ class Model(TrainedModel):
         """
         process.require_whole("n", n, 1, 1_000_000)
         process.require_whole("seed", seed, 0, 2**32 - 1)
-        process.require_whole("start", start, 0, 2**31 // variety.draws_of(self.config.candidates) - 1 - n)
+        process.require_whole("start", start, 0, 2**31 // self.config.candidates - 1 - n)
         drawn = self.draw(self.latents(n, seed, start))
         return _given(pictures.to_uint8(drawn.images), drawn.masks)
 

@@ -110,7 +110,7 @@ def test_patches_come_from_the_nearest_frame():
     few = frames[::2]
     everything = Renderer(few, (24, 30), rough_size=(18, 24), settings=EXACT)
     assert everything.frames == 3
-    assert (renderer.matches(pyramid.resize(frames, (18, 24)))[..., 0] == np.arange(5)[:, None, None]).all()
+    assert (renderer.with_matches(pyramid.resize(frames, (18, 24)))[1][..., 0] == np.arange(5)[:, None, None]).all()
     np.testing.assert_allclose(everything(pyramid.resize(few[2:], (18, 24))), few[2:], atol=0.02)
 
 
@@ -129,7 +129,8 @@ def test_masks_ride_along():
 
 def test_the_picture_is_the_photo_at_its_matches_where_these_agree(photo, renderer, rendered):
     """Where all patches that cover a pixel name the same place, the pixel is that of the photo."""
-    matches = renderer.matches(rough_of())
+    pictures, matches = renderer.with_matches(rough_of())
+    np.testing.assert_array_equal(pictures, rendered)
     assert matches.shape == (2, 40, 52, 3) and matches.dtype == np.int32
     displacement = matches[..., 1:] - np.stack(np.meshgrid(np.arange(40), np.arange(52), indexing="ij"), axis=-1)
     around = np.lib.stride_tricks.sliding_window_view(displacement, (7, 7), axis=(1, 2))

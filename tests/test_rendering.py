@@ -12,7 +12,8 @@ from PIL import Image
 from siv_jax import api, render, sample
 from siv_jax.data.resize import limited
 from siv_jax.errors import UserError
-from siv_jax.sampling import rendering
+from siv_jax.sampling import rendering, views
+from siv_jax.sampling.pictures import to_uint8
 from siv_jax.sampling.rendering import parse_size
 from siv_jax.web import runs
 from siv_jax.workdir import layout
@@ -88,6 +89,21 @@ def test_the_same_seed_gives_the_same_pictures_everywhere(run, tmp_path):
     assert render.main(["--workdir", str(run), "--latents", str(tmp_path / "z.npy"), "--out", str(tmp_path / "c")]) == 0
     for found in (*(pictures_in(tmp_path / name) for name in "ac"), list(model.render(4))):
         np.testing.assert_array_equal(found, rendered)
+
+
+def test_samples_that_are_chosen_show_parts_of_what_the_network_draws(photo, tmp_path):
+    path = str(photo / "photo.png")
+    toy_runs.train(tmp_path / "run", data__path=path, data__max_size=16, rendered_size=1024, candidates=3)
+    model = api.load(tmp_path / "run")
+    z = model.latents(4)
+    parts = np.stack([views.seen(*pair) for pair in zip(model.generate(z), z, strict=True)])
+    made = rendering.of_arrays(parts, model.size, model.source(), rendering.Rendering(SIZE))
+    expected = [to_uint8(one.images)[0] for one in made]
+    np.testing.assert_array_equal(pictures_in(tmp_path / "run" / layout.RENDERED), expected)
+    np.testing.assert_array_equal(model.render(4), expected)
+    # Chosen among the same draws by anyone who asks: while training, and later.
+    draws = model._drawer.noise(model.config.seed, 0, 12).reshape(4, 3, -1)
+    assert (z[:, None] == draws).all(axis=-1).any(axis=1).all()
 
 
 def test_masks_ride_along(run, photo, tmp_path):

@@ -14,8 +14,9 @@ from siv_jax.data import open_source
 from siv_jax.models.interface import Samples
 from siv_jax.patches import moved
 from siv_jax.patches.render import Renderer
-from siv_jax.sampling import variety
+from siv_jax.sampling import variety, views
 from siv_jax.sampling.drawer import Drawer
+from siv_jax.sampling.previews import Preview, Previews
 
 
 class Gray:
@@ -39,7 +40,7 @@ def latents(drawer, candidates, start, count):
 
 @pytest.mark.parametrize("candidates", [2, 5])
 def test_a_sample_is_the_draw_whose_nearest_sample_is_farthest(drawer, candidates):
-    rows = Gray().noise(7, 0, 24 * candidates)[:, 0].reshape(12, 2 * candidates)[:, :candidates]
+    rows = Gray().noise(7, 0, 12 * candidates)[:, 0].reshape(12, candidates)
     expected = [rows[0, 0]]
     for row in rows[1:]:
         expected.append(max(row, key=lambda gray: min(abs(gray - other) for other in expected)))
@@ -65,37 +66,49 @@ def test_groups_come_one_after_another(drawer):
     assert sizes == [2, 32, 32, 4]
 
 
+def previews(values, off=None, copied=None) -> list[Preview]:
+    """Of draws whose small renderings hold `values` [n, D]."""
+    off, copied = (np.zeros(len(values)) if each is None else each for each in (off, copied))
+    return [Preview(*each) for each in zip(np.asarray(values, float), off, copied, strict=True)]
+
+
 def test_draws_that_are_not_finite_are_passed_over():
-    draws = np.random.default_rng(0).normal(size=(4, 6, 6))
-    draws[1, :2] = np.nan
-    draws[2, :3] = np.inf
-    found = variety.farthest(draws, 3, lambda number: 0.0)
-    assert found[1] == 6 + 2
-    assert 12 + 3 <= found[2] < 18
+    draws = np.random.default_rng(0).normal(size=(12, 6))
+    draws[3:5] = np.nan
+    draws[6:8] = np.inf
+    found = variety.farthest(previews(draws), 3)
+    assert found[1] == 5 and found[2] == 8
     # A sample without a finite draw takes the first, and the others are chosen as if it were not there.
-    draws = np.concatenate([draws, np.full((1, 6, 6), np.nan), draws[:1] + 1])
-    again = variety.farthest(draws, 3, lambda number: 0.0)
-    assert again[4] == 24
+    draws = np.concatenate([draws, np.full((3, 6), np.nan), draws[9:] + 1])
+    again = variety.farthest(previews(draws), 3)
+    assert again[4] == 12
     np.testing.assert_array_equal(again[:4], found)
-    assert again[5] == 24 + 6 + variety.farthest(np.delete(draws, 4, axis=0), 3, lambda number: 0.0)[4] - 24
+    assert again[5] == variety.farthest(previews(np.delete(draws, range(12, 15), axis=0)), 3)[4] + 3
+
+
+def test_a_sample_is_among_the_draws_whose_colours_fit_best():
+    """Of five draws these are two, of eight four, and one of one."""
+    random = np.random.default_rng(0)
+    for candidates, kept in ((5, 2), (8, 4), (1, 1)):
+        off, draws = random.uniform(size=40 * candidates), random.normal(size=(40 * candidates, 2))
+        found = variety.farthest(previews(draws, off), candidates)
+        ranks = np.argsort(np.argsort(off.reshape(40, candidates))).ravel()[found]
+        assert sorted(set(ranks)) == [*range(kept)]
+        # Of the fitting ones it is the farthest.
+        fitting = np.argsort(off[candidates : 2 * candidates])[:kept] + candidates
+        assert found[1] == max(fitting, key=lambda draw: np.sum((draws[draw] - draws[found[0]]) ** 2))
 
 
 def test_copies_are_taken_only_where_there_is_nothing_else():
-    draws = np.arange(24.0).reshape(4, 6, 1)
-    shares = np.zeros((4, 6))
-    shares[0, 0] = 0.8
-    shares[1, :3] = 0.9, 0.7, 0.66
-    shares[2] = 0.9, 0.8, 0.95, 0.7, 0.9, 0.99
-    asked = []
-
-    def copied(number):
-        asked.append(number)
-        return shares.flat[number]
-
-    # The first takes its second draw; the second the farthest of the other three, the third the least copy of all; of
-    # the last one draw alone is looked at.
-    np.testing.assert_array_equal(variety.farthest(draws, 3, copied), [1, 6 + 5, 12 + 3, 18 + 2])
-    assert sorted(asked) == [0, 1, 6, 7, 8, 11, *range(12, 18), 20]
+    off = np.tile(np.arange(5.0), 4)
+    copied = np.zeros(20)
+    copied[0] = 0.8
+    copied[5:7] = 0.9, 0.7
+    copied[10:15] = 0.9, 0.8, 0.95, 0.7, 0.9
+    # The first takes the second of its two fitting draws; the second the most fitting of the others; the third the one
+    # that is least a copy; the last the farther of two.
+    found = variety.farthest(previews(np.arange(20.0)[:, None], off, copied), 5)
+    np.testing.assert_array_equal(found, [1, 7, 13, 16])
 
 
 def test_the_picture_moved_as_a_whole_is_a_copy_and_its_pieces_elsewhere_are_none():
@@ -104,7 +117,7 @@ def test_the_picture_moved_as_a_whole_is_a_copy_and_its_pieces_elsewhere_are_non
     pieces = np.concatenate([photo[12:], photo[:12]])[:, np.r_[16:32, 0:16]]
     noise = np.random.default_rng(1).uniform(-1, 1, photo.shape).astype(np.float32)
     renderer = Renderer(photo[None], (24, 32), rough_size=(24, 32))
-    found = [moved.share(renderer.matches(picture[None])[0]) for picture in (photo, shifted, pieces, noise)]
+    found = [moved.share(renderer.with_matches(picture[None])[1][0]) for picture in (photo, shifted, pieces, noise)]
     whole, moved_, cut, other = found
     assert whole == 1 and 0.6 < moved_ < 1 and 0.1 < cut < 0.4 and other < 0.3
 
@@ -134,14 +147,53 @@ def test_rendering_tells_copies_of_the_photo():
     as_they_come = variety.latents(drawer, {}, 3, 7, 0, 12)
     found = variety.latents(drawer, {}, 3, 7, 0, 12, source)
     assert (as_they_come <= 0.5).any()
-    of_each = Sampler().noise(7, 0, 12 * 6).reshape(12, 6)
+    of_each = Sampler().noise(7, 0, 12 * 3).reshape(12, 3)
     np.testing.assert_array_equal((found > 0.5)[:, 0], (of_each > 0.5).any(axis=1))
+
+
+@pytest.fixture(scope="module")
+def balloons():
+    return open_source(DataConfig(path="example:balloons", max_size=64))
+
+
+def test_a_preview_tells_colours_of_other_shares_and_copies_seen_from_nearer(balloons):
+    size = (24, 32)
+    photo = balloons.resized(*size)[0] / np.float32(127.5) - 1
+    look, whole = Previews(balloons, size), np.full(3, 9.0)
+    itself, mirrored = look(photo, whole), look(photo[:, ::-1], whole)
+    nearer = look(photo, np.array([-0.5, 0.3, -0.4]))
+    sky = look(np.concatenate([photo[:8]] * 3), whole)
+    assert itself.picture.shape == (*look.size, 3) and itself.copied > 0.95 and nearer.copied > 0.6
+    assert mirrored.copied < 0.6 and sky.copied < 0.6
+    assert itself.off < mirrored.off < sky.off / 2
+    nothing = look(np.full_like(photo, np.nan), whole)
+    assert np.isnan(nothing.picture).all() and nothing.picture.shape == itself.picture.shape
+
+
+def test_a_view_is_a_part_of_the_picture():
+    """Of a picture whose values are its coordinates a view shows where it lies."""
+    rows, columns = np.indices((20, 30), np.float32)
+    image = np.stack([rows + 0.5, columns + 0.5], axis=-1)
+    np.testing.assert_allclose(views.seen(image, np.full(3, 40.0)), image, atol=1e-5)
+    random = np.random.default_rng(0)
+    for latents in random.normal(size=(50, 8)):
+        seen = views.seen(image, latents)
+        assert seen.shape == image.shape and seen.dtype == np.float32
+        share = seen[11, 7, 0] - seen[10, 7, 0]
+        assert 0.85 <= share <= 1 and seen[5, 16, 1] - seen[5, 15, 1] == pytest.approx(share, abs=1e-4)
+        for axis, side in enumerate((20, 30)):
+            first, last = seen[..., axis].min() - share / 2, seen[..., axis].max() + share / 2
+            assert first > -0.01 and last < side + 0.01 and last - first == pytest.approx(share * side, abs=0.2)
+    # The last views differ, and along a walk they change little by little.
+    near = views.seen(image, latents + 0.01)
+    assert 0 < np.abs(near - seen).max() < 0.1
+    np.testing.assert_array_equal(views.seen(image, np.zeros((2, 2, 4))), views.seen(image, np.zeros(1)))
 
 
 def test_a_run_draws_what_its_config_says(tmp_path):
     toy_runs.train(tmp_path / "run", candidates=3)
     model = siv_jax.load(tmp_path / "run")
-    draws = model._drawer.noise(5, 0, 24).reshape(4, 6, -1)[:, :3]
+    draws = model._drawer.noise(5, 0, 12).reshape(4, 3, -1)
     chosen = model.latents(4, seed=5)
     assert (chosen[:, None] == draws).all(axis=-1).any(axis=1).all()
     assert (chosen != draws[:, 0]).any()

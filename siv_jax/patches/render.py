@@ -110,14 +110,18 @@ class Renderer:
         empty = np.empty((0, *self.levels[-1].output), self._masks.dtype)
         return self._stacked(pictures), np.concatenate([empty, *(label[None] for label in labels)])
 
-    def matches(self, rough: np.ndarray) -> np.ndarray:
-        """Frame, row and column of the photo at the last level that each pixel takes: int32 [m, height, width, 3]."""
-        found = []
-        for _, frames, field, _ in self._rendered(rough):
+    def with_matches(self, rough: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rendered pictures, and what they are made of: int32 [m, height, width, 3].
+
+        That is the frame, the row and the column of the photo at the last level that each pixel takes.
+        """
+        pictures, found = [], []
+        for picture, frames, field, _ in self._rendered(rough):
             field = np.array(field)
             field[..., 0] = np.asarray(frames, np.int32)[field[..., 0]]
+            pictures.append(picture)
             found.append(field)
-        return np.stack(found)
+        return self._stacked(pictures), np.stack(found)
 
     def exact_at(self, level: pyramid.Level) -> bool:
         """Whether the search is exact: at the first level, and where the device can hold the pairs of patches."""

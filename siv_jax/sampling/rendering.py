@@ -12,6 +12,7 @@ from siv_jax.data.masks import nearest
 from siv_jax.errors import UserError
 from siv_jax.models.interface import Samples
 from siv_jax.patches.render import DEFAULT_FIDELITY, Renderer, Settings, noise
+from siv_jax.sampling import views
 from siv_jax.sampling.drawer import Drawer
 
 Size = tuple[int, int]  # height, width
@@ -77,9 +78,11 @@ def parse_size(text: str, photo: Size) -> Size:
 
 
 def of_model(
-    drawer: Drawer, weights: Any, pieces: Iterable[np.ndarray], source: Source, rendering: Rendering
+    drawer: Drawer, weights: Any, pieces: Iterable[np.ndarray], source: Source, rendering: Rendering, parts: bool
 ) -> Iterator[Samples]:
     """Rendered samples, one after another, for noise in pieces [n, ...].
+
+    `parts`: each shows a part of its own of what the network draws, see siv_jax.sampling.views.
 
     A size of another aspect stretches the composition, not the texture: patches keep the photo's scale. (Noise maps
     side by side, or passing into each other, were tried: blocks of sky were left where they met.)
@@ -88,8 +91,14 @@ def of_model(
       UserError: the source is too small to be rendered from.
     """
     renderer = _renderer(source, drawer.size, rendering)
-    batches = drawer.batches(weights, pieces)
-    return (_made(renderer, image[None], rendering) for batch in batches for image in batch.images)
+    return (_made(renderer, rough[None], rendering) for rough in _rough(drawer, weights, pieces, parts))
+
+
+def _rough(drawer: Drawer, weights: Any, pieces: Iterable[np.ndarray], parts: bool) -> Iterator[np.ndarray]:
+    for piece in pieces:
+        images = (image for batch in drawer.batches(weights, [piece]) for image in batch.images)
+        for image, latents in zip(images, piece, strict=True):
+            yield views.seen(image, latents) if parts else image
 
 
 def of_picture(picture: Source, source: Source, rendering: Rendering) -> Iterator[Samples]:

@@ -223,7 +223,7 @@ class TrainedModel:
         else:
             self.check_latents(latents)
             pieces = [latents]
-        return of_model(self._drawer, self._weights, pieces, source, to_make)
+        return of_model(self._drawer, self._weights, pieces, source, to_make, self.config.candidates > 1)
 
     def check_latents(self, z: np.ndarray) -> None:
         """Checks latents [n, ...].

@@ -44,7 +44,7 @@ def write(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], None]) 
     size = limited(source.size, config.rendered_size)
     try:
         wanted = rendering.Rendering(size, masks=source.masks.labels if source.masks else None)
-        made = rendering.of_model(run.drawer, weights, [noise], source, wanted)
+        made = rendering.of_model(run.drawer, weights, [noise], source, wanted, config.candidates > 1)
         made = itertools.takewhile(lambda _: stop.name is None, made)
         sheet = write_samples(folder / layout.RENDERED, made)
         if stop.name:

@@ -8,7 +8,6 @@ import gradio as gr
 
 from siv_jax.cli import process
 from siv_jax.errors import UserError
-from siv_jax.sampling import variety
 from siv_jax.web import places, runs
 from siv_jax.web.places import STEPS, Place
 from siv_jax.web.studio import Studio
@@ -118,7 +117,7 @@ class _Handlers:
     def fill(self, view: View, run: str | None, seed: float, start: float, strength: float):
         """Draws samples, and shows the favourites of the run."""
         model = self._studio.model(runs.require(self._folder, run))
-        most = 2**31 // variety.draws_of(model.config.candidates) - 1 - SHOWN
+        most = 2**31 // model.config.candidates - 1 - SHOWN
         seed, start = _whole("the seed", seed, 2**32 - 1), _whole("the first sample", start, most)
         found = places.samples(model, seed, start, SHOWN, strength)
         made = runs.made(self._folder, run)

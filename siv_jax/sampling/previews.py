@@ -1,0 +1,58 @@
+"""Small renderings of draws, which tell at a hundredth of the cost what large ones will be like."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from siv_jax.data import Source
+from siv_jax.data.resize import limited
+from siv_jax.patches import moved
+from siv_jax.patches.render import Renderer
+from siv_jax.sampling import rendering, views
+
+# Geometric mean of the sides of a small rendering, and longer side of the photo that it is made of at most: as sharp as
+# that of other renderings, or other copies would be told.
+_SIDE = 36.0
+_PHOTO = 256
+
+
+class Preview(NamedTuple):
+    """A small rendering [h, w, C] of one draw, and what it tells.
+
+    off: how much its colours differ from those of the photo in their shares: the mean distance of values of equal rank.
+    copied: the share of it that is the photo, moved as a whole; 0 of a clip, which has no layout of its own to copy.
+    """
+
+    picture: np.ndarray
+    off: float
+    copied: float
+
+
+class Previews:
+    """Small renderings from the patches of `source`, for drawn images of (height, width) `rough_size`.
+
+    Raises:
+      UserError: the source is too small to be rendered from.
+    """
+
+    def __init__(self, source: Source, rough_size: tuple[int, int]):
+        scale = _SIDE / (source.size[0] * source.size[1]) ** 0.5
+        self.size = tuple(max(8, round(scale * side)) for side in source.size)
+        photos = rendering.as_float(source.resized(*limited(source.size, _PHOTO)), source.format)
+        self._renderer = Renderer(photos, self.size, rough_size=rough_size)
+        self._frames = source.num_frames
+        colours = _ranked(rendering.as_float(source.resized(*self.size), source.format))
+        self._colours = colours[self._frames // 2 :: self._frames]  # of as many ranks as a rendering has
+
+    def __call__(self, image: np.ndarray, latents: np.ndarray) -> Preview:
+        """Of a drawn image [h, w, C] and its latents; not finite where the image is not."""
+        if not np.isfinite(image).all():
+            return Preview(np.full((*self.size, image.shape[-1]), np.nan, np.float32), np.inf, 1.0)
+        pictures, matches = self._renderer.with_matches(views.seen(image, latents)[None])
+        off = float(np.abs(_ranked(pictures) - self._colours).mean())
+        return Preview(pictures[0], off, moved.share(matches[0]) if self._frames == 1 else 0.0)
+
+
+def _ranked(pictures: np.ndarray) -> np.ndarray:
+    """[n, h, w, C] -> [n h w, C], each channel in the order of its values."""
+    return np.sort(pictures.reshape(-1, pictures.shape[-1]), axis=0)
