@@ -14,6 +14,8 @@ from siv_jax.sampling import rendering, views
 # that of other renderings, or other copies would be told.
 _SIDE = 36.0
 _PHOTO = 256
+# Pixels by which a preview may be moved to be compared with the photo.
+_MOVED = 2
 
 
 class Preview(NamedTuple):
@@ -21,11 +23,14 @@ class Preview(NamedTuple):
 
     off: how much its colours differ from those of the photo in their shares: the mean distance of values of equal rank.
     copied: the share of it that is the photo, moved as a whole; 0 of a clip, which has no layout of its own to copy.
+    apart: mean squared difference from the photo, or from the part of it that the sample would show, whichever is less;
+      infinite for a clip.
     """
 
     picture: np.ndarray
     off: float
     copied: float
+    apart: float
 
 
 class Previews:
@@ -41,16 +46,27 @@ class Previews:
         photos = rendering.as_float(source.resized(*limited(source.size, _PHOTO)), source.format)
         self._renderer = Renderer(photos, self.size, rough_size=rough_size)
         self._frames = source.num_frames
-        colours = _ranked(rendering.as_float(source.resized(*self.size), source.format))
+        small = rendering.as_float(source.resized(*self.size), source.format)
+        self._photo, colours = small[0], _ranked(small)
         self._colours = colours[self._frames // 2 :: self._frames]  # of as many ranks as a rendering has
 
     def __call__(self, image: np.ndarray, latents: np.ndarray) -> Preview:
         """Of a drawn image [h, w, C] and its latents; not finite where the image is not."""
         if not np.isfinite(image).all():
-            return Preview(np.full((*self.size, image.shape[-1]), np.nan, np.float32), np.inf, 1.0)
+            return Preview(np.full((*self.size, image.shape[-1]), np.nan, np.float32), np.inf, 1.0, 0.0)
         pictures, matches = self._renderer.with_matches(views.seen(image, latents)[None])
         off = float(np.abs(_ranked(pictures) - self._colours).mean())
-        return Preview(pictures[0], off, moved.share(matches[0]) if self._frames == 1 else 0.0)
+        if self._frames > 1:
+            return Preview(pictures[0], off, 0.0, np.inf)
+        apart = min(_apart(pictures[0], photo) for photo in (self._photo, views.seen(self._photo, latents)))
+        return Preview(pictures[0], off, moved.share(matches[0]), apart)
+
+
+def _apart(picture: np.ndarray, photo: np.ndarray) -> float:
+    """Mean squared difference of two pictures [h, w, C], one moved by up to `_MOVED` pixels so that it is least."""
+    inner = photo[_MOVED:-_MOVED, _MOVED:-_MOVED]
+    moved_pictures = np.lib.stride_tricks.sliding_window_view(picture, inner.shape)
+    return float(((moved_pictures - inner) ** 2).mean(axis=(-3, -2, -1)).min())
 
 
 def _ranked(pictures: np.ndarray) -> np.ndarray:
