@@ -8,7 +8,8 @@ Needs: nothing but the packages of the command; no accelerator is touched.
 Expect: each process gets `--distributed --coordinator_address 127.0.0.1:PORT --num_processes N
 --process_id I` after its own arguments and sees `--devices` CPU devices. Every line they print comes out
 as `[I] line`. SIGINT and SIGTERM go on to all of them. When one fails, the others get SIGTERM, and
-SIGKILL after `--grace` seconds; the exit code is that of the first failure (128 + n for signal n).
+SIGKILL after `--grace` seconds; the exit code is that of the first failure (128 + n for signal n). Exit
+code 4, another process of the job is gone, is waited with for two seconds: that process may be seen later.
 """
 
 import argparse

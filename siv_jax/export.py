@@ -5,8 +5,8 @@
 
 The file holds what sampling needs of the weights, the config and the plan. The photo is in it only where samples start
 from it, as those of a model for retargeting do. The second command makes a workdir of the file, which can be sampled
-from, and rendered from where the photo is given. Without the photo, a model that chooses among draws cannot pass over
-copies of it, so that its samples may be others than those of the run.
+from, and rendered from where the photo is given. Without the photo, a model that chooses among draws has the draws
+alone to choose by, so that most of its samples are others than those of the run.
 """
 
 from pathlib import Path

@@ -49,6 +49,8 @@ class Model(TrainedModel):
     ) -> np.ndarray | Samples:
         """The same samples, sharp, from the photo's own patches: uint8 [n, height, width, C].
 
+        Of a model that chooses its samples (config.candidates) each shows a part of what the network draws.
+
         A model of masks gives (images, masks), the masks int32 [n, height, width], 255 where the photo has no label.
 
         Args:

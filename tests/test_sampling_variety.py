@@ -16,7 +16,9 @@ from siv_jax.patches import moved
 from siv_jax.patches.render import Renderer
 from siv_jax.sampling import variety, views
 from siv_jax.sampling.drawer import Drawer
+from siv_jax.sampling.pictures import to_uint8
 from siv_jax.sampling.previews import Preview, Previews
+from siv_jax.sampling.rendering import as_float
 
 
 class Gray:
@@ -88,9 +90,9 @@ def test_draws_that_are_not_finite_are_passed_over():
 
 
 def test_a_sample_is_among_the_draws_whose_colours_fit_best():
-    """Of five draws these are two, of eight four, and one of one."""
+    """Of five draws these are two, of eight four, of two both."""
     random = np.random.default_rng(0)
-    for candidates, kept in ((5, 2), (8, 4), (1, 1)):
+    for candidates, kept in ((5, 2), (8, 4), (2, 2), (1, 1)):
         off, draws = random.uniform(size=40 * candidates), random.normal(size=(40 * candidates, 2))
         found = variety.farthest(previews(draws, off), candidates)
         ranks = np.argsort(np.argsort(off.reshape(40, candidates))).ravel()[found]
@@ -155,7 +157,7 @@ def test_rendering_tells_copies_of_the_photo():
 
     drawer = Drawer(Sampler(), types.SimpleNamespace(height=24, width=32, channels=3), (24, 32))
     as_they_come = variety.latents(drawer, {}, 3, 7, 0, 12)
-    found = variety.latents(drawer, {}, 3, 7, 0, 12, source)
+    found = variety.latents(drawer, {}, 3, 7, 0, 12, variety.look(drawer, source))
     assert (as_they_come <= 0.5).any()
     of_each = Sampler().noise(7, 0, 12 * 3).reshape(12, 3)
     np.testing.assert_array_equal((found > 0.5)[:, 0], (of_each > 0.5).any(axis=1))
@@ -181,6 +183,56 @@ def test_a_preview_tells_colours_of_other_shares_and_copies_seen_from_nearer(bal
     assert np.isnan(nothing.picture).all() and nothing.picture.shape == itself.picture.shape
 
 
+@pytest.mark.parametrize("shape", [(1, 40, 60, 1), (1, 30, 300, 3), (5, 20, 30, 3), (2, 24, 20, 8), (1, 16, 9, 2)])
+def test_previews_of_any_source(shape, tmp_path):
+    """Of a picture itself the colours are the same, and of its negative they are not; a clip has no copies."""
+    rows, columns = np.indices(shape[1:3]) / np.array(shape[1:3])[:, None, None]
+    waves = [np.sin(3 * frame + 5 * rows) * np.cos(channel + 7 * columns) for frame, channel in np.ndindex(shape[::3])]
+    frames = np.moveaxis(np.reshape(waves, (shape[0], shape[3], *shape[1:3])), 1, -1).astype(np.float32)
+    frames = ((frames + 1) / 2) ** 3
+    if len(frames) == 1:
+        np.save(tmp_path / "one.npy", frames[0])
+    else:
+        (tmp_path / "one.npy").mkdir()
+        for number, frame in enumerate(frames):
+            np.save(tmp_path / "one.npy" / f"{number}.npy", frame)
+    source = open_source(DataConfig(path=str(tmp_path / "one.npy")))
+    assert source.num_frames == len(frames) and source.channels == shape[-1]
+    image = as_float(source.resized(*shape[1:3]), source.format)[0]
+    look, whole = Previews(source, image.shape[:2]), np.full(3, 9.0)
+    itself, negative = look(image, whole), look(-image, whole)
+    assert itself.picture.shape == (*look.size, shape[-1]) and np.isfinite(itself.picture).all()
+    assert itself.off < negative.off
+    if len(frames) == 1:
+        assert itself.apart < negative.apart and itself.copied > negative.copied
+    else:
+        assert itself.apart == np.inf and itself.copied == 0
+
+
+def test_a_source_without_patches_has_no_previews(drawer, tmp_path):
+    Image.new("RGB", (400, 4)).save(tmp_path / "strip.png")
+    assert variety.look(drawer, open_source(DataConfig(path=str(tmp_path / "strip.png")))) is None
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_one_seed_gives_the_same_samples_everywhere(tmp_path, frames):
+    """While training, and later by every way: of a photo, and of a clip."""
+    pictures = np.random.default_rng(0).integers(0, 256, (frames, 24, 32, 3)).astype(np.uint8)
+    (tmp_path / "input").mkdir()
+    for number, picture in enumerate(pictures):
+        Image.fromarray(picture).save(tmp_path / "input" / f"{number}.png")
+    run = tmp_path / "run"
+    path = tmp_path / "input" / ("0.png" if frames == 1 else "")
+    toy_runs.train(run, data__path=str(path), data__max_size=16, candidates=3, rendered_size=1024)
+    model = siv_jax.load(run)
+    assert model.record.num_frames == frames
+    for folder, expected in (("samples", model.sample(4)), ("rendered", model.render(4))):
+        found = [np.asarray(Image.open(file)) for file in sorted((run / folder).glob("sample_*.png"))]
+        np.testing.assert_array_equal(found, expected)
+    again = model.rendered(4, latents=model.latents(4))
+    np.testing.assert_array_equal([to_uint8(one.images)[0] for one in again], model.render(4))
+
+
 def test_a_view_is_a_part_of_the_picture():
     """Of a picture whose values are its coordinates a view shows where it lies."""
     rows, columns = np.indices((20, 30), np.float32)
@@ -191,10 +243,17 @@ def test_a_view_is_a_part_of_the_picture():
         seen = views.seen(image, latents)
         assert seen.shape == image.shape and seen.dtype == np.float32
         share = seen[11, 7, 0] - seen[10, 7, 0]
-        assert 0.83 <= share <= 1 and seen[5, 16, 1] - seen[5, 15, 1] == pytest.approx(share, abs=1e-4)
+        assert 0.84 <= share <= 1 and seen[5, 16, 1] - seen[5, 15, 1] == pytest.approx(share, abs=1e-4)
         for axis, side in enumerate((20, 30)):
             first, last = seen[..., axis].min() - share / 2, seen[..., axis].max() + share / 2
             assert first > -0.01 and last < side + 0.01 and last - first == pytest.approx(share * side, abs=0.2)
+    # The second latent moves it down, the third to the right, as far as it goes.
+    for down in (-9, 9):
+        for right in (-9, 9):
+            corner = views.seen(image, np.array([-9.0, down, right]))
+            rows, columns = (corner[..., axis] for axis in (0, 1))
+            assert (rows.min() < 0.51) == (down < 0) and (rows.max() > 19.49) == (down > 0)
+            assert (columns.min() < 0.51) == (right < 0) and (columns.max() > 29.49) == (right > 0)
     # The last views differ, and along a walk they change little by little.
     near = views.seen(image, latents + 0.01)
     assert 0 < np.abs(near - seen).max() < 0.1

@@ -10,7 +10,8 @@ def share(matches: np.ndarray) -> float:
     """The largest share of a picture's patches that are moved by the same, to a pixel.
 
     Args:
-      matches: int32 [h, w, 3], frame, row and column that each pixel takes of a photo as large, see Renderer.matches.
+      matches: int32 [h, w, 3], frame, row and column that each pixel takes of a photo as large, as of
+        Renderer.with_matches.
 
     Returns:
       1 for the photo itself, shifted or not; about 0.2 to 0.6 for other scenes of 40 pixels.

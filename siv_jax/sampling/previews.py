@@ -6,7 +6,8 @@ import numpy as np
 
 from siv_jax.data import Source
 from siv_jax.data.resize import limited
-from siv_jax.patches import moved
+from siv_jax.errors import UserError
+from siv_jax.patches import moved, pyramid
 from siv_jax.patches.render import Renderer
 from siv_jax.sampling import rendering, views
 
@@ -33,20 +34,27 @@ class Preview(NamedTuple):
     apart: float
 
 
+class TooSmall(UserError):
+    """A picture that has no patches."""
+
+
 class Previews:
     """Small renderings from the patches of `source`, for drawn images of (height, width) `rough_size`.
 
     Raises:
-      UserError: the source is too small to be rendered from.
+      TooSmall: the source is too small to be rendered from.
     """
 
     def __init__(self, source: Source, rough_size: tuple[int, int]):
         scale = _SIDE / (source.size[0] * source.size[1]) ** 0.5
         self.size = tuple(max(8, round(scale * side)) for side in source.size)
         photos = rendering.as_float(source.resized(*limited(source.size, _PHOTO)), source.format)
-        self._renderer = Renderer(photos, self.size, rough_size=rough_size)
+        try:
+            self._renderer = Renderer(photos, self.size, rough_size=rough_size)
+        except UserError as error:
+            raise TooSmall(str(error)) from None
         self._frames = source.num_frames
-        small = rendering.as_float(source.resized(*self.size), source.format)
+        small = pyramid.resize(photos, self.size)
         self._photo, colours = small[0], _ranked(small)
         self._colours = colours[self._frames // 2 :: self._frames]  # of as many ranks as a rendering has
 

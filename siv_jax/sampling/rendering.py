@@ -1,5 +1,6 @@
 """Rendered samples of a model: its rough pictures made sharp, at any size, from the source's own patches."""
 
+import collections
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator
@@ -95,9 +96,17 @@ def of_model(
 
 
 def _rough(drawer: Drawer, weights: Any, pieces: Iterable[np.ndarray], parts: bool) -> Iterator[np.ndarray]:
-    for piece in pieces:
-        images = (image for batch in drawer.batches(weights, [piece]) for image in batch.images)
-        for image, latents in zip(images, piece, strict=True):
+    """What is rendered: images [h, w, C] of the noise, or the parts of them that are shown."""
+    waiting: collections.deque[np.ndarray] = collections.deque()
+
+    def noted() -> Iterator[np.ndarray]:
+        for piece in pieces:
+            waiting.extend(piece)
+            yield piece
+
+    for batch in drawer.batches(weights, noted()):
+        for image in batch.images:
+            latents = waiting.popleft()
             yield views.seen(image, latents) if parts else image
 
 

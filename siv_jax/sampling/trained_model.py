@@ -1,6 +1,7 @@
 """A workdir's model, ready to sample."""
 
 import copy
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -90,17 +91,23 @@ class TrainedModel:
 
     def _use(self, drawer: Drawer) -> None:
         self._drawer, self.size = drawer, drawer.size
+        self.__dict__.pop("_look", None)  # was for another size
         self._noise_shape = drawer.noise(0, 0, 1).shape[1:]
 
     def latents(self, count: int, seed: int = 0, start: int = 0) -> np.ndarray:
         """The sampler's noise float32 [count, ...], numbers `start` on of `seed`, chosen as config.candidates says."""
         candidates = self.config.candidates
-        photo = self._photo() if candidates > 1 else None
-        return variety.latents(self._drawer, self._weights, candidates, seed, start, count, photo)
+        look = self._look if candidates > 1 and count else None
+        return variety.latents(self._drawer, self._weights, candidates, seed, start, count, look)
 
-    def _photo(self) -> Source | None:
-        """What samples are not to be copies of."""
-        return self.source() if self.record.num_frames == 1 else None
+    def noise(self, count: int, seed: int = 0, start: int = 0) -> np.ndarray:
+        """As `latents`, as it comes: not chosen."""
+        return self._drawer.noise(seed, start, count)
+
+    @functools.cached_property
+    def _look(self) -> variety.Look | None:
+        """What samples are chosen by; None for imported weights that have no picture, or one too small."""
+        return variety.look(self._drawer, self.source()) if self.record.num_frames else None
 
     def generate(self, z: np.ndarray) -> np.ndarray:
         """Images float32 [n, H, W, C] in [-1, 1] for latents [n, ...].
@@ -132,15 +139,11 @@ class TrainedModel:
         """Samples 0 to `count` of `seed`, as `batches`; of their latents, too, few are in memory at a time."""
         return self._drawer.batches(self._weights, self._pieces(count, seed))
 
-    def _pieces(self, count: int, seed: int, photo: Source | None = None) -> Iterator[np.ndarray]:
-        """As `latents`: a group of samples that are chosen among each other, or a batch, after another.
-
-        `photo`: what samples are not to be copies of, where it is open already.
-        """
+    def _pieces(self, count: int, seed: int) -> Iterator[np.ndarray]:
+        """As `latents`: a group of samples that are chosen among each other, or a batch, after another."""
         candidates = self.config.candidates
         if candidates > 1:
-            photo = photo or self._photo()
-            return variety.in_groups(self._drawer, self._weights, candidates, seed, 0, count, photo)
+            return variety.in_groups(self._drawer, self._weights, candidates, seed, 0, count, self._look)
         return (self.latents(len(numbers), seed, numbers.start) for numbers in self._spans(count))
 
     def _spans(self, count: int) -> list[range]:
@@ -204,6 +207,8 @@ class TrainedModel:
     ) -> Iterator[Samples]:
         """Samples 0 to `count` of `seed` rendered from the photo's own patches, one after another.
 
+        Where samples are chosen (config.candidates) each shows a part of what the network draws, see sampling.views.
+
         Args:
           size: "photo", "WIDTHxHEIGHT" or a factor such as "2x".
           fidelity: how strongly every part of the photo must be used, 0 to 8, see siv_jax.patches.
@@ -219,7 +224,7 @@ class TrainedModel:
             masks = source.masks.labels
         to_make = Rendering(parse_size(size, source.size), fidelity, masks)
         if latents is None:
-            pieces = self._pieces(count, seed, source)
+            pieces = self._pieces(count, seed)
         else:
             self.check_latents(latents)
             pieces = [latents]

@@ -9,7 +9,7 @@ from scipy import ndimage, special
 
 # Shares of the sides that are shown, at least. By measurement on six Places pictures with eight draws: LPIPS .42 with
 # .85 and .39 without parts.
-_LEAST = 0.83
+_LEAST = 0.84
 
 
 def seen(image: np.ndarray, latents: np.ndarray) -> np.ndarray:
@@ -22,4 +22,5 @@ def seen(image: np.ndarray, latents: np.ndarray) -> np.ndarray:
     share = _LEAST + (1 - _LEAST) * share
     free = (1 - share) * np.array(image.shape[:2])
     start = np.array([down, right]) * free + share / 2 - 0.5
-    return ndimage.affine_transform(image, [share, share, 1], [*start, 0], order=1, mode="nearest")
+    scales = np.diag([share, share, 1.0])
+    return ndimage.affine_transform(image, scales, [*start, 0], order=1, mode="nearest")

@@ -10,7 +10,7 @@ import numpy as np
 
 from siv_jax import config as config_lib
 from siv_jax.config import Config
-from siv_jax.data import Source
+from siv_jax.data import Source, stored
 from siv_jax.data.resize import limited
 from siv_jax.errors import UserError
 from siv_jax.nn import spread
@@ -30,7 +30,9 @@ def write(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], None]) 
     # Fewer steps after a time limit; the time tells the same command that there is nothing left to do.
     record = dataclasses.replace(layout.load_record(folder), num_steps=run.num_steps, seconds=run.seconds)
     layout.save(folder, config, record)
-    noise = variety.latents(run.drawer, weights, config.candidates, config.seed, 0, config.num_samples, source)
+    # Chosen from what the workdir keeps, as later commands choose.
+    look = variety.look(run.drawer, stored.reduced(source)) if config.candidates > 1 else None
+    noise = variety.latents(run.drawer, weights, config.candidates, config.seed, 0, config.num_samples, look)
     samples = run.drawer(weights, noise)
     masks = source.masks.format if source.masks else None
     write_samples = functools.partial(

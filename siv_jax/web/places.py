@@ -38,7 +38,7 @@ def around(model: TrainedModel, centre: Place, distance: float, seed: int, count
         length of samples: cos(a) z + sin(a) noise, a quarter of a circle at 1.
     """
     angle = np.float32(distance * np.pi / 2)
-    moved = np.cos(angle) * centre.latents + np.sin(angle) * model.latents(count, seed)
+    moved = np.cos(angle) * centre.latents + np.sin(angle) * model.noise(count, seed)
     base = centre.name[:60]
     return [Place(f"{base}_near{seed}_{i}_{distance:g}", z) for i, z in enumerate(moved.astype(np.float32))]
 

@@ -203,6 +203,7 @@ def _how_to_draw_again(model: api.Model, places: Sequence[Place], size: str) -> 
         "run": model.workdir.name,
         "trained_on": model.record.source,
         "training_steps": model.step,
+        "candidates": model.config.candidates,
         "samples": [place.name for place in places],
         "names": "seed4_7 is sample number 7 of seed 4; _strength is the factor of its latents",
         "to_draw_them_again": again,

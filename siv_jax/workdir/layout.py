@@ -6,7 +6,7 @@ source/            the picture, or the frames of the clip, that the run learns f
 checkpoints/       Orbax, the last few
 grids/             samples of the same noise as training goes on
 samples/           the final samples, as the network draws them
-rendered/          the same samples made sharp from the photo's own patches
+rendered/          the same samples, or a part of each, made sharp from the photo's own patches
 scalars.jsonl      losses; tensorboard/ holds the same as events
 profile/           a trace of some steps, where one was asked for
 index.html         all this as a page, with training.png, what the run learns from
