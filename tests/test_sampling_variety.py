@@ -175,9 +175,9 @@ def test_a_preview_tells_colours_of_other_shares_and_copies_seen_from_nearer(bal
     itself, mirrored = look(photo, whole), look(photo[:, ::-1], whole)
     nearer = look(photo, np.array([-0.5, 0.3, -0.4]))
     sky = look(np.concatenate([photo[:8]] * 3), whole)
-    assert itself.picture.shape == (*look.size, 3) and itself.copied > 0.95 and nearer.copied > 0.6
+    assert itself.picture.shape == (*look.size, 3) and itself.copied > 0.95 and nearer.copied > 0.5
     assert max(itself.apart, nearer.apart) < 0.25 * min(mirrored.apart, sky.apart)
-    assert mirrored.copied < 0.6 and sky.copied < 0.6
+    assert mirrored.copied < 0.5 and sky.copied < 0.5
     assert itself.off < mirrored.off < sky.off / 2
     nothing = look(np.full_like(photo, np.nan), whole)
     assert np.isnan(nothing.picture).all() and nothing.picture.shape == itself.picture.shape
