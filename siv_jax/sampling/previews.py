@@ -7,7 +7,7 @@ import numpy as np
 from siv_jax.data import Source
 from siv_jax.data.resize import limited
 from siv_jax.errors import UserError
-from siv_jax.patches import moved, pyramid
+from siv_jax.patches import moved
 from siv_jax.patches.render import Renderer
 from siv_jax.sampling import rendering, views
 
@@ -17,17 +17,13 @@ _SIDE = 36.0
 _PHOTO = 256
 # Pixels by which a preview may be moved to be compared with the photo.
 _MOVED = 2
-# A preview that differs from the photo by less than this, in the photo's standard deviation, is a copy with a smaller
-# share of it that moved as a whole: the share counts for more by a factor.
-_ALIKE, _COUNTS = 0.6, 1.18
 
 
 class Preview(NamedTuple):
     """A small rendering [h, w, C] of one draw, and what it tells.
 
     off: how much its colours differ from those of the photo in their shares: the mean distance of values of equal rank.
-    copied: the share of it that is the photo, moved as a whole, more where it looks like the photo; 0 of a clip, which
-      has no layout of its own to copy.
+    copied: the share of it that is the photo, moved as a whole; 0 of a clip, which has no layout of its own to copy.
     apart: mean squared difference from the photo, or from the part of it that the sample would show, whichever is less;
       infinite for a clip.
     """
@@ -58,7 +54,7 @@ class Previews:
         except UserError as error:
             raise TooSmall(str(error)) from None
         self._frames = source.num_frames
-        small = pyramid.resize(photos, self.size)
+        small = rendering.as_float(source.resized(*self.size), source.format)
         self._photo, colours = small[0], _ranked(small)
         self._colours = colours[self._frames // 2 :: self._frames]  # of as many ranks as a rendering has
 
@@ -71,8 +67,7 @@ class Previews:
         if self._frames > 1:
             return Preview(pictures[0], off, 0.0, np.inf)
         apart = min(_apart(pictures[0], photo) for photo in (self._photo, views.seen(self._photo, latents)))
-        alike = apart < _ALIKE**2 * self._photo.var()
-        return Preview(pictures[0], off, moved.share(matches[0]) * (_COUNTS if alike else 1.0), apart)
+        return Preview(pictures[0], off, moved.share(matches[0]), apart)
 
 
 def _apart(picture: np.ndarray, photo: np.ndarray) -> float:

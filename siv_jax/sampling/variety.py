@@ -24,7 +24,7 @@ _GROUP = 32
 _FITTING = 0.5
 # A draw counts as a copy when more than this share of its preview is the picture moved as a whole. Of 1,000 draws of
 # models of photos all 29 whose full renderings were near copies had more than .6, and one in seven of all draws had.
-# But with .6 three of 480 chosen samples were near copies, with shares of .48 to .58.
+# But with .6 three of 480 chosen samples were near copies, with shares of .48 to .58, and with .55 none.
 _COPIED = 0.55
 # A sample differs from the photo, too: half as much as from other samples will do, in squares a quarter. By measurement
 # samples then are farther from the photo (.269 instead of .260) for the same SIFID and LPIPS.
