@@ -52,17 +52,19 @@ print(sys.argv[1:], os.environ["JAX_PLATFORMS"], flags.split()[-1], flags.count(
         assert line == f"[{index}] {arguments} cpu --xla_force_host_platform_device_count=2 1"
 
 
-def test_first_failure_ends_the_others_and_gives_the_exit_code():
-    code = """
+@pytest.mark.parametrize("ending", [3, 4])
+def test_first_failure_ends_the_others_and_gives_the_exit_code(ending):
+    """Also 4, another process of the job is gone, where no such process is seen."""
+    code = f"""
 if index == 1:
     time.sleep(0.3)
-    sys.exit(3)
+    sys.exit({ending})
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 time.sleep(60)
 """
     exit_code, _, err = finish(start(code))
-    assert exit_code == 3
-    assert err == "local_processes: process 1 failed with exit code 3; stopping the others\n"
+    assert exit_code == ending
+    assert err == f"local_processes: process 1 failed with exit code {ending}; stopping the others\n"
 
 
 def test_the_cause_may_be_seen_after_those_that_left_because_of_it():
@@ -73,18 +75,6 @@ sys.exit((3, 4)[index])  # 4: another process of the job is gone
     exit_code, _, err = finish(start(code))
     assert exit_code == 3
     assert err == "local_processes: process 0 failed with exit code 3; stopping the others\n"
-
-
-def test_those_that_left_without_a_cause_in_sight_end_the_others():
-    code = """
-if index == 1:
-    sys.exit(4)
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-time.sleep(60)
-"""
-    exit_code, _, err = finish(start(code))
-    assert exit_code == 4
-    assert err == "local_processes: process 1 failed with exit code 4; stopping the others\n"
 
 
 def test_killed_process_ends_the_run_and_one_that_will_not_stop_is_killed(tmp_path):
