@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from siv_jax.nn import winograd
 from siv_jax.nn.convolution import conv2d_valid, forced_form
 
 
@@ -34,7 +35,16 @@ def derivatives(form, x, kernel):
         return jax.tree.leaves(jax.jit(run)(x, kernel))
 
 
-@pytest.mark.parametrize("shape", [(1, 6, 7, 3, 8), (2, 5, 4, 8, 1)])
+@pytest.fixture(params=["plain sums", "winograd"])
+def small_pictures(request, monkeypatch):
+    """The second computes small pictures of few channels by Winograd's form, too, in stripes of few rows."""
+    if request.param == "winograd":
+        for name, value in {"CHANNELS": 1, "MULTIPLICATIONS": 1, "ROWS": 3}.items():
+            monkeypatch.setattr(winograd, name, value)
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 7, 3, 8), (2, 5, 4, 8, 1), (2, 9, 14, 6, 8)])
+@pytest.mark.usefixtures("small_pictures")
 def test_all_derivatives_are_those_of_autodiff(shape):
     with jax.enable_x64(True):
         x, kernel = arrays(*shape)
@@ -43,8 +53,9 @@ def test_all_derivatives_are_those_of_autodiff(shape):
             np.testing.assert_allclose(found, expected, atol=1e-11 * float(np.abs(expected).max()))
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_it_follows_the_definition():
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), forced_form("direct"):
         x, kernel = map(np.asarray, arrays(2, 5, 6, 3, 4))
         expected = sum(x[:, i : i + 3, j : j + 4] @ kernel[i, j] for i in range(3) for j in range(3))
         np.testing.assert_allclose(conv2d_valid(jnp.asarray(x), jnp.asarray(kernel)), expected, atol=1e-13)
@@ -63,3 +74,31 @@ def test_every_convolution_of_second_derivatives_is_in_the_fast_layout():
     layouts = re.findall(r"dim_numbers = (\[.*?\]x\[.*?\])->", program)
     assert len(layouts) > 8
     assert set(layouts) == {"[b, 0, 1, f]x[0, 1, i, o]"}
+
+
+def test_large_convolutions_have_half_the_multiplications():
+    x, kernel = (jnp.asarray(array, jnp.float32) for array in arrays(1, 60, 62, 32, 64))
+    values = jnp.ones((1, 58, 60, 64), jnp.float32)
+
+    def count(function, *given):
+        return jax.jit(function).lower(*given).compile().cost_analysis()["flops"]
+
+    with forced_form("direct"):
+        forward = count(lambda *given: conv2d_valid(*given), x, kernel)
+        by_x = count(
+            lambda x, kernel, values: jax.vjp(lambda x: conv2d_valid(x, kernel), x)[1](values), x, kernel, values
+        )
+    # Six for twelve, and the transformations.
+    for found, places in ((forward, 58 * 60), (by_x, 60 * 62)):
+        assert found < 0.65 * 2 * 9 * 32 * 64 * places
+
+
+@pytest.mark.parametrize(("height", "width"), [(3, 300), (40, 66), (41, 67), (65, 68), (300, 5)])
+def test_sizes_that_no_tile_or_stripe_fits(height, width, monkeypatch):
+    monkeypatch.setattr(winograd, "MULTIPLICATIONS", 1)
+    x, kernel = (jnp.asarray(array, jnp.float32) for array in arrays(2, height, width, 32, 64))
+    values, gradients = jax.jit(lambda *given: jax.vjp(conv2d_valid, *given))(x, kernel)
+    with forced_form("plain"):
+        expected, plain_gradients = jax.vjp(conv2d_valid, x, kernel)
+    for fast, plain in zip((values, *gradients(values)), (expected, *plain_gradients(values)), strict=True):
+        np.testing.assert_allclose(fast, plain, atol=3e-5 * np.std(plain))

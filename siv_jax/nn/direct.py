@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from siv_jax.nn import winograd
+
 # Values of the input and the cotangent in a stripe, which then fits a core's second-level cache (1 MB of float32).
 # Matrix products are faster with longer stripes.
 STRIPE, STRIPE_OF_PRODUCTS = 2**18, 2**20
@@ -124,12 +126,16 @@ def _valid_padded(x: jax.Array, kernel: jax.Array) -> jax.Array:
         places = [(row, column) for row in range(3) for column in range(3)]
         parts = [taps[:, row : row + height - 2, column : column + width - 2, row, column] for row, column in places]
         return sum(parts[1:], parts[0])
+    if kernel.shape[:2] == (3, 3) and winograd.pays(x, kernel.shape[-1]):
+        return winograd.valid(x, kernel)
     return convolve(*_padded_channels(x, kernel), ((0, 1), (0, 0)))[:, :-1]
 
 
 def _full(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """x (B, H, W, I) by kernel (k, k, I, O), k - 1 rings of zeros around x: (B, H + k - 1, W + k - 1, O)."""
     rings = kernel.shape[0] - 1
+    if kernel.shape[:2] == (3, 3) and winograd.pays(x, kernel.shape[-1]):
+        return winograd.valid(_padded(x, ((2, 2), (2, 2))), kernel)
     return convolve(*_padded_channels(x, kernel), ((rings, rings), (rings, rings)))
 
 
@@ -138,6 +144,8 @@ def _correlated(x: jax.Array, window: jax.Array) -> jax.Array:
     if window.shape[-1] <= FEW_CHANNELS < x.shape[-1]:
         rings = x.shape[1] - window.shape[1]
         return _turned(_correlate(_padded(window, ((rings, rings), (rings, rings))), x, 1))
+    if x.shape[1] - window.shape[1] == 2 and winograd.pays(x, window.shape[-1]):
+        return winograd.correlated(x, window)
     return _correlate(x, window, 1)
 
 

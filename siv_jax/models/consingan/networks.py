@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from siv_jax.models.consingan.config import ModelConfig
 from siv_jax.nn.convolution import conv2d_valid, padded
+from siv_jax.nn.picture_norm import normalised
 
 BODY_BLOCKS = 3
 BODY_BORDER = BODY_BLOCKS  # pixels that a body takes from each side of what it is given
@@ -51,9 +52,7 @@ class Norm(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
         shift = self.param("shift", nn.initializers.zeros, x.shape[-1:])
-        centred = x - jnp.mean(x, axis=(1, 2), keepdims=True)
-        variance = jnp.mean(jnp.square(centred), axis=(1, 2), keepdims=True)
-        return centred * jax.lax.rsqrt(variance + 1e-5) * scale + shift
+        return normalised(x, scale, shift)
 
 
 class Head(nn.Module):

@@ -8,8 +8,8 @@ from siv_jax.models.singan.plan import Plan
 
 # float32 values that a step holds at its peak for each pixel and channel of the networks of the finest scale: of the
 # reconstruction, and of each sample; copies of the weights (moments, gradients).
-_VALUES_PER_PIXEL, _VALUES_OF_SAMPLE = 16, 31
-_COPIES_OF_WEIGHTS = 12
+_VALUES_PER_PIXEL, _VALUES_OF_SAMPLE = 12, 28
+_COPIES_OF_WEIGHTS = 3
 
 
 def estimate(config: Config, plan: Plan, num_frames: int, shards: int = 1) -> int:

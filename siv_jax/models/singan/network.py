@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siv_jax.nn import flat
+from siv_jax.nn import flat, picture_norm
 from siv_jax.nn.convolution import conv2d_valid
 
 LAYERS = 5
@@ -80,14 +80,13 @@ class Network:
         params, means, variances = self._params(params), [], []
         for kernel, scale, shift in zip(params["kernels"], params["scales"], params["shifts"], strict=False):
             x = noted(conv2d_valid(noted(x), kernel))
-            mean = jnp.mean(x, (1, 2), keepdims=True)
-            variance = jnp.mean(jnp.square(x - mean), (1, 2), keepdims=True)
+            mean, variance = jax.lax.stop_gradient(picture_norm.moments(x))
             count = x.shape[1] * x.shape[2]
             means.append(mean[:, 0, 0])
             variances.append(variance[:, 0, 0] * (count / max(1, count - 1)))
-            x = _leaky(noted(_normalised(x, mean, variance, scale, shift)))
+            x = _leaky(noted(picture_norm.normalised(x, scale, shift)))
         x = noted(conv2d_valid(noted(x), params["kernels"][-1]) + params["bias"])
-        return x, jax.lax.stop_gradient(jnp.concatenate(means + variances, axis=1)), inputs
+        return x, jnp.concatenate(means + variances, axis=1), inputs
 
     def trained(self, params: jax.Array, stats: jax.Array, x: jax.Array) -> jax.Array:
         """Output of a network in use: normalised by its running statistics."""
