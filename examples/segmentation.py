@@ -28,7 +28,7 @@ from siv_jax.errors import UserError
 from siv_jax.metrics.masks import mean_iou
 from siv_jax.nn import image_augment
 from siv_jax.sampling import rendering
-from siv_jax.workdir import layout
+from siv_jax.workdir import kept_input
 
 try:
     import torch
@@ -101,7 +101,7 @@ def pairs_of(source, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 def compared(given: argparse.Namespace) -> dict:
     """The mean IoU of both trainings for every seed, and what they were measured on."""
-    model, source = siv_jax.load(given.workdir), layout.load_source(given.workdir)
+    model, source = siv_jax.load(given.workdir), kept_input.load(given.workdir)
     if source.masks is None:
         raise UserError(f"{given.workdir} is no run with masks: train one with --config masks")
     height, width = limited(source.size, given.longest)

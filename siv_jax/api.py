@@ -22,7 +22,7 @@ from siv_jax.patches.render import DEFAULT_FIDELITY
 from siv_jax.sampling import label_files, rendering, sample_files
 from siv_jax.sampling.latents_file import read_latents
 from siv_jax.train import fleet, single
-from siv_jax.workdir import imported, layout, one_file
+from siv_jax.workdir import imported, kept_input, one_file
 
 __all__ = [
     "Model",
@@ -159,7 +159,7 @@ def write_samples(
         return list(map(str, sample_files.write_animation(out, frames, _FRAMES_PER_SECOND)))
     record = model.record
     if labels is not None:
-        label_files.require(labels, out, record.format, record.masks)
+        label_files.require(labels, record.format, record.masks)
     if latents:
         z = read_latents(latents)
         batches, count = model.batches(z), len(z)
@@ -212,11 +212,11 @@ def render(
         source = open_source(DataConfig(path=str(photo)))
     else:
         model = load(workdir) if rough is None else None
-        source = layout.load_source(workdir)
+        source = kept_input.load(workdir)
     masks, out = read_masks(mask, source) if mask else source.masks, out or workdir / f"rendered_seed{seed}"
     if labels is not None:
         masks = with_classes(masks) if mask else masks
-        label_files.require(labels, out, source.format, masks and masks.format)
+        label_files.require(labels, source.format, masks and masks.format)
     classes = masks.labels if masks else None
     wanted = rendering.Rendering(rendering.parse_size(size, source.size), fidelity, classes)
     if model is not None:

@@ -23,7 +23,7 @@ from siv_jax.models.consingan.stage import Draws, Stage
 from siv_jax.models.interface import AXIS
 from siv_jax.nn import pyramid_resize
 from siv_jax.nn.frames import frame_of_each
-from siv_jax.workdir import layout
+from siv_jax.workdir import kept_input
 
 FAMILY = registry.get("consingan")
 KEY = np.array([0, 0], np.uint32)
@@ -265,7 +265,7 @@ def test_fine_tuning(harmonizing, tmp_path):
     assert moved["generator"]["body_1"] > 0 and moved["discriminator"] > 0
     assert not any(moved["fixed"]) and not moved["amplitudes"]
     stage = FAMILY.stages(after.config, after.record.plan)[0]
-    data = stage.data(layout.load_source(harmonizing))
+    data = stage.data(kept_input.load(harmonizing))
     assert data["image"].shape == (1, *after.record.plan.sizes[0], 3)
     np.testing.assert_allclose(data["image"][0, 0, 0], np.array([250, 20, 20]) / 127.5 - 1, atol=1e-5)
     with pytest.raises(UserError, match="other settings of the model"):

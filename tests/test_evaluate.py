@@ -25,7 +25,7 @@ from siv_jax.metrics import cases, measure, nearest, record, run_cases, sample_f
 from siv_jax.metrics.cases import Case
 from siv_jax.report.charts import histogram
 from siv_jax.train import single as training
-from siv_jax.workdir import layout
+from siv_jax.workdir import kept_input
 
 SIZE = (48, 64)  # of the tiny run too, so that all tests share compiled programs
 
@@ -389,7 +389,7 @@ def test_gray_and_lossy_samples_are_named(real, tmp_path):
 def test_training_images_of_a_run_at_another_size(fleet):
     (pending,) = run_cases.pending_cases(fleet / "run1", None, 2, 0, (40, 56))
     case = pending()
-    (frame,) = layout.load_source(fleet / "run1").frames()
+    (frame,) = kept_input.load(fleet / "run1").frames()
     expected = Image.fromarray(frame).resize((56, 40), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(case.reals, np.asarray(expected)[None])
     assert case.fakes.shape == (2, 40, 56, 3)

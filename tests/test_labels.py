@@ -121,7 +121,6 @@ def test_an_interrupted_draw_lists_what_is_done_and_the_next_takes_its_place(tmp
     listed = len(json.loads(index.read_text())["images"]) if labels == "coco" else len(index.read_text().split())
     assert listed == 2
     (index.parent / "mine.txt").write_text("mine")
-    label_files.require(labels, tmp_path, PICTURE, IDS)  # an own index may be replaced
     sample_files.write_samples(tmp_path, [Samples(drawn.images[:1])], 1, PICTURE)
     left = {"coco": ["contact_sheet.png", "mine.txt", "sample_00000.png"]}
     assert shown(tmp_path) == left.get(labels, ["ImageSets", "contact_sheet.png", "sample_00000.png"])
@@ -144,8 +143,10 @@ def test_a_data_set_of_somebody_else_is_refused(tmp_path, labels):
     index = tmp_path / label_files.FORMATS[labels].INDEX
     index.parent.mkdir(parents=True, exist_ok=True)
     index.write_text("mine")
-    with pytest.raises(UserError, match=r"holds a data set of somebody else's .*: choose another --out"):
-        label_files.require(labels, tmp_path, PICTURE, IDS)
+    drawn = samples(IDS)
+    with pytest.raises(UserError, match=f"holds {label_files.FORMATS[labels].INDEX}, of which is not noted"):
+        sample_files.write_samples(tmp_path, [drawn], len(drawn.images), PICTURE, mask_format=IDS, labels=labels)
+    assert index.read_text() == "mine" and [path for path in tmp_path.rglob("*") if path.is_file()] == [index]
 
 
 def test_names_that_lead_out_of_the_folder_are_left_alone(tmp_path):
@@ -168,16 +169,16 @@ def test_names_that_lead_out_of_the_folder_are_left_alone(tmp_path):
         ("yolo", PICTURE, IDS, "--labels 'yolo' is no format of labels: there are coco, voc"),
     ],
 )
-def test_what_cannot_be_labelled(tmp_path, labels, pixel_format, mask_format, said):
+def test_what_cannot_be_labelled(labels, pixel_format, mask_format, said):
     with pytest.raises(UserError, match=said):
-        label_files.require(labels, tmp_path, pixel_format, mask_format)
+        label_files.require(labels, pixel_format, mask_format)
 
 
-def test_coco_without_its_library_says_what_to_install(tmp_path, monkeypatch):
+def test_coco_without_its_library_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     with pytest.raises(UserError, match=r"pip install 'siv_jax\[coco\]'"):
-        label_files.require("coco", tmp_path, PICTURE, IDS)
-    label_files.require("voc", tmp_path, PICTURE, IDS)
+        label_files.require("coco", PICTURE, IDS)
+    label_files.require("voc", PICTURE, IDS)
 
 
 @pytest.mark.parametrize("command", [sample, render])

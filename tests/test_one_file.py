@@ -12,7 +12,7 @@ from PIL import Image
 
 from siv_jax import api, export, import_reference
 from siv_jax.errors import UserError
-from siv_jax.workdir import layout
+from siv_jax.workdir import kept_input, layout
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_the_imported_model_draws_the_same(run, file, tmp_path, capsys):
 
 
 def test_with_the_photo_it_renders_the_same(run, file, tmp_path):
-    source = layout.load_source(run)
+    source = kept_input.load(run)
     frame = source.resized(*source.size)[0]
     Image.fromarray(frame).save(tmp_path / "photo.png")
     theirs = imported(file, tmp_path / "theirs", "--image", str(tmp_path / "photo.png"))

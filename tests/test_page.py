@@ -22,6 +22,7 @@ from siv_jax.models.siv_gan.config import Config
 from siv_jax.report import fleet_page, run_page
 from siv_jax.sampling import pictures, sample_files
 from siv_jax.workdir import layout as workdir
+from siv_jax.workdir import start
 
 pytestmark = pytest.mark.posix
 
@@ -63,7 +64,7 @@ def make_run(folder: Path, steps: int, num_steps: int = 1000, frames: int = 1) -
 
 def begin(folder: Path, config: Config, source: Source) -> None:
     lock = workdir.lock(folder)
-    workdir.begin(folder, config, family.plan(config, source), config.num_steps, source, source.digest())
+    start.begin(folder, config, family.plan(config, source), config.num_steps, source, source.digest())
     lock.release()
 
 

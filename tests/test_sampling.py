@@ -332,7 +332,7 @@ def test_points_of_a_walk_by_themselves_are_those_of_the_whole_walk():
 
 def test_chosen_samples_come_group_by_group_and_are_counted_as_they_come(trained, tmp_path, monkeypatch):
     """Of any number of samples a stop keeps those that are there, and a bar shows how far they are."""
-    monkeypatch.setattr(TrainedModel, "_look", None)
+    monkeypatch.setattr(TrainedModel, "_previewer", None)
     load, asked, seen = api.load, [], []
     groups = variety.in_groups
 

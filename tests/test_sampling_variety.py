@@ -157,7 +157,7 @@ def test_rendering_tells_copies_of_the_photo():
 
     drawer = Drawer(Sampler(), types.SimpleNamespace(height=24, width=32, channels=3), (24, 32))
     as_they_come = variety.latents(drawer, {}, 3, 7, 0, 12)
-    found = variety.latents(drawer, {}, 3, 7, 0, 12, variety.look(drawer, source))
+    found = variety.latents(drawer, {}, 3, 7, 0, 12, variety.previewer(drawer, source))
     assert (as_they_come <= 0.5).any()
     of_each = Sampler().noise(7, 0, 12 * 3).reshape(12, 3)
     np.testing.assert_array_equal((found > 0.5)[:, 0], (of_each > 0.5).any(axis=1))
@@ -211,7 +211,7 @@ def test_previews_of_any_source(shape, tmp_path):
 
 def test_a_source_without_patches_has_no_previews(drawer, tmp_path):
     Image.new("RGB", (400, 4)).save(tmp_path / "strip.png")
-    assert variety.look(drawer, open_source(DataConfig(path=str(tmp_path / "strip.png")))) is None
+    assert variety.previewer(drawer, open_source(DataConfig(path=str(tmp_path / "strip.png")))) is None
 
 
 @pytest.mark.parametrize("frames", [1, 3])

@@ -21,7 +21,7 @@ from siv_jax.config import DataConfig
 from siv_jax.data import PixelFormat, Source, open_source
 from siv_jax.data.masks import MaskFormat, Masks
 from siv_jax.errors import UserError
-from siv_jax.workdir import layout
+from siv_jax.workdir import kept_input, layout, start
 
 PLAN = Plan(24, 32, 3)
 
@@ -43,7 +43,7 @@ def other(tmp_path) -> Source:
 def begin(folder: Path, source: Source, **changes) -> layout.Record:
     lock = layout.lock(folder)
     try:
-        return layout.begin(folder, toy_runs.config(**changes), PLAN, 40, source, source.digest())
+        return start.begin(folder, toy_runs.config(**changes), PLAN, 40, source, source.digest())
     finally:
         lock.release()
 
@@ -71,7 +71,7 @@ def test_a_new_folder_holds_what_sampling_and_resuming_need(tmp_path, source):
     assert layout.load_record(folder) == record and record.plan == PLAN
     assert record.source_size == record.kept_size == (48, 64) and record.num_frames == 1
     assert layout.load_config(folder) == toy_runs.config()
-    np.testing.assert_array_equal(layout.load_source(folder).resized(48, 64), source.resized(48, 64))
+    np.testing.assert_array_equal(kept_input.load(folder).resized(48, 64), source.resized(48, 64))
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert begin(folder, source) == record
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
@@ -89,7 +89,7 @@ def test_another_input_is_refused(tmp_path, source, other):
     with pytest.raises(UserError, match=r"another input \(some\.png\)"):
         begin(folder, other)
     # A refusal changes nothing; and the workdir's own copy is the same input.
-    assert begin(folder, layout.load_source(folder)) == record
+    assert begin(folder, kept_input.load(folder)) == record
 
 
 @pytest.fixture
@@ -119,9 +119,9 @@ def test_a_copy_that_is_not_whole_is_kept_anew_from_the_same_input(tmp_path, fil
 def test_a_run_without_its_copy_reads_the_input_where_it_was(tmp_path, film, other):
     folder, path = tmp_path / "run", str(tmp_path / "film")
     record = begin(folder, film, data__path=path)
-    digest = layout.load_source(folder).digest()
+    digest = kept_input.load(folder).digest()
     shutil.rmtree(folder / layout.SOURCE)
-    found = layout.load_source(folder)
+    found = kept_input.load(folder)
     assert found.digest() == digest and found.size == record.kept_size == (18, 1080)
     with pytest.raises(UserError, match=r"another input \(film\)"):
         begin(folder, other, data__path=path)
@@ -130,12 +130,12 @@ def test_a_run_without_its_copy_reads_the_input_where_it_was(tmp_path, film, oth
     shutil.rmtree(folder / layout.SOURCE)
     Image.new("RGB", (1200, 20)).save(tmp_path / "film" / "1.png")
     with pytest.raises(UserError, match=r"film has other pixels .*\): run siv_jax\.main with film and --workdir"):
-        layout.load_source(folder)
+        kept_input.load(folder)
     with pytest.raises(UserError, match=r"holds no whole copy of its input, and .* reads otherwise"):
         begin(folder, other, data__path=path)
     shutil.rmtree(path)
     with pytest.raises(UserError, match=r"\(0 of an unknown number\), and .* \(.*film does not exist\): run siv_jax"):
-        layout.load_source(folder)
+        kept_input.load(folder)
 
 
 def test_another_mask_of_the_same_input_is_refused(tmp_path, source):
@@ -163,7 +163,7 @@ def test_a_resumed_run_keeps_its_plan(tmp_path, source):
     folder = tmp_path / "run"
     begin(folder, source)
     lock = layout.lock(folder)
-    record = layout.begin(folder, toy_runs.config(), Plan(12, 16, 3), 40, source, source.digest())
+    record = start.begin(folder, toy_runs.config(), Plan(12, 16, 3), 40, source, source.digest())
     lock.release()
     assert record.plan == PLAN
 
@@ -240,7 +240,7 @@ def test_hidden_files_and_a_run_killed_at_its_first_files_do_not_stand_in_the_wa
     (tmp_path / layout.CONFIG).unlink()
     (tmp_path / layout.PLAN).write_text("half")
     record = begin(tmp_path, source)
-    np.testing.assert_array_equal(layout.load_source(tmp_path).resized(48, 64), source.resized(48, 64))
+    np.testing.assert_array_equal(kept_input.load(tmp_path).resized(48, 64), source.resized(48, 64))
     assert layout.load_record(tmp_path) == record
 
 
@@ -308,7 +308,7 @@ def test_a_workdir_of_another_version_is_refused_untouched(tmp_path, source, ver
         del values["version"]
     (tmp_path / layout.PLAN).write_text(json.dumps(values))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    for use in (layout.load_config, layout.load_record, layout.load_source, lambda folder: begin(folder, source)):
+    for use in (layout.load_config, layout.load_record, kept_input.load, lambda folder: begin(folder, source)):
         with pytest.raises(UserError, match=said):
             use(tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
@@ -318,7 +318,7 @@ def test_missing_frames_are_named(tmp_path, source):
     record = begin(tmp_path, source)
     layout.save(tmp_path, toy_runs.config(), dataclasses.replace(record, num_frames=0))
     with pytest.raises(UserError, match="imported weights, which have no training picture"):
-        layout.load_source(tmp_path)
+        kept_input.load(tmp_path)
 
 
 def test_a_record_keeps_its_pixel_format(tmp_path):

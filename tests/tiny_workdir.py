@@ -9,7 +9,7 @@ import tiny
 from siv_jax.data import open_source
 from siv_jax.train import single
 from siv_jax.train.task import Task
-from siv_jax.workdir import layout
+from siv_jax.workdir import layout, start
 from siv_jax.workdir.checkpoint import Checkpoints
 
 
@@ -18,7 +18,7 @@ def begun(folder: Path) -> Task:
     config = tiny.config()
     task = single.make_task(config, open_source(config.data), 1)
     lock = layout.lock(folder)
-    layout.begin(folder, config, task.plan, task.num_steps, task.source, task.digest)
+    start.begin(folder, config, task.plan, task.num_steps, task.source, task.digest)
     lock.release()
     return task
 

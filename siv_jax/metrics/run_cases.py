@@ -14,7 +14,7 @@ from siv_jax.errors import UserError
 from siv_jax.metrics import cases
 from siv_jax.metrics.cases import Case, PendingCase, Size, shown
 from siv_jax.sampling.drawer import sample_size
-from siv_jax.workdir import layout
+from siv_jax.workdir import kept_input, layout
 
 # Longer side of rendered samples at most.
 _RENDERED_SIDE = 1024
@@ -45,7 +45,7 @@ def pending_cases(
         record = layout.load_record(run)
         cases.check_size(run.name, size or _own_size(record, rendered), _ADVICE)
         if real is None:
-            layout.load_source(run)  # raises where there is none
+            kept_input.load(run)  # raises where there is none
     return [functools.partial(_load, run, real, num, seed, size, rendered) for run in runs]
 
 
@@ -73,7 +73,7 @@ def _load(run: Path, real: Path | None, num: int, seed: int, size: Size | None, 
         notes.add(name, "measured as 8-bit RGB, which this model's samples are not")
     if drawn.shape[1:3] != size:
         notes.add(name, f"samples are brought from {shown(drawn.shape[1:3])} to {shown(size)}")
-    training = open_source(DataConfig(path=str(real))) if real else layout.load_source(run)
+    training = open_source(DataConfig(path=str(real))) if real else kept_input.load(run)
     names = tuple(f"sample_{i:05d}" for i in range(num))
     source = {"workdir": str(run), "step": trained.step, "seed": seed, "real": str(real or trained.record.source)}
     source |= {"rendered": "yes"} if rendered else {}

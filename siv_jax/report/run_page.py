@@ -20,8 +20,8 @@ from siv_jax.report import charts, html
 from siv_jax.sampling import pictures
 from siv_jax.sampling.pair_files import MASK
 from siv_jax.sampling.sample_files import SHEET
+from siv_jax.workdir import kept_input, logs
 from siv_jax.workdir import layout as workdir
-from siv_jax.workdir import logs
 
 PAGE, PICTURE = "index.html", "training.png"
 EVALUATION = "evaluation"
@@ -46,7 +46,7 @@ class RunPage:
         Raises UserError: `folder` is no workdir with frames.
         """
         self._folder = folder
-        _save_sheet(workdir.load_source(folder), folder / PICTURE)
+        _save_sheet(kept_input.load(folder), folder / PICTURE)
 
     def write(self, step: int, ended: bool = False) -> Path:
         """Writes the page as things stand after `step`; returns its path.

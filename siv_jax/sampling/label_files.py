@@ -1,7 +1,6 @@
 """Labelled samples in the formats that segmentation networks are trained with: COCO's and Pascal VOC's."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -9,7 +8,6 @@ from PIL import Image
 from siv_jax.data.masks import UNLABELLED, MaskFormat
 from siv_jax.data.pixel_format import PixelFormat
 from siv_jax.errors import UserError
-from siv_jax.sampling import manifest
 from siv_jax.sampling.pair_files import PairFiles
 from siv_jax.workdir.layout import write_atomically, write_text
 
@@ -99,11 +97,10 @@ class VocFiles(PairFiles):
 FORMATS = {"coco": CocoFiles, "voc": VocFiles}
 
 
-def require(labels: str, out: Path, pixel_format: PixelFormat, mask_format: MaskFormat | None) -> None:
-    """Checks that samples can be written with `labels` into the folder `out`; writes nothing.
+def require(labels: str, pixel_format: PixelFormat, mask_format: MaskFormat | None) -> None:
+    """Checks that samples can be written with `labels`.
 
-    Raises UserError: no such format, no masks, samples that are no pictures, pycocotools is missing, or `out` holds the
-      list of a data set that no draw wrote.
+    Raises UserError: no such format, no masks, samples that are no pictures, or pycocotools is missing.
     """
     if labels not in FORMATS:
         raise UserError(f"--labels {labels!r} is no format of labels: there are {', '.join(FORMATS)}")
@@ -119,9 +116,6 @@ def require(labels: str, out: Path, pixel_format: PixelFormat, mask_format: Mask
             import pycocotools.mask  # noqa: F401
         except ImportError:
             raise UserError("--labels coco needs pycocotools: pip install 'siv_jax[coco]'") from None
-    index = FORMATS[labels].INDEX
-    if (out / index).exists() and index not in manifest.noted(out):
-        raise UserError(f"{out} holds a data set of somebody else's ({index}): choose another --out")
 
 
 def _annotation(mask: np.ndarray, label: int) -> dict:

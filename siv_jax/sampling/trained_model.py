@@ -18,7 +18,7 @@ from siv_jax.sampling import variety
 from siv_jax.sampling.drawer import Drawer, require_finite, sample_size
 from siv_jax.sampling.rendering import Rendering, of_model, parse_size
 from siv_jax.sampling.walk import walk
-from siv_jax.workdir import checkpoint, layout
+from siv_jax.workdir import checkpoint, kept_input, layout
 
 
 class TrainedModel:
@@ -91,23 +91,23 @@ class TrainedModel:
 
     def _use(self, drawer: Drawer) -> None:
         self._drawer, self.size = drawer, drawer.size
-        self.__dict__.pop("_look", None)  # was for another size
+        self.__dict__.pop("_previewer", None)  # was for another size
         self._noise_shape = drawer.noise(0, 0, 1).shape[1:]
 
     def latents(self, count: int, seed: int = 0, start: int = 0) -> np.ndarray:
         """The sampler's noise float32 [count, ...], numbers `start` on of `seed`, chosen as config.candidates says."""
         candidates = self.config.candidates
-        look = self._look if candidates > 1 and count else None
-        return variety.latents(self._drawer, self._weights, candidates, seed, start, count, look)
+        preview = self._previewer if candidates > 1 and count else None
+        return variety.latents(self._drawer, self._weights, candidates, seed, start, count, preview)
 
     def noise(self, count: int, seed: int = 0, start: int = 0) -> np.ndarray:
         """As `latents`, as it comes: not chosen."""
         return self._drawer.noise(seed, start, count)
 
     @functools.cached_property
-    def _look(self) -> variety.Look | None:
+    def _previewer(self) -> variety.Previewer | None:
         """What samples are chosen by; None for imported weights that have no picture, or one too small."""
-        return variety.look(self._drawer, self.source()) if self.record.num_frames else None
+        return variety.previewer(self._drawer, self.source()) if self.record.num_frames else None
 
     def generate(self, z: np.ndarray) -> np.ndarray:
         """Images float32 [n, H, W, C] in [-1, 1] for latents [n, ...].
@@ -143,7 +143,7 @@ class TrainedModel:
         """As `latents`: a group of samples that are chosen among each other, or a batch, after another."""
         candidates = self.config.candidates
         if candidates > 1:
-            return variety.in_groups(self._drawer, self._weights, candidates, seed, 0, count, self._look)
+            return variety.in_groups(self._drawer, self._weights, candidates, seed, 0, count, self._previewer)
         return (self.latents(len(numbers), seed, numbers.start) for numbers in self._spans(count))
 
     def _spans(self, count: int) -> list[range]:
@@ -167,7 +167,7 @@ class TrainedModel:
         Raises:
           UserError: the workdir keeps none, as that of imported weights.
         """
-        return layout.load_source(self.workdir)
+        return kept_input.load(self.workdir)
 
     def draw_made_of(
         self,

@@ -32,29 +32,29 @@ _FROM_PHOTO = 4.0
 # Draws without previews are compared at this many pixels of the longer side.
 _SIDE = 32
 
-Look = Callable[[np.ndarray, np.ndarray], Preview]  # from a drawn image and its latents
+Previewer = Callable[[np.ndarray, np.ndarray], Preview]  # from a drawn image and its latents
 
 
 def latents(
-    drawer: Drawer, weights: Any, candidates: int, seed: int, start: int, count: int, look: Look | None = None
+    drawer: Drawer, weights: Any, candidates: int, seed: int, start: int, count: int, preview: Previewer | None = None
 ) -> np.ndarray:
     """Noise of samples number `start` to `start + count` of `seed`, each chosen among draws of its own.
 
     Sample i is one of draws number i * candidates on of the seed. Of these the ones whose previews have most nearly the
     photo's colours are kept, without those that are its copies, and the one is taken whose nearest sample of the group
-    so far, or the photo, is farthest away. Without `look` any draw will do, and draws are compared as they are.
+    so far, or the photo, is farthest away. Without `preview` any draw will do, and draws are compared as they are.
     float32 [count, ...].
     """
     if candidates == 1 or not count:
         return drawer.noise(seed, start, count)
-    return np.concatenate(list(in_groups(drawer, weights, candidates, seed, start, count, look)))
+    return np.concatenate(list(in_groups(drawer, weights, candidates, seed, start, count, preview)))
 
 
 def in_groups(
-    drawer: Drawer, weights: Any, candidates: int, seed: int, start: int, count: int, look: Look | None = None
+    drawer: Drawer, weights: Any, candidates: int, seed: int, start: int, count: int, preview: Previewer | None = None
 ) -> Iterator[np.ndarray]:
     """As `latents` for two candidates or more; the noise of one group of samples after another."""
-    look = look or _as_drawn(drawer)
+    preview = preview or _as_drawn(drawer)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for number in range(start - start % _GROUP, start + count, _GROUP):
             many = min(_GROUP, start + count - number)
@@ -62,11 +62,11 @@ def in_groups(
             previews: list[Preview] = []
             for first in range(0, len(noise), drawer.batch):
                 piece = noise[first : first + drawer.batch]
-                previews += threads.map(look, drawer(weights, piece).images, piece)
+                previews += threads.map(preview, drawer(weights, piece).images, piece)
             yield noise[farthest(previews, candidates)][max(0, start - number) :]
 
 
-def look(drawer: Drawer, source: Source) -> Look | None:
+def previewer(drawer: Drawer, source: Source) -> Previewer | None:
     """Previews of what the drawer draws, from the patches of `source`; None: it is too small to have patches."""
     try:
         return Previews(source, drawer.size)
@@ -74,7 +74,7 @@ def look(drawer: Drawer, source: Source) -> Look | None:
         return None
 
 
-def _as_drawn(drawer: Drawer) -> Look:
+def _as_drawn(drawer: Drawer) -> Previewer:
     """What draws are compared by where there is nothing to render from: the draws themselves made small."""
     size = limited(drawer.size, _SIDE)
     return lambda image, latents: Preview(resize(image, *size), off=0.0, copied=0.0, apart=np.inf)

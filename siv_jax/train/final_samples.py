@@ -31,8 +31,8 @@ def write(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], None]) 
     record = dataclasses.replace(layout.load_record(folder), num_steps=run.num_steps, seconds=run.seconds)
     layout.save(folder, config, record)
     # Chosen from what the workdir keeps, as later commands choose.
-    look = variety.look(run.drawer, stored.reduced(source)) if config.candidates > 1 else None
-    noise = variety.latents(run.drawer, weights, config.candidates, config.seed, 0, config.num_samples, look)
+    preview = variety.previewer(run.drawer, stored.reduced(source)) if config.candidates > 1 else None
+    noise = variety.latents(run.drawer, weights, config.candidates, config.seed, 0, config.num_samples, preview)
     samples = run.drawer(weights, noise)
     masks = source.masks.format if source.masks else None
     write_samples = functools.partial(

@@ -14,7 +14,7 @@ from siv_jax.errors import UserError
 from siv_jax.train import final_samples, memory
 from siv_jax.train.single import make_task
 from siv_jax.train.task import Task
-from siv_jax.workdir import checkpoint, layout, logs
+from siv_jax.workdir import checkpoint, kept_input, layout, logs
 
 
 @dataclasses.dataclass
@@ -107,7 +107,7 @@ def _look_at(member: Member) -> None:
             return
         config_lib.refuse_changes(layout.load_config(member.folder), config, member.folder)
         record = layout.load_record(member.folder)
-        same = layout.learns_from(member.folder, record, member.task.source, member.task.digest)
+        same = kept_input.learns_from(member.folder, record, member.task.source, member.task.digest)
         sampled = same and final_samples.are_there(member.folder)
         if sampled and checkpoint.is_whole(member.folder / layout.CHECKPOINTS):
             member.outcome = "done"

@@ -23,7 +23,7 @@ from siv_jax.train.profile import recorded
 from siv_jax.train.run import Run
 from siv_jax.train.stop_signal import StopSignal
 from siv_jax.train.task import Task
-from siv_jax.workdir import layout
+from siv_jax.workdir import kept_input, layout, start
 from siv_jax.workdir.checkpoint import Checkpoints
 from siv_jax.workdir.logs import Logs
 
@@ -127,7 +127,7 @@ def open_input(config: Config, folder: Path) -> Source:
     except UserError as error:
         if not (folder / layout.CONFIG).exists():
             raise
-        source = layout.load_source(folder)
+        source = kept_input.load(folder)
         source.notes.add(source.name, f"the original cannot be read ({error}): the copy in {folder} is used")
         return source
 
@@ -174,9 +174,9 @@ def open_run(
         with processes.together():
             if processes.is_first():
                 stack.callback(layout.lock(folder).release)
-                record = layout.begin(folder, task.config, task.plan, task.num_steps, task.source, task.digest)
+                record = start.begin(folder, task.config, task.plan, task.num_steps, task.source, task.digest)
                 # From the workdir's copy, so that a resumed run sees what the first one saw.
-                kept = layout.load_source(folder)
+                kept = kept_input.load(folder)
                 if task.digest != record.digest and task.digest != kept.digest():
                     notes = [f"{task.source.name} is decoded a little differently now: the copy in {folder} is used"]
                 task = dataclasses.replace(task, plan=record.plan, source=kept)
@@ -204,14 +204,14 @@ def what_is_left(run: Run, folder: Path) -> str:
 def _output(folder: Path, task: Task, stack: contextlib.ExitStack, watch: Callable[[int], None] | None) -> Output:
     checkpoints = Checkpoints(folder / layout.CHECKPOINTS, task.config.keep_checkpoints)
     stack.enter_context(checkpoints)
-    start: int | None = None  # known once a checkpoint was found whole
+    resumed_at: int | None = None  # known once a checkpoint was found whole
     page = functools.cache(lambda: RunPage(folder))
 
     def report(step: int, ended: bool = False) -> None:
-        nonlocal start
-        start = step if start is None else start
+        nonlocal resumed_at
+        resumed_at = step if resumed_at is None else resumed_at
         page().write(step, ended)
-        if watch is not None and not ended and step > start:
+        if watch is not None and not ended and step > resumed_at:
             watch(step)
 
     return Output(folder, checkpoints, Logs(folder), report)

@@ -6,7 +6,7 @@ from siv_jax.data import Source
 from siv_jax.data.resize import limited
 from siv_jax.errors import UserError
 from siv_jax.sampling import pictures
-from siv_jax.workdir import layout
+from siv_jax.workdir import kept_input
 
 # Longer side of the photo that is painted on, in pixels.
 SIDE = 768
@@ -17,7 +17,7 @@ def photo(workdir) -> np.ndarray:
 
     Raises UserError: it has other than 3 channels, or the run has none.
     """
-    return shown(layout.load_source(workdir))
+    return shown(kept_input.load(workdir))
 
 
 def shown(source: Source) -> np.ndarray:

@@ -26,7 +26,7 @@ from siv_jax.web import runs
 from siv_jax.web.favourites import FILE as LATENTS
 from siv_jax.web.favourites import Favourites
 from siv_jax.web.places import STEPS, Place
-from siv_jax.workdir import layout
+from siv_jax.workdir import kept_input, layout
 
 # Models in memory at most, grids whose first samples are there rendered, and how many of each.
 _MODELS, _GRIDS, PREVIEWS = 2, 8, 2
@@ -182,7 +182,7 @@ def _looked_at(made: Samples, mask_format: MaskFormat | None) -> np.ndarray:
 
 def _rendered_cells(workdir: Path, grid: Path, start: int, end: int) -> list[np.ndarray]:
     """Samples `start` to `end` of a grid, where it has so many, rendered: uint8 [H, W, 3]."""
-    source, record = layout.load_source(workdir), layout.load_record(workdir)
+    source, record = kept_input.load(workdir), layout.load_record(workdir)
     if source.channels > 3:
         raise UserError(f"a grid shows 3 of the {source.channels} channels")
     with Image.open(grid) as sheet:

@@ -22,7 +22,7 @@ from siv_jax.data.pixel_format import PICTURE
 from siv_jax.errors import UserError
 from siv_jax.models import registry
 from siv_jax.models.interface import Plan
-from siv_jax.workdir import checkpoint, layout, one_file
+from siv_jax.workdir import checkpoint, layout, one_file, start
 
 
 def import_weights(
@@ -91,7 +91,7 @@ def import_model(file: Path, workdir: Path, image: Path | None = None) -> Plan:
         unknown = {"num_steps": 0, "num_frames": 0, "frames_found": 0, "kept_size": (0, 0), "digest": ""}
         kept = dataclasses.replace(record, **unknown)
         if source is not None:
-            begun = layout.begin(partial, config, record.plan, 0, source, source.digest())
+            begun = start.begin(partial, config, record.plan, 0, source, source.digest())
             kept = dataclasses.replace(begun, masks=record.masks)
         layout.save(partial, config, kept)
     return record.plan
@@ -147,7 +147,7 @@ def _new_workdir(workdir: Path) -> Iterator[Path]:
 def _save(workdir: Path, config: Config, plan: Plan, source: Source | None, name: str) -> None:
     """Writes what a workdir knows beside its weights."""
     if source is not None:
-        record = layout.begin(workdir, config, plan, 0, source, source.digest())
+        record = start.begin(workdir, config, plan, 0, source, source.digest())
     else:
         pixel_format = PICTURE if plan.channels == 3 else PixelFormat("npy", "float32", -1.0, 1.0)
         record = layout.Record(plan, pixel_format, name)

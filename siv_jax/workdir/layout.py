@@ -25,14 +25,12 @@ import pydantic
 
 from siv_jax import config as config_lib
 from siv_jax import system
-from siv_jax.data import PixelFormat, Source, open_source, stored
-from siv_jax.data.decoding import one_line
+from siv_jax.data import PixelFormat
 from siv_jax.data.files import no_utf8
 from siv_jax.data.folders import natural_key
 from siv_jax.data.masks import MaskFormat
 from siv_jax.errors import UserError, complaint
 from siv_jax.models import registry
-from siv_jax.models.interface import Plan
 
 CONFIG, PLAN, SOURCE = "config.json", "plan.json", "source"
 CHECKPOINTS, GRIDS, SAMPLES, RENDERED = "checkpoints", "grids", "samples", "rendered"
@@ -110,66 +108,6 @@ def lock(workdir: Path, settings: str = CONFIG) -> filelock.FileLock:
     return claim
 
 
-def begin(workdir: Path, config: config_lib.Config, plan: Plan, num_steps: int, source: Source, digest: str) -> Record:
-    """Writes into a locked workdir what a run of `config` on `source` needs; of an older run there, checks it.
-
-    Its copy of the input is kept anew where frames are missing or damaged.
-
-    Raises UserError: the workdir holds imported weights, a run that differs, one after more steps than `num_steps`, a
-      run of another input, or one of another version.
-    """
-    if (workdir / CONFIG).exists():
-        record = load_record(workdir)
-        if not record.num_steps:
-            raise UserError(f"{workdir} holds imported weights, which are not trained on: choose another --workdir")
-        config_lib.refuse_changes(load_config(workdir), config, workdir)
-        done = completed_steps(workdir)
-        if num_steps < done:
-            raise UserError(
-                f"the run in {workdir} has done {done:,} steps, more than num_steps {num_steps:,}: set as many or more"
-            )
-        record = dataclasses.replace(record, num_steps=num_steps)
-        if not learns_from(workdir, record, source, digest):
-            raise UserError(f"{workdir} holds a run trained on another input ({record.source}); use another --workdir")
-        if not _keeps_all(workdir, record):
-            original = source if digest == record.digest else load_source(workdir)
-            record = dataclasses.replace(record, kept_size=stored.store(original, workdir / SOURCE))
-    else:
-        kept_size = stored.store(source, workdir / SOURCE)
-        record = Record(
-            plan=plan,
-            format=source.format,
-            source=source.name,
-            num_steps=num_steps,
-            num_frames=source.num_frames,
-            frames_found=source.frames_found,
-            source_size=source.size,
-            kept_size=kept_size,
-            digest=digest,
-            masks=source.masks.format if source.masks else None,
-        )
-    save(workdir, config, record)
-    return record
-
-
-def learns_from(workdir: Path, record: Record, source: Source, digest: str) -> bool:
-    """Whether the run in a workdir learns from `source`, with this digest.
-
-    That may be the workdir's own copy of the input, when the original is gone, or the original as another version of
-    its decoder reads it. Raises UserError: one of them is damaged.
-    """
-    if digest == record.digest:
-        return True
-    try:
-        kept = load_source(workdir)
-    except UserError:
-        raise UserError(
-            f"{workdir} holds no whole copy of its input, and {source.name} reads otherwise than at first: use another "
-            "--workdir"
-        ) from None
-    return digest == kept.digest() or stored.nearly_equal(source, kept)
-
-
 def save(workdir: Path, config: config_lib.Config, record: Record) -> None:
     """Writes plan.json and config.json."""
     values = {"version": VERSION, **dataclasses.asdict(record)}
@@ -210,59 +148,6 @@ def completed_steps(workdir: Path) -> int:
 def runs_in(folder: Path) -> list[Path]:
     """Workdirs of runs in the subfolders of `folder`, in natural order."""
     return sorted((path.parent for path in folder.glob(f"*/{CONFIG}")), key=lambda run: natural_key(run.name))
-
-
-def load_source(workdir: Path) -> Source:
-    """The picture or the frames that the run learns from, as the workdir keeps them.
-
-    Where it does not hold them all, they are read as they were for training. Raises UserError: that is not possible
-    either, as for imported weights, or the input is another now; `frames` raises it for what is damaged.
-    """
-    record = load_record(workdir)
-    if not record.num_frames:
-        raise UserError(f"{workdir} holds imported weights, which have no training picture")
-    try:
-        source = _kept(workdir, record)
-        if record.num_frames == 1:  # a picture is read once more, to see that it is whole; a clip's frames are many
-            next(source.frames())
-        return source
-    except UserError as problem:
-        return _original(workdir, record, problem)
-
-
-def _kept(workdir: Path, record: Record) -> Source:
-    """What lies in source/. Raises UserError: frames are missing, or damaged as far as that is seen."""
-    # Imported weights of a model of masks come without the photo's own.
-    masks = record.masks if (workdir / SOURCE / stored.MASKS).is_dir() or record.num_steps else None
-    return stored.stored(workdir / SOURCE, record.source, record.frames_found, record.format, masks)
-
-
-def _original(workdir: Path, record: Record, problem: UserError) -> Source:
-    """The input where it was when it was trained on, as source/, which has a `problem`, would hold it.
-
-    Raises UserError: it cannot be read, or is another now.
-    """
-    data = load_config(workdir).data
-    try:
-        source = open_source(data)
-        if source.digest() != record.digest:
-            raise UserError(f"{one_line(data.path)} has other pixels than the run learnt from")
-    except UserError as error:
-        remedy = f"run siv_jax.main with {record.source} and --workdir {workdir}, which keeps it anew"
-        if not record.num_steps:
-            remedy = "copy that folder again, or import the weights anew with --image"
-        raise UserError(f"{problem}, and the original is no help ({error}): {remedy}") from None
-    return stored.reduced(source)
-
-
-def _keeps_all(workdir: Path, record: Record) -> bool:
-    """Whether all frames in source/ can be read."""
-    try:
-        for _ in _kept(workdir, record).frames():
-            pass
-    except UserError:
-        return False
-    return True
 
 
 def write_atomically(path: Path, write: Callable) -> None:
