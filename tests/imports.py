@@ -44,7 +44,7 @@ def picture_file(folder, picture: np.ndarray) -> Path:
 
 def drawn(model, folder) -> np.ndarray:
     """What `siv_jax.sample` draws from the workdir, which it writes, too."""
-    list(api.write_samples(folder / "run", num=2))
+    assert next(iter(api.write_samples(folder / "run", num=2))).startswith("2 samples of the imported weights in ")
     written = layout.load_record(folder / "run")
     images = model.sample(2)
     images = getattr(images, "images", images)

@@ -69,7 +69,8 @@ def test_a_stop_while_rendering_keeps_what_is_done_and_names_no_sheet_of_all(pho
     settings = {"data__path": str(photo / "photo.png"), "data__max_size": 16, "rendered_size": 1024}
     stopped, lines = toy_runs.train(tmp_path / "run", **settings)
     assert stopped == "SIGTERM"
-    assert lines[-1] == "stopped by SIGTERM while rendering; the model is saved. The same command renders all samples"
+    assert lines[-2] == "stopped by SIGTERM while rendering; the model is saved. The same command renders all samples"
+    assert lines[-1] == f"look at   {tmp_path / 'run' / 'index.html'}"
     assert len(pictures_in(tmp_path / "run" / layout.RENDERED)) == 1
     found = runs.status(tmp_path, "run")
     assert found.state == runs.STOPPED and found.step == found.num_steps == 40, "the app offers to go on"

@@ -113,7 +113,7 @@ def _conclude(run: Run, folder: Path, stop: StopSignal, say: Callable[[str], Non
     final_samples.write(run, folder, stop, say)
     if not stop.name:
         say(f"more      {command_text.shell('siv_jax.sample', '--workdir', folder, '--num', 100, '--out', 'DIR')}")
-        say(f"look at   {folder / PAGE}")
+    say(f"look at   {folder / PAGE}")
 
 
 def open_input(config: Config, folder: Path) -> Source:
