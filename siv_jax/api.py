@@ -168,7 +168,7 @@ def write_samples(
         batches = model.sampled(count, seed)
     made = progress(sample_files.singly(batches), count)
     sheet = sample_files.write_samples(out, made, count, record.format, format or "png", record.masks, labels)
-    learnt = f"after {model.step} training steps" if model.step else "of the imported weights"
+    learnt = f"after {model.step} training steps" if record.num_steps else "of the imported weights"
     return [f"{count} samples {learnt} in {out}, all together in {sheet}"]
 
 

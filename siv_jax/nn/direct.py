@@ -6,7 +6,8 @@ every gradient is again a convolution in the fast layout: the gradient by the in
 kernel has the channels as its batch and a stripe of the cotangent as its kernel.
 
 `valid` can be differentiated any number of times, as gradient penalties need: its gradients, and theirs, are `valid`,
-`full` and `correlated` again.
+`full` and `correlated` again. Where it is differentiated, and its channels are many, all of them are computed as
+winograd.py has it; other uses of `valid`, such as drawing samples, are not worth that longer program.
 """
 
 import jax
@@ -102,7 +103,7 @@ def _double_gradients(saved, cotangent):
     return halve_plainly(cotangent, _turned(kernel)), by_kernel.astype(kernel.dtype)
 
 
-def _differentiated(function, gradients, again: bool = False):
+def _differentiated(function, gradients, again: bool = False, forward=None):
     """`function`(x, kernel) with its two `gradients`((x, kernel), cotangent).
 
     XLA drops the one that is not needed. Under jax.shard_map JAX's rules for such functions ask for check_vma=False.
@@ -110,9 +111,10 @@ def _differentiated(function, gradients, again: bool = False):
     Args:
       again: the gradients will be differentiated, too: the forward pass is the operation itself, whose gradients are
         ours. A network that does not need that is traced a twentieth faster without it.
+      forward: another form of `function`, which takes its place where it is differentiated.
     """
     operation = jax.custom_vjp(lambda x, kernel: function(x, kernel))
-    forward = operation if again else function
+    forward = forward or (operation if again else function)
     operation.defvjp(lambda x, kernel: (forward(x, kernel), (x, kernel)), gradients)
     return operation
 
@@ -130,9 +132,13 @@ def _valid_padded(x: jax.Array, kernel: jax.Array) -> jax.Array:
         places = [(row, column) for row in range(3) for column in range(3)]
         parts = [taps[:, row : row + height - 2, column : column + width - 2, row, column] for row, column in places]
         return sum(parts[1:], parts[0])
+    return convolve(*_padded_channels(x, kernel), ((0, 1), (0, 0)))[:, :-1]
+
+
+def _valid_in_training(x: jax.Array, kernel: jax.Array) -> jax.Array:
     if kernel.shape[:2] == (3, 3) and winograd.pays(x, kernel.shape[-1]):
         return winograd.valid(x, kernel)
-    return convolve(*_padded_channels(x, kernel), ((0, 1), (0, 0)))[:, :-1]
+    return _valid_padded(x, kernel)
 
 
 def _full(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -160,13 +166,13 @@ def _valid_gradients(saved, cotangent):
 
 def _full_gradients(saved, cotangent):
     x, kernel = saved
-    return valid(cotangent, _turned(kernel)), _turned(correlated(cotangent, x)).astype(kernel.dtype)
+    return valid_in_training(cotangent, _turned(kernel)), _turned(correlated(cotangent, x)).astype(kernel.dtype)
 
 
 def _correlated_gradients(saved, cotangent):
     x, window = saved
     kernel = cotangent.astype(x.dtype)
-    return full(window, _turned(kernel)), valid(x, kernel)
+    return full(window, _turned(kernel)), valid_in_training(x, kernel)
 
 
 def _valid_halve_gradients(saved, cotangent):
@@ -183,7 +189,8 @@ def _valid_halve_gradients(saved, cotangent):
 same = _differentiated(_same_padded_channels, _same_gradients)
 halve = _differentiated(halve_plainly, _halve_gradients)
 double = _differentiated(double_plainly, _double_gradients)
-valid = _differentiated(_valid_padded, _valid_gradients, again=True)
+valid_in_training = _differentiated(_valid_in_training, _valid_gradients, again=True)
+valid = _differentiated(_valid_padded, _valid_gradients, forward=valid_in_training)
 full = _differentiated(_full, _full_gradients, again=True)
 correlated = _differentiated(_correlated, _correlated_gradients, again=True)
 valid_halve = _differentiated(valid_halve_plainly, _valid_halve_gradients)
