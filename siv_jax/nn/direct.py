@@ -10,6 +10,8 @@ kernel has the channels as its batch and a stripe of the cotangent as its kernel
 winograd.py has it; other uses of `valid`, such as drawing samples, are not worth that longer program.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -136,7 +138,7 @@ def _valid_padded(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _valid_in_training(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    if kernel.shape[:2] == (3, 3) and winograd.pays(x, kernel.shape[-1]):
+    if winograd.pays(x, kernel.shape[0], kernel.shape[-1]):
         return winograd.valid(x, kernel)
     return _valid_padded(x, kernel)
 
@@ -144,18 +146,19 @@ def _valid_in_training(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def _full(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """x (B, H, W, I) by kernel (k, k, I, O), k - 1 rings of zeros around x: (B, H + k - 1, W + k - 1, O)."""
     rings = kernel.shape[0] - 1
-    if kernel.shape[:2] == (3, 3) and winograd.pays(x, kernel.shape[-1]):
-        return winograd.valid(_padded(x, ((2, 2), (2, 2))), kernel)
-    return convolve(*_padded_channels(x, kernel), ((rings, rings), (rings, rings)))
+    around = ((rings, rings), (rings, rings))
+    if winograd.pays(x, kernel.shape[0], kernel.shape[-1]):
+        return winograd.valid(_padded(x, around), kernel)
+    return convolve(*_padded_channels(x, kernel), around)
 
 
 def _correlated(x: jax.Array, window: jax.Array) -> jax.Array:
     """x (B, H, W, I), window (B, H - k + 1, W - k + 1, O): float32 (k, k, I, O), see `_correlate`."""
+    rings = x.shape[1] - window.shape[1]
     if window.shape[-1] <= FEW_CHANNELS < x.shape[-1]:
-        rings = x.shape[1] - window.shape[1]
         return _turned(_correlate(_padded(window, ((rings, rings), (rings, rings))), x, 1))
-    if x.shape[1] - window.shape[1] == 2 and winograd.pays(x, window.shape[-1]):
-        return winograd.correlated(x, window)
+    if winograd.pays(x, rings + 1, window.shape[-1]):
+        return _in_stripes(winograd.correlated, x, window, -(-window.shape[1] // winograd.ROWS))
     return _correlate(x, window, 1)
 
 
@@ -213,34 +216,45 @@ def _turned(kernel: jax.Array) -> jax.Array:
 def _correlate(x: jax.Array, window: jax.Array, stride: int) -> jax.Array:
     """Sums over samples b and places p of x[b, stride p + k, i] window[b, p, o]: (k rows, k columns, i, o).
 
-    x (B, stride (H - 1) + k, stride (W - 1) + k, I), window (B, H, W, O). At least float32. Stripes of rows of
-    one sample (of a few, if they are small) follow each other in a loop, which also keeps the program short.
+    x (B, stride (H - 1) + k, stride (W - 1) + k, I), window (B, H, W, O). At least float32.
     """
     batch, height, width, outputs = window.shape
-    inputs, reach = x.shape[-1], x.shape[1] - stride * (height - 1)
+    inputs = x.shape[-1]
     # Measured (benchmarks/convolution.py): products win where places are skipped and for odd numbers of channels.
     as_products = stride > 1 or (inputs % 32 != 0 and inputs > 16)
     stripe = STRIPE_OF_PRODUCTS if as_products else STRIPE
     positions = max(1, stripe // (stride**2 * inputs + outputs))
-    stripes = -(-height * width // positions)
+    group = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * height * width <= SMALL))
+    dtype = _at_least_float32(x)
+    sums = functools.partial(_sums_as_products if as_products else _sums_as_convolution, stride=stride, dtype=dtype)
+    return _in_stripes(sums, x, window, -(-height * width // positions), group, stride)
+
+
+def _in_stripes(sums, x: jax.Array, window: jax.Array, stripes: int, group: int = 1, stride: int = 1) -> jax.Array:
+    """The sums of `_correlate`, by `sums`(x, window) of one stripe after another in a loop: a short program, too.
+
+    A stripe is a part of the rows of `group` samples, whose rows are cut into `stripes` at most.
+    """
+    batch, height, width, outputs = window.shape
     rows = -(-height // min(stripes, height))
     stripes = -(-height // rows)
     missing = stripes * rows - height
+    reach, columns = (x.shape[axis] - stride * (window.shape[axis] - 1) for axis in (1, 2))
     x = _padded(x, ((0, stride * missing), (0, 0)))
     window = _padded(window, ((0, missing), (0, 0)))
-    group = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * height * width <= SMALL))
     sizes = (group, stride * (rows - 1) + reach, *x.shape[2:]), (group, rows, width, outputs)
-    dtype = jnp.float32 if x.dtype.itemsize < 4 else x.dtype
-    sums = _sums_as_products if as_products else _sums_as_convolution
 
     def add(step, total):
         sample, row = step // stripes * group, step % stripes * rows
         picture = lax.dynamic_slice(x, (sample, stride * row, 0, 0), sizes[0])
-        return total + sums(picture, lax.dynamic_slice(window, (sample, row, 0, 0), sizes[1]), stride, dtype)
+        return total + sums(picture, lax.dynamic_slice(window, (sample, row, 0, 0), sizes[1]))
 
-    columns = x.shape[2] - stride * (width - 1)
-    total = jnp.zeros((reach, columns, inputs, outputs), dtype)
+    total = jnp.zeros((reach, columns, x.shape[-1], outputs), _at_least_float32(x))
     return lax.fori_loop(0, batch // group * stripes, add, total)
+
+
+def _at_least_float32(x: jax.Array) -> jnp.dtype:
+    return jnp.float32 if x.dtype.itemsize < 4 else x.dtype
 
 
 def _sums_as_convolution(x: jax.Array, window: jax.Array, stride: int, dtype: jnp.dtype) -> jax.Array:

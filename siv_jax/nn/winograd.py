@@ -33,14 +33,14 @@ PRODUCTS = len(INPUTS)
 # was seen to compute other sums than those asked for. Convolutions of fewer multiplications a tap gain less than what
 # their longer program costs to compile.
 CHANNELS, MULTIPLICATIONS = 32, 2**22
-# Rows of a picture whose sums over places are taken at once: their values stay in a core's caches.
+# Rows of a picture that `correlated` had best be given at once: their values stay in a core's caches.
 ROWS = 32
 
 
-def pays(x: jax.Array, outputs: int) -> bool:
-    """Whether a 3x3 convolution of x (B, H, W, I) to `outputs` channels is better computed here."""
-    grouped = x.shape[-1] % CHANNELS == 0 == outputs % CHANNELS
-    return grouped and x.size * outputs >= MULTIPLICATIONS and x.dtype.itemsize >= 4
+def pays(x: jax.Array, side: int, outputs: int) -> bool:
+    """Whether a convolution of x (B, H, W, I) by kernels of `side` rows to `outputs` channels had best be done here."""
+    fits = side == 3 and x.shape[-1] % CHANNELS == 0 == outputs % CHANNELS
+    return fits and x.size * outputs >= MULTIPLICATIONS and x.dtype.itemsize >= 4
 
 
 def valid(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -59,25 +59,8 @@ def valid(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def correlated(x: jax.Array, window: jax.Array) -> jax.Array:
     """Sums over samples b and places p of x[b, p + k, i] window[b, p, o]: (3, 3, I, O).
 
-    x (B, H, W, I), window (B, H - 2, W - 2, O). Stripes of rows of one sample follow each other in a loop.
+    x (B, H, W, I), window (B, H - 2, W - 2, O), of few rows: all that comes in between is in memory.
     """
-    batch, height = window.shape[:2]
-    stripes = -(-height // ROWS)
-    rows = -(-height // stripes)
-    missing = ((0, 0), (0, stripes * rows - height), (0, 0), (0, 0))
-    x, window = jnp.pad(x, missing), jnp.pad(window, missing)
-
-    def add(step, total):
-        start = (step // stripes, step % stripes * rows, 0, 0)
-        seen = lax.dynamic_slice(x, start, (1, rows + 2, *x.shape[2:]))
-        return total + _stripe_correlated(seen, lax.dynamic_slice(window, start, (1, rows, *window.shape[2:])))
-
-    total = jnp.zeros((3, 3, x.shape[-1], window.shape[-1]), x.dtype)
-    return lax.fori_loop(0, batch * stripes, add, total)
-
-
-def _stripe_correlated(x: jax.Array, window: jax.Array) -> jax.Array:
-    """`correlated` of few rows of one sample."""
     width, inputs, outputs = window.shape[2], x.shape[-1], window.shape[-1]
     values = _values(x, width)
     tiles = -(-width // TILE)

@@ -18,8 +18,7 @@ from siv_jax.nn.convolution import conv2d_valid
 
 LAYERS = 5
 SLOPE = 0.2  # of the leaky ReLU
-EPSILON = 1e-5  # of batch normalisation
-MOMENTUM = 0.1  # of its running statistics
+MOMENTUM = 0.1  # of the normalisation's running statistics
 STD = 0.02
 
 Values = list[jax.Array]
@@ -117,7 +116,7 @@ def updated_stats(running: jax.Array, batch: jax.Array) -> jax.Array:
 
 
 def _normalised(x, mean, variance, scale, shift):
-    factor = scale * jax.lax.rsqrt(variance + EPSILON)
+    factor = scale * jax.lax.rsqrt(variance + picture_norm.EPSILON)
     return x * factor + (shift - mean * factor)
 
 
